@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -34,6 +34,8 @@ Budget = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 Sizes = tuple[int, int] | tuple[int, int, int]
 Lengths = tuple[float, float] | tuple[float, float, float]
+
+Model = TypeVar("Model", bound=BaseModel)
 
 RESERVED_EXPERIMENT_NAMES = {"prepared", "showcase"}
 
@@ -470,7 +472,7 @@ def load_run(path: Path) -> Run:
     return parse(Run, {key: data[key] for key in data if key in Run.model_fields}, str(path))
 
 
-def parse[Model: BaseModel](model: type[Model], data: Any, where: str) -> Model:
+def parse(model: type[Model], data: Any, where: str) -> Model:
     """Validate, and turn pydantic's report into one clear line per fault."""
     try:
         return model.model_validate(data)
@@ -480,12 +482,16 @@ def parse[Model: BaseModel](model: type[Model], data: Any, where: str) -> Model:
 
 
 def _one_line(model: type[BaseModel], fault: Any) -> str:
+    tags = {"constrained-int", "constrained-float", *_importers()}
     parts = [str(part) for part in fault["loc"]]
-    key = ".".join(parts)
+    key = ".".join(part for part in parts if part not in tags)
     if fault["type"] == "extra_forbidden":
         return f"{key}: unknown key{did_you_mean(parts[-1], _keys_at(model, parts[:-1]))}"
     if fault["type"] == "missing":
         return f"{key}: is missing"
+    if fault["type"] == "union_tag_invalid":
+        given = fault["ctx"]["tag"]
+        return f"{key}.importer: there is no '{given}'{did_you_mean(given, _importers())}"
     message = fault["msg"].removeprefix("Value error, ")
     given = fault.get("input")
     shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
@@ -494,10 +500,7 @@ def _one_line(model: type[BaseModel], fault: Any) -> str:
 
 def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:
     """The valid keys of the model reached by following field names (and an importer's tag)."""
-    importers = {
-        kind.model_fields["importer"].annotation.__args__[0]: kind  # type: ignore[union-attr]
-        for kind in DatasetBase.__subclasses__()
-    }
+    importers = _importers()
     for part in parts:
         if part in importers:
             model = importers[part]
@@ -506,3 +509,8 @@ def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation
     return list(model.model_fields)
+
+
+def _importers() -> dict[str, type[DatasetBase]]:
+    """The dataset models by the importer that each is for."""
+    return {kind.model_fields["importer"].annotation.__args__[0]: kind for kind in DatasetBase.__subclasses__()}  # type: ignore[union-attr]

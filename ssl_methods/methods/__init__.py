@@ -1,0 +1,146 @@
+"""The registry: a method is a file in this folder, or an entry point of the group `ssl_methods.methods`.
+
+Listing names imports nothing; a method's file (and torch) is imported when its class is needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssl_methods.config import MethodChoice, NetworkConfig, Run, did_you_mean, load_run, parse
+from ssl_methods.errors import UserError
+
+if TYPE_CHECKING:
+    from ssl_methods.config import MethodConfig
+    from ssl_methods.data.store import Store
+    from ssl_methods.methods.base import Method
+
+GROUP = "ssl_methods.methods"
+
+
+def modules() -> dict[str, str]:
+    """Method name to the module that defines it."""
+    files = Path(__file__).parent.glob("*.py")
+    found = {file.stem: f"{__name__}.{file.stem}" for file in files if file.stem not in {"__init__", "base"}}
+    return dict(sorted({**{point.name: point.value for point in entry_points(group=GROUP)}, **found}.items()))
+
+
+def names() -> list[str]:
+    return list(modules())
+
+
+def method_class(name: str) -> type[Method]:
+    """The one subclass of ``Method`` that the method's file defines. Raises UserError if there is none."""
+    from ssl_methods.methods.base import Method
+
+    if name not in modules():
+        raise UserError(f"there is no method '{name}'{did_you_mean(name, names())}")
+    module = importlib.import_module(modules()[name].split(":")[0])
+    classes = [
+        item
+        for _, item in inspect.getmembers(module, inspect.isclass)
+        if issubclass(item, Method) and item.__module__ == module.__name__
+    ]
+    if len(classes) != 1:
+        raise UserError(f"{module.__file__}: must define one subclass of Method, and defines {len(classes)}")
+    return classes[0]
+
+
+def resolve(choice: MethodChoice, where: str = "methods") -> MethodConfig:
+    """Every setting of a chosen method: defaults, then the recipe, then the overrides.
+
+    Raises UserError naming an unknown method or setting and the nearest valid one.
+    """
+    config = method_class(choice.method).Config
+    released = config.as_released if choice.recipe == "as_released" else {}
+    return parse(config, {**released, **choice.settings}, f"{where}.{choice.method}")
+
+
+def check_choice(choice: MethodChoice, where: str = "methods") -> None:
+    """The same check while the workflow is planned: imports the method only if it has overrides."""
+    if choice.settings:
+        resolve(choice, where)
+    elif choice.method not in modules():
+        raise UserError(f"{where}: there is no method '{choice.method}'{did_you_mean(choice.method, names())}")
+
+
+def create(
+    name: str,
+    *,
+    recipe: str = "unified",
+    network: NetworkConfig | None = None,
+    in_channels: int = 1,
+    classes: int = 1,
+    dimensions: int = 3,
+    **settings: Any,
+) -> Method:
+    """A freshly initialised method.
+
+    Args:
+        name: one of ``names()``.
+        recipe: ``unified`` or ``as_released``.
+        network: width, levels, dropout; the paper's by default.
+        in_channels, classes, dimensions: of the data: C, K, 2 or 3.
+        settings: overrides of the method's Config.
+    """
+    choice = parse(MethodChoice, {"method": name, "recipe": recipe, "settings": settings}, name)
+    return build(choice, network or NetworkConfig(), in_channels, classes, dimensions)
+
+
+def build(
+    choice: MethodChoice, network: NetworkConfig, in_channels: int, classes: int, dimensions: int
+) -> Method:
+    """``create`` from settings already read; the networks are on the CPU."""
+    from ssl_methods.networks import VNet
+
+    sizes = network.model_dump(exclude={"name"})
+
+    def make_network(heads: int) -> VNet:
+        return VNet(in_channels, classes, heads, dimensions=dimensions, **sizes)
+
+    return method_class(choice.method)(resolve(choice), make_network)
+
+
+def build_for(run: Run, store: Store) -> Method:
+    """The method of a run, shaped for its data."""
+    return build(run.choice, run.network, store.channels, len(store.classes), store.dimensions)
+
+
+def restore(run_folder: Path, store: Store) -> Method:
+    """The trained method of a finished run, in evaluation mode, on the CPU.
+
+    Raises UserError if the model is absent, broken, or of other settings.
+    """
+    import torch
+
+    method = build_for(load_run(run_folder / "run.yaml"), store)
+    path = run_folder / "model.pt"
+    try:
+        method.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (OSError, RuntimeError, EOFError, KeyError) as error:
+        raise UserError(f"{path}: cannot be loaded ({str(error).splitlines()[0]})") from None
+    return method.eval()
+
+
+def describe() -> list[dict[str, Any]]:
+    """Every method with its summary, targets and settings: what `methods --json` prints."""
+    listing = []
+    for name in names():
+        kind = method_class(name)
+        document = inspect.getdoc(inspect.getmodule(kind)) or ""
+        fields = kind.Config.model_json_schema()["properties"]
+        listing.append(
+            {
+                "name": name,
+                "summary": document.splitlines()[0] if document else "",
+                "uses_unlabeled": kind.uses_unlabeled,
+                "targets": sorted(kind.targets),
+                "as_released": dict(kind.Config.as_released),
+                "settings": {key: {k: v for k, v in field.items() if k != "title"} for key, field in fields.items()},
+            }
+        )
+    return listing

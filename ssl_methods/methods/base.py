@@ -1,0 +1,107 @@
+"""The method contract: what a researcher writes, and what the harness gives and takes.
+
+A method owns its networks and the loss of one step. The harness owns data, optimiser, schedule of the
+learning rate, precision, logging, checkpoints and evaluation, the same for every method.
+
+In: ``Batch`` (images, labels of labeled images, wanted targets) and ``Progress`` (t, t_max).
+Out: ``LossTerms``, named terms with their weights; the harness sums, steps and records them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ssl_methods import losses, schedules
+from ssl_methods.config import MethodConfig, RampedConfig
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's patches. The labels of unlabeled cases do not exist here."""
+
+    labeled_images: Tensor  # (L, C, *patch) float32
+    labels: Tensor  # (L, K, *patch) float32, 0 or 1, one channel per foreground class
+    unlabeled_images: Tensor  # (U, C, *patch) float32; U is 0 when all cases are labeled
+    level_sets: Tensor | None = None  # (L, K, *patch) float32 in [-1, 1], if in the method's targets
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Iteration t (from 0) of t_max."""
+
+    t: int
+    t_max: int
+
+
+class Term(NamedTuple):
+    """A scalar loss and the weight with which it enters the sum."""
+
+    value: Tensor
+    weight: float
+
+
+LossTerms = dict[str, Term]
+MakeNetwork = Callable[[int], nn.Module]  # number of heads -> network: image -> list of logits
+
+
+class Method(nn.Module):
+    """Base of all methods.
+
+    ``targets``: derived targets wanted in the batch, e.g. ``{"level_set"}``.
+    ``uses_unlabeled``: whether unlabeled images enter the loss at all.
+    """
+
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
+    targets: ClassVar[frozenset[str]] = frozenset()
+    uses_unlabeled: ClassVar[bool] = False
+
+    def __init__(self, config: MethodConfig, make_network: MakeNetwork) -> None:
+        super().__init__()
+        self.config = config
+
+    def loss(self, batch: Batch, progress: Progress) -> LossTerms:
+        """The named terms of one step; gradients flow to every parameter that requires them."""
+        raise NotImplementedError(f"{type(self).__name__} must define loss()")
+
+    def after_step(self, progress: Progress) -> None:
+        """Called after each optimiser step, e.g. to update an averaged teacher."""
+
+    def predict(self, image: Tensor) -> Tensor:
+        """Image (N, C, *spatial) to foreground probability per class (N, K, *spatial), float32."""
+        raise NotImplementedError(f"{type(self).__name__} must define predict()")
+
+    # ---- pieces that methods share ----
+
+    @property
+    def wants_unlabeled(self) -> bool:
+        """False too where the unlabeled weight is set to 0: then the unlabeled images are not looked at,
+        so that weight 0 is the supervised part alone, batch statistics and dropout included."""
+        return self.uses_unlabeled and getattr(self.config, "weight", 1.0) > 0
+
+    def images(self, batch: Batch) -> Tensor:
+        """Labeled images, then (if wanted) unlabeled ones: one forward pass sees both, as released."""
+        if not self.wants_unlabeled:
+            return batch.labeled_images
+        return torch.cat([batch.labeled_images, batch.unlabeled_images])
+
+    def segmentation_terms(self, logits: Tensor, labels: Tensor) -> LossTerms:
+        """Cross-entropy and Dice with the weights of the settings; a term of weight 0 is left out."""
+        config, terms = self.config, {}
+        if config.ce_weight:
+            terms["cross_entropy"] = Term(losses.cross_entropy(logits, labels), config.ce_weight)
+        if config.dice_weight:
+            value = losses.dice(logits.float().sigmoid(), labels, config.dice_form)
+            terms["dice"] = Term(value, config.dice_weight)
+        return terms
+
+
+def unlabeled_weight(config: RampedConfig, progress: Progress) -> float:
+    """Lambda at this iteration: the largest weight times the chosen warm-up."""
+    length = progress.t_max * config.ramp_fraction
+    shapes = {"gaussian": schedules.gaussian_warmup, "stepwise": schedules.stepwise_warmup}
+    return config.weight * (shapes[config.ramp](progress.t, length) if config.ramp in shapes else 1.0)

@@ -1,0 +1,44 @@
+"""Supervised only: the labeled patches, nothing else. The baseline of every comparison.
+
+Loss: 0.5 cross-entropy + 0.5 Dice. Source: `train_LA.py` of UA-MT (Yu et al., MICCAI 2019).
+
+Deviations
+- Released: two softmax channels; here one sigmoid channel per class, the same loss (the softmax
+  cross-entropy of two classes is the binary cross-entropy of the logits' difference).
+- Released: all four patches of a batch are labeled, twice the labeled samples per step that the
+  semi-supervised methods see. The unified recipe gives it the same labeled batch as every other method.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ssl_methods.config import MethodConfig, TrainingConfig
+from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress
+
+
+class SupervisedConfig(MethodConfig):
+    """Settings of the supervised part alone."""
+
+    @classmethod
+    def released_training(cls, training: TrainingConfig) -> TrainingConfig:
+        """The whole batch is labeled."""
+        batch = training.labeled_batch + training.unlabeled_batch
+        return training.model_copy(update={"labeled_batch": batch, "unlabeled_batch": 0})
+
+
+class Supervised(Method):
+    """One network, one head."""
+
+    Config = SupervisedConfig
+
+    def __init__(self, config: SupervisedConfig, make_network: MakeNetwork) -> None:
+        super().__init__(config, make_network)
+        self.network = make_network(1)
+
+    def loss(self, batch: Batch, progress: Progress) -> LossTerms:
+        (logits,) = self.network(batch.labeled_images)
+        return self.segmentation_terms(logits, batch.labels)
+
+    def predict(self, image: Tensor) -> Tensor:
+        return self.network(image)[0].float().sigmoid()

@@ -1,0 +1,99 @@
+"""Checkpoints: all that a run needs to go on as if it had never stopped.
+
+They lie in the run's folder, outside the outputs that the workflow knows (and would delete after a kill).
+The last two are kept; a broken one is named and the one before it used; one of other settings is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from ssl_methods.files import write_with
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, float]
+
+
+@dataclass
+class State:
+    """How far a run is, beside its weights."""
+
+    iteration: int = 0
+    rows: list[Row] = field(default_factory=list)  # of history.csv
+    train_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    resumed_from: list[int] = field(default_factory=list)
+
+
+class Checkpoint:
+    """The two newest states of one run, keyed by everything that decides its result."""
+
+    def __init__(self, folder: Path, key: str, device: torch.device) -> None:
+        self.newest, self.previous = folder / "checkpoint.pt", folder / "checkpoint-previous.pt"
+        self.key, self.device = key, device
+
+    def save(self, method: nn.Module, optimizer: Optimizer, state: State) -> None:
+        content = {
+            "key": self.key,
+            "method": method.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "random": self._random_state(),
+            "state": asdict(state),
+        }
+        if self.newest.exists():
+            self.newest.replace(self.previous)
+        write_with(self.newest, lambda file: torch.save(content, file))
+
+    def restore(self, method: nn.Module, optimizer: Optimizer) -> State:
+        """Load the newest usable checkpoint into both; a fresh ``State`` if there is none."""
+        for path in (self.newest, self.previous):
+            content = self._read(path)
+            if content is None:
+                continue
+            method.load_state_dict(content["method"])
+            optimizer.load_state_dict(content["optimizer"])
+            self._set_random_state(content["random"])
+            state = State(**content["state"])
+            state.resumed_from.append(state.iteration)
+            log.info("resuming at iteration %d from %s", state.iteration, path)
+            return state
+        return State()
+
+    def remove(self) -> None:
+        """When the run is finished and its outputs are written."""
+        self.newest.unlink(missing_ok=True)
+        self.previous.unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        if not path.exists():
+            return None
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            log.warning("%s is broken and is passed over (%s)", path, str(error).splitlines()[0])
+            return None
+        if not isinstance(content, dict) or content.get("key") != self.key:
+            log.warning("%s is of other settings, sources or data and is passed over", path)
+            return None
+        return content
+
+    def _random_state(self) -> dict[str, torch.Tensor]:
+        states = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        return states
+
+    def _set_random_state(self, states: dict[str, torch.Tensor]) -> None:
+        torch.set_rng_state(states["cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(states["cuda"], self.device)

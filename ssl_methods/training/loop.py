@@ -1,0 +1,171 @@
+"""The training loop, the same for every method.
+
+In: a method, a sampler, the training settings. Out: the trained method (in place) and a ``State`` with the
+history and the time spent. SGD, a stepped learning rate, autocast, checkpoints, a check for non-finite losses.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.optim import SGD
+from tqdm import tqdm
+
+from ssl_methods import schedules
+from ssl_methods.config import TrainingConfig
+from ssl_methods.data.sampling import Sampler
+from ssl_methods.errors import UserError
+from ssl_methods.methods.base import LossTerms, Method, Progress
+from ssl_methods.training.checkpoint import Checkpoint, Row, State
+from ssl_methods.training.history import Observer
+
+log = logging.getLogger(__name__)
+
+Validate = Callable[[Method], float]
+Step = tuple[int, float, LossTerms]  # iteration (from 0), learning rate, terms
+
+
+class TrainingDiverged(UserError):
+    """A loss term became NaN or infinite."""
+
+
+def fit(
+    method: Method,
+    sampler: Sampler,
+    training: TrainingConfig,
+    checkpoint: Checkpoint,
+    device: torch.device,
+    observer: Observer,
+    validate: Validate | None = None,
+) -> State:
+    """Train to the last iteration, from the newest checkpoint if there is one.
+
+    Raises TrainingDiverged naming the iteration and the loss term; the last good checkpoint stays.
+    """
+    optimizer = SGD(
+        [parameter for parameter in method.parameters() if parameter.requires_grad],
+        lr=training.learning_rate,
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+    )
+    state = checkpoint.restore(method, optimizer)
+    method.train()
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(training, device))
+    total_iterations, unseen = training.iterations, list[Step]()
+    clock = Clock(device, state)
+
+    for t in tqdm(
+        range(state.iteration, total_iterations),
+        initial=state.iteration,
+        total=total_iterations,
+        disable=not sys.stderr.isatty(),
+    ):
+        progress = Progress(t, total_iterations)
+        rate = training.learning_rate * schedules.stepped_rate(t, total_iterations, training.learning_rate_steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        batch = sampler.batch(t)
+        with autocast:
+            terms = method.loss(batch, progress)
+        optimizer.zero_grad()
+        weighted_sum(terms).backward()
+        optimizer.step()
+        method.after_step(progress)
+        unseen.append((t, rate, {name: term._replace(value=term.value.detach()) for name, term in terms.items()}))
+
+        done = t + 1
+        state.iteration = done
+        last = done == total_iterations
+        validating = validate is not None and (last or done % training.validate_every == 0)
+        saving = not last and done % training.checkpoint_every == 0
+        if t == 0 or last or validating or saving or done % training.log_every == 0:
+            row = inspect(unseen, checkpoint)
+            unseen = []
+            with clock.paused():
+                if validate is not None and validating:
+                    row["validation_dice"] = validate(method)
+                    method.train()
+                if t == 0 or last or validating or done % training.log_every == 0:
+                    state.rows.append(row)
+                    observer.see(row, total_iterations)
+                if saving:
+                    checkpoint.save(method, optimizer, state)
+    clock.stop()
+    return state
+
+
+def uses_bfloat16(training: TrainingConfig, device: torch.device) -> bool:
+    """bfloat16 where asked for; ``auto`` means on CUDA."""
+    return training.precision == "bfloat16" or (training.precision == "auto" and device.type == "cuda")
+
+
+def weighted_sum(terms: LossTerms) -> Tensor:
+    """The scalar that is differentiated, in float32."""
+    return torch.stack([term.weight * term.value.float() for term in terms.values()]).sum()
+
+
+def inspect(steps: list[Step], checkpoint: Checkpoint) -> Row:
+    """The history row of the newest step, after a look at every step since the last look.
+
+    One transfer from the device for all of them. Raises TrainingDiverged at the first non-finite value.
+    """
+    values = torch.stack([term.value.float() for _, _, terms in steps for term in terms.values()]).tolist()
+    remaining = iter(values)
+    numbers: dict[str, float] = {}
+    for t, _, terms in steps:
+        numbers = {name: next(remaining) for name in terms}
+        for name, value in numbers.items():
+            if not math.isfinite(value):
+                kept = f"the last checkpoint is {checkpoint.newest}" if checkpoint.newest.exists() else "no checkpoint yet"
+                raise TrainingDiverged(
+                    f"loss term '{name}' became {value} at iteration {t + 1}; {kept}; "
+                    "try a lower training.learning_rate, or training.precision: float32"
+                )
+    t, rate, terms = steps[-1]
+    weights = {f"weight_{name}": term.weight for name, term in terms.items()}
+    loss = sum(terms[name].weight * value for name, value in numbers.items())
+    return {"iteration": t + 1, "learning_rate": rate, "loss": loss, **numbers, **weights}
+
+
+class Clock:
+    """Seconds spent in steps (``train_seconds``) and in all (``wall_seconds``), summed over resumptions."""
+
+    def __init__(self, device: torch.device, state: State) -> None:
+        self.device, self.state = device, state
+        self.mark = self.wall_mark = self._now()
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def stop(self) -> None:
+        """Book what has passed."""
+        now = self._now()
+        self.state.train_seconds += now - self.mark
+        self.state.wall_seconds += now - self.wall_mark
+        self.state.peak_memory_mb = max(self.state.peak_memory_mb, peak_memory_mb(self.device))
+        self.mark = self.wall_mark = now
+
+    def paused(self) -> Clock:
+        return self
+
+    def __enter__(self) -> None:
+        self.stop()
+
+    def __exit__(self, *_: object) -> None:
+        self.mark = self._now()
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Largest memory held so far: allocated on the GPU, or resident in this process on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,150 @@
+"""The verb `train`: one run, from prepared data to `model.pt` and the records beside it.
+
+In: a ``Run``, the results folder (prepared store, splits). Out, in the run's folder: ``model.pt``,
+``history.csv``, ``cost.json``, ``run.yaml`` and ``provenance.json`` (formats: the design page).
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+
+from ssl_methods import methods, provenance
+from ssl_methods.config import Run, digest
+from ssl_methods.data.prepare import prepare
+from ssl_methods.data.sampling import Sampler, run_entropy
+from ssl_methods.data.splits import Split, load_split
+from ssl_methods.data.store import Store
+from ssl_methods.devices import claim
+from ssl_methods.errors import UserError
+from ssl_methods.files import write_json, write_with, write_yaml
+from ssl_methods.methods.base import Method
+from ssl_methods.training.checkpoint import Checkpoint, State
+from ssl_methods.training.history import Observer, write_history
+from ssl_methods.training.loop import Validate, fit, uses_bfloat16
+
+log = logging.getLogger(__name__)
+
+
+def train(run: Run, results: Path, out: Path) -> None:
+    """Train one run into ``out``; resume it if a checkpoint of the same run lies there.
+
+    Raises:
+        UserError: bad settings or data, a diverged loss, or another process at work in ``out``.
+    """
+    config = methods.resolve(run.choice)
+    if run.choice.recipe == "as_released":
+        run = run.model_copy(update={"training": config.released_training(run.training)})
+    store = Store.open(prepare(run.dataset, results))
+    split = load_split(run, store, results)
+    store.verify([*split.labeled, *split.unlabeled, *split.validation])
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / ".lock", timeout=0), claim(run.training.device) as device:
+            _train(run, store, split, out, device)
+    except Timeout:
+        raise UserError(f"{out}: another process is training this run; wait for it or stop it") from None
+
+
+def _train(run: Run, store: Store, split: Split, out: Path, device: torch.device) -> None:
+    training, entropy = run.training, run_entropy(run)
+    torch.set_num_threads(training.cpu_threads)
+    torch.use_deterministic_algorithms(training.deterministic)
+    torch.manual_seed(entropy % 2**63)
+    method = methods.build_for(run, store).to(device)
+    sources = provenance.source_digest("train", run.choice.method)
+    data = data_checksums(store, split)
+    key = digest([run.training_digest(), sources, data, device.type, torch.__version__])
+    unlabeled = split.unlabeled if method.wants_unlabeled else []
+    sampler = Sampler(store, split.labeled, unlabeled, training, entropy, method.targets, device)
+    calls = count_forward_passes(method)
+    checkpoint = Checkpoint(out, key, device)
+    observer = Observer(run.name, out / "tensorboard")
+    state = fit(method, sampler, training, checkpoint, device, observer, validator(run, store, split, device))
+    observer.close()
+
+    write_with(out / "model.pt", lambda file: torch.save(method.to("cpu").state_dict(), file))
+    write_history(out / "history.csv", state.rows)
+    write_json(out / "cost.json", cost(run, method, state, calls, device))
+    write_yaml(out / "run.yaml", record(run, method))
+    write_json(
+        out / "provenance.json",
+        {
+            "sources": sources,
+            "git": provenance.git_state(),
+            "versions": provenance.versions(),
+            "device": device_name(device),
+            "precision": "bfloat16" if uses_bfloat16(training, device) else "float32",
+            "data": data,
+            "split": split.model_dump(mode="json"),
+            "model_sha256": provenance.file_sha256(out / "model.pt"),
+            "resumed_from": state.resumed_from,
+        },
+    )
+    checkpoint.remove()
+
+
+def validator(run: Run, store: Store, split: Split, device: torch.device) -> Validate | None:
+    """Mean Dice over the validation cases, or None if the run does not validate."""
+    if not run.training.validate_every:
+        return None
+    from ssl_methods.evaluation.evaluate import mean_dice
+
+    def validate(method: Method) -> float:
+        method.eval()
+        return mean_dice(
+            method.predict, store, split.validation, run.training.patch_size, run.evaluation, device
+        )
+
+    return validate
+
+
+def count_forward_passes(method: Method) -> list[int]:
+    """A counter, raised by every call of a network of the method (its teacher's too) in training."""
+    from ssl_methods.networks import VNet
+
+    calls = [0]
+
+    def count(module: nn.Module, *_: Any) -> None:
+        calls[0] += module.training
+
+    for module in method.modules():
+        if isinstance(module, VNet):
+            module.register_forward_hook(count)
+    return calls
+
+
+def cost(run: Run, method: Method, state: State, calls: list[int], device: torch.device) -> dict[str, Any]:
+    """What the run cost; forward passes are those of the iterations since the last resumption."""
+    iterations = run.training.iterations
+    since = iterations - (state.resumed_from[-1] if state.resumed_from else 0)
+    return {
+        "train_seconds": state.train_seconds,
+        "wall_seconds": state.wall_seconds,
+        "seconds_per_iteration": state.train_seconds / iterations,
+        "forward_passes_per_iteration": calls[0] / since,
+        "parameters": sum(p.numel() for p in method.parameters() if p.requires_grad),
+        "peak_memory_mb": state.peak_memory_mb,
+        "device": device_name(device),
+    }
+
+
+def record(run: Run, method: Method) -> dict[str, Any]:
+    """The resolved run: enough to train it again, and every setting that it was trained with."""
+    return run.model_dump(mode="json") | {"method_settings": method.config.model_dump(mode="json")}
+
+
+def data_checksums(store: Store, split: Split) -> str:
+    """One digest of the prepared cases that training reads, and of which of them are labeled."""
+    images = {id: store.cases[id].image_sha256 for id in (*split.labeled, *split.unlabeled)}
+    labels = {id: store.cases[id].label_sha256 for id in split.labeled}
+    return digest([split.labeled, split.unlabeled, images, labels])
+
+
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
