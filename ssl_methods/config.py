@@ -1,10 +1,10 @@
 """Every setting of the harness: its default, its bounds and its one-line meaning.
 
 YAML files override these models and add nothing to them: an unknown key is an error that names the
-nearest valid one. Flow: ``load_experiment(file) -> Experiment``; ``Experiment.runs() -> [Run]``; one
-``Run`` holds all that training and evaluation need, and is written beside its results as ``run.yaml``.
-The settings of one method stand in that method's own file as a subclass of ``MethodConfig``.
-Imports no torch: this module is read each time the workflow is planned.
+nearest valid one. Flow: ``load_experiment(file) -> Experiment``; ``Experiment.runs() -> [Run]``;
+one ``Run`` holds all that training and evaluation need, and is written beside its results as
+``run.yaml``. The settings of one method stand in that method's own file as a subclass of
+``MethodConfig``. Imports no torch: this module is read each time the workflow is planned.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ Model = TypeVar("Model", bound=BaseModel)
 RESERVED_EXPERIMENT_NAMES = {"prepared", "showcase"}
 
 
-def setting(default: Any, meaning: str, *, source: str = "", search: Any = None, **bounds: Any) -> Any:
+def setting(
+    default: Any, meaning: str, *, source: str = "", search: Any = None, **bounds: Any
+) -> Any:
     """A field with its one-line meaning, where its default comes from, and its range for tuning."""
     extra = {key: value for key, value in (("source", source), ("search", search)) if value}
     return Field(default, description=meaning, json_schema_extra=extra or None, **bounds)
@@ -49,18 +51,24 @@ def setting(default: Any, meaning: str, *, source: str = "", search: Any = None,
 class Settings(BaseModel):
     """Base of all settings: immutable, no unknown keys, NaN and infinity refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
-# ---- data ----------------------------------------------------------------------------------------
+# ---- data ----------------------------------------------------------------------------
 
 
 class DatasetBase(Settings):
     """What is common to every importer: how a scan becomes a prepared case."""
 
     name: Name
-    path: Path | None = setting(None, "folder that holds the data; relative to the working directory")
-    spacing: Lengths | None = setting(None, "resample to this voxel size in mm; none keeps each scan's own")
+    path: Path | None = setting(
+        None, "folder that holds the data; relative to the working directory"
+    )
+    spacing: Lengths | None = setting(
+        None, "resample to this voxel size in mm; none keeps each scan's own"
+    )
     normalisation: Literal["zscore", "percentile", "none"] = setting(
         "zscore", "zscore: zero mean, unit variance; percentile: clip_percentiles mapped to 0..1"
     )
@@ -68,11 +76,13 @@ class DatasetBase(Settings):
         None, "clip intensities to these percentiles before normalising; percentile needs it"
     )
     crop: Literal["none", "nonzero", "label"] = setting(
-        "none", "crop to the bounding box of the non-zero image, or of the reference label (an oracle)"
+        "none",
+        "crop to the bounding box of the non-zero image, or of the reference label (an oracle)",
     )
     crop_margin_mm: float = setting(10.0, "margin kept around the crop, in mm", ge=0)
     source_crop_used_label: bool = setting(
-        False, "the data arrived already cropped with the reference label; shown as a flag in the tables"
+        False,
+        "the data arrived already cropped with the reference label; shown as a flag in the tables",
     )
     test_cases: int | float | None = setting(
         None,
@@ -86,14 +96,17 @@ class DatasetBase(Settings):
 
     @property
     def crop_used_label(self) -> bool:
-        """Did the reference label decide what part of the scan is seen (also in unlabeled cases)?"""
+        """Did the reference label decide what part of the scan is seen, unlabeled ones too?"""
         return self.source_crop_used_label or self.crop == "label"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.normalisation == "percentile" and self.clip_percentiles is None:
             raise ValueError("normalisation 'percentile' needs clip_percentiles, e.g. [1, 99]")
-        if self.clip_percentiles and not 0 <= self.clip_percentiles[0] < self.clip_percentiles[1] <= 100:
+        if (
+            self.clip_percentiles
+            and not 0 <= self.clip_percentiles[0] < self.clip_percentiles[1] <= 100
+        ):
             raise ValueError("clip_percentiles must rise, within 0..100")
         if isinstance(self.test_cases, float) and self.test_cases >= 1:
             raise ValueError("test_cases: a fraction must be below 1; give a count without a point")
@@ -111,7 +124,9 @@ class PhantomDataset(DatasetBase):
     shape: Sizes = setting((48, 48, 32), "voxels of a case, 2D or 3D")
     train_cases: int = setting(20, "number of training cases", ge=1, le=100_000)
     test_cases: int | float | None = setting(8, "number of test cases", ge=1)
-    difficulty: float = setting(0.5, "0: bright and clean; 1: faint, noisy, among look-alikes", ge=0, le=1)
+    difficulty: float = setting(
+        0.5, "0: bright and clean; 1: faint, noisy, among look-alikes", ge=0, le=1
+    )
     seed: int = setting(0, "the same seed gives the same cases, bit for bit", ge=0)
 
 
@@ -143,7 +158,7 @@ Dataset = Annotated[
 ]
 
 
-# ---- model, training, evaluation -------------------------------------------------------------------
+# ---- model, training, evaluation -----------------------------------------------------
 
 
 class NetworkConfig(Settings):
@@ -153,7 +168,11 @@ class NetworkConfig(Settings):
     width: int = setting(16, "filters at full resolution", source="DTC code: 16", ge=1, le=256)
     levels: int = setting(5, "resolutions; each halves the last", source="DTC code: 5", ge=2, le=7)
     dropout: float = setting(
-        0.5, "channel dropout after the deepest and the last block", source="DTC code: 0.5", ge=0, lt=1
+        0.5,
+        "channel dropout after the deepest and the last block",
+        source="DTC code: 0.5",
+        ge=0,
+        lt=1,
     )
 
 
@@ -161,7 +180,9 @@ class TrainingConfig(Settings):
     """The loop, the same for every method."""
 
     iterations: int = setting(6000, "optimiser steps", source="DTC paper: 6000", ge=1)
-    patch_size: Sizes = setting((112, 112, 80), "voxels of a training patch", source="DTC paper, LA")
+    patch_size: Sizes = setting(
+        (112, 112, 80), "voxels of a training patch", source="DTC paper, LA"
+    )
     labeled_batch: int = setting(2, "labeled patches per step", source="DTC paper: 2", ge=1)
     unlabeled_batch: int = setting(2, "unlabeled patches per step", source="DTC paper: 2", ge=0)
     learning_rate: float = setting(0.01, "at the start", source="DTC paper: 0.01", gt=0)
@@ -172,8 +193,12 @@ class TrainingConfig(Settings):
         "fractions of the run after which the learning rate is divided by ten",
         source="DTC paper: every 2500 of 6000",
     )
-    flip: bool = setting(True, "mirror each spatial axis with probability 1/2")
-    rotate: bool = setting(True, "rotate by a multiple of 90 degrees in the plane of the first two axes")
+    flip_axes: tuple[int, ...] = setting(
+        (0, 1), "axes mirrored with probability 1/2 each", source="UA-MT and DTC code: the first two"
+    )
+    rotate: bool = setting(
+        True, "rotate by a multiple of 90 degrees in the plane of the first two axes"
+    )
     level_set_from: Literal["patch", "volume"] = setting(
         "patch",
         "normalise the signed distance on the augmented patch, or once on the whole volume",
@@ -183,8 +208,12 @@ class TrainingConfig(Settings):
         "auto", "auto: bfloat16 autocast on CUDA, float32 on the CPU"
     )
     deterministic: bool = setting(True, "the same run gives the same bits on the same machine")
-    device: Literal["auto", "cpu", "cuda"] = setting("auto", "auto: a GPU if one is visible, else the CPU")
-    cpu_threads: int = setting(1, "threads of one run on the CPU; part of the result's last bits", ge=1)
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "auto: a GPU if one is visible, else the CPU"
+    )
+    cpu_threads: int = setting(
+        1, "threads of one run on the CPU; part of the result's last bits", ge=1
+    )
     checkpoint_every: int = setting(200, "iterations between checkpoints", ge=1)
     log_every: int = setting(10, "iterations between rows of history.csv", ge=1)
     validate_every: int = setting(0, "iterations between validations; 0: none", ge=0)
@@ -209,7 +238,8 @@ class EvaluationConfig(Settings):
 class MethodConfig(Settings):
     """Base of every method's own settings: the supervised part, which all methods share.
 
-    Defaults are the unified recipe. ``as_released`` replaces those in which the authors' code differs.
+    Defaults are the unified recipe. ``as_released`` replaces those in which the authors' code
+    differs.
     """
 
     as_released: ClassVar[Mapping[str, Any]] = {}
@@ -231,14 +261,20 @@ class MethodConfig(Settings):
 class RampedConfig(MethodConfig):
     """Settings of a method with an unlabeled term whose weight warms up."""
 
-    weight: float = setting(1.0, "largest weight of the unlabeled term", ge=0, search=("log", 0.01, 10.0))
+    weight: float = setting(
+        1.0, "largest weight of the unlabeled term", ge=0, search=("log", 0.01, 10.0)
+    )
     ramp: Literal["gaussian", "stepwise", "constant"] = setting(
         "gaussian",
         "weight * exp(-5 (1 - t/t_max)^2), smooth or in forty steps; or constant",
         source="paper: gaussian; code: stepwise",
     )
     ramp_fraction: float = setting(
-        1.0, "fraction of the run over which the weight rises", gt=0, le=1, search=("linear", 0.1, 1.0)
+        1.0,
+        "fraction of the run over which the weight rises",
+        gt=0,
+        le=1,
+        search=("linear", 0.1, 1.0),
     )
 
 
@@ -250,7 +286,7 @@ class MethodChoice(Settings):
     settings: dict[str, Any] = {}
 
 
-# ---- experiment and run ------------------------------------------------------------------------------
+# ---- experiment and run --------------------------------------------------------------
 
 
 class Run(Settings):
@@ -292,7 +328,9 @@ class Experiment(Settings):
     description: str = setting("", "one or two sentences, shown at the head of the report")
     dataset: Dataset
     methods: dict[Name, MethodChoice] = Field(min_length=1)
-    budgets: tuple[Budget, ...] = Field(min_length=1, description="labeled cases: counts, fractions, or all")
+    budgets: tuple[Budget, ...] = Field(
+        min_length=1, description="labeled cases: counts, fractions, or all"
+    )
     subsets: tuple[int, ...] = setting((0, 1, 2), "which labeled subsets; a number n means 0..n-1")
     seeds: tuple[int, ...] = setting((0,), "which seeds; a number n means 0..n-1")
     recipe: Recipe = setting("unified", "for every method that names none")
@@ -312,7 +350,9 @@ class Experiment(Settings):
     @field_validator("subsets", "seeds", mode="before")
     @classmethod
     def _count_means_range(cls, value: Any) -> Any:
-        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        return (
+            tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        )
 
     @field_validator("subsets", "seeds", "budgets")
     @classmethod
@@ -326,7 +366,11 @@ class Experiment(Settings):
     @field_validator("budgets", mode="before")
     @classmethod
     def _all_means_one(cls, value: Any) -> Any:
-        return tuple(1.0 if item == "all" else item for item in value) if isinstance(value, list) else value
+        return (
+            tuple(1.0 if item == "all" else item for item in value)
+            if isinstance(value, list)
+            else value
+        )
 
     @model_validator(mode="before")
     @classmethod
@@ -340,7 +384,9 @@ class Experiment(Settings):
         if not isinstance(methods, dict):
             return data
         recipe = data.get("recipe", "unified")
-        return data | {"methods": {name: _method_choice(name, it, recipe) for name, it in methods.items()}}
+        return data | {
+            "methods": {name: _method_choice(name, it, recipe) for name, it in methods.items()}
+        }
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -348,23 +394,39 @@ class Experiment(Settings):
         factor = 2 ** (self.network.levels - 1)
         if any(size < factor or size % factor for size in self.training.patch_size):
             raise ValueError(
-                f"training.patch_size {list(self.training.patch_size)} must be multiples of {factor} "
-                f"(network.levels: {self.network.levels})"
+               
+               
+               
+               
+               
+                f"training.patch_size {list(self.training.patch_size)} must be multiples of"
+                f" {factor} (network.levels: {self.network.levels})"
             )
+        if any(not 0 <= axis < dimensions for axis in self.training.flip_axes):
+            raise ValueError(f"training.flip_axes must be within 0..{dimensions - 1}")
         if self.evaluation.stride is not None:
             if len(self.evaluation.stride) != dimensions:
-                raise ValueError(f"evaluation.stride needs {dimensions} numbers, as training.patch_size")
+                raise ValueError(
+                    f"evaluation.stride needs {dimensions} numbers, as training.patch_size"
+                )
             pairs = zip(self.evaluation.stride, self.training.patch_size, strict=True)
             if any(not 1 <= stride <= patch for stride, patch in pairs):
                 raise ValueError("evaluation.stride must be within 1..training.patch_size")
-        if self.baseline not in self.methods and len(self.methods) > 1 and self.baseline != "supervised":
-            raise ValueError(f"baseline '{self.baseline}' is not among methods{did_you_mean(self.baseline, self.methods)}")
+        if (
+            self.baseline not in self.methods
+            and len(self.methods) > 1
+            and self.baseline != "supervised"
+        ):
+            raise ValueError(
+                f"baseline '{self.baseline}' is not among methods"
+                f"{did_you_mean(self.baseline, self.methods)}"
+            )
         if self.training.validate_every and not self.validation_cases:
             raise ValueError("training.validate_every needs validation_cases of at least 1")
         return self
 
     def run(self, name: str, budget: int | float, subset: int, seed: int) -> Run:
-        """One cell of the grid. Raises UserError for a name that the experiment does not declare."""
+        """One cell of the grid. Raises UserError for a name that is not declared."""
         if name not in self.methods:
             raise UserError(f"{self.name}: no method '{name}'{did_you_mean(name, self.methods)}")
         return Run(
@@ -402,7 +464,7 @@ def _method_choice(name: str, overrides: Any, recipe: str) -> Any:
     }
 
 
-# ---- reading ---------------------------------------------------------------------------------------------
+# ---- reading -------------------------------------------------------------------------
 
 
 def budget_text(budget: int | float) -> str:
@@ -428,7 +490,9 @@ def digest(data: Any) -> str:
 def did_you_mean(word: str, words: Any) -> str:
     """'; did you mean ...?' or the list of valid names if none is near."""
     near = difflib.get_close_matches(str(word), [str(w) for w in words], n=1)
-    return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(sorted(map(str, words)))}"
+    return (
+        f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(sorted(map(str, words)))}"
+    )
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -513,4 +577,7 @@ def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:
 
 def _importers() -> dict[str, type[DatasetBase]]:
     """The dataset models by the importer that each is for."""
-    return {kind.model_fields["importer"].annotation.__args__[0]: kind for kind in DatasetBase.__subclasses__()}  # type: ignore[union-attr]
+    return {
+        kind.model_fields["importer"].annotation.__args__[0]: kind
+        for kind in DatasetBase.__subclasses__()
+    }  # type: ignore[union-attr]

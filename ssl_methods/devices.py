@@ -1,8 +1,9 @@
 """Which device a job computes on, and the lease that keeps two jobs off one GPU.
 
-Snakemake counts `gpu=2` but never says which one. A lease is a file lock per device in a per-user folder
-of this machine's temporary directory; the operating system releases it when the holder dies, however it dies.
-Inside SLURM the scheduler has already chosen, and its mask is trusted. Torch is imported only here inside.
+Snakemake counts `gpu=2` but never says which one. A lease is a file lock per device in a per-user
+folder of this machine's temporary directory; the operating system releases it when the holder
+dies, however it dies. Inside SLURM the scheduler has already chosen, and its mask is trusted.
+Torch is imported only here inside.
 """
 
 from __future__ import annotations
@@ -30,16 +31,23 @@ log = logging.getLogger(__name__)
 
 
 def visible_gpus() -> list[str]:
-    """Ids of the GPUs this process may use: the entries of CUDA_VISIBLE_DEVICES, else UUIDs of nvidia-smi."""
+    """Ids of the GPUs this process may use: the entries of CUDA_VISIBLE_DEVICES, else UUIDs of
+    nvidia-smi."""
     mask = os.environ.get("CUDA_VISIBLE_DEVICES")
     if mask is not None:
         ids = [entry.strip() for entry in mask.split(",")]
         return [entry for entry in ids if entry and entry != "-1"]
     try:
-        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=30)
+        listing = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=30
+        )
     except (OSError, subprocess.SubprocessError):
         return []
-    return [line.split("UUID: ")[1].rstrip(")") for line in listing.stdout.splitlines() if line.startswith("GPU ")]
+    return [
+        line.split("UUID: ")[1].rstrip(")")
+        for line in listing.stdout.splitlines()
+        if line.startswith("GPU ")
+    ]
 
 
 def lease_folder() -> Path:
@@ -66,7 +74,11 @@ def lease(gpus: list[str]) -> Iterator[str]:
                 lock.release()
             return
         if not told:
-            log.warning("waiting for a GPU: all of %s are held (did you pass --resources gpu=%d?)", gpus, len(gpus))
+            log.warning(
+                "waiting for a GPU: all of %s are held (did you pass --resources gpu=%d?)",
+                gpus,
+                len(gpus),
+            )
             told = True
         time.sleep(random.uniform(0.2, 1.0))
 
@@ -84,7 +96,9 @@ def claim(wanted: str = "auto") -> Iterator[torch.device]:
     gpus = [] if wanted == "cpu" else visible_gpus()
     if not gpus:
         if wanted == "cuda":
-            raise UserError("training.device is 'cuda', but no GPU is visible here; use 'auto' or 'cpu'")
+            raise UserError(
+                "training.device is 'cuda', but no GPU is visible here; use 'auto' or 'cpu'"
+            )
         import torch
 
         log.warning("computing on the CPU%s", "" if wanted == "cpu" else ": no GPU is visible")
@@ -103,7 +117,9 @@ def _cuda(gpu: str) -> torch.device:
     import torch
 
     if not torch.cuda.is_available():
-        raise UserError(f"GPU {gpu} is visible, but this PyTorch ({torch.__version__}) cannot use it")
+        raise UserError(
+            f"GPU {gpu} is visible, but this PyTorch ({torch.__version__}) cannot use it"
+        )
     log.info("computing on %s (%s)", gpu, torch.cuda.get_device_name())
     return torch.device("cuda")
 

@@ -1,10 +1,11 @@
-"""Level sets: a mask to a signed distance map (T of the DTC paper), and back to a probability (T⁻¹).
+"""Level sets: from a mask to a signed distance map (T), and back to a probability (T⁻¹).
 
-Negative inside, 0 on the contour, within [-1, 1]. ``signed_distance`` works on NumPy arrays on the host;
-``to_probability`` on tensors, through their own methods, so that this module imports no torch.
+Negative inside, 0 on the contour, within [-1, 1]. ``signed_distance`` works on NumPy arrays on the
+host; ``to_probability`` on tensors, through their own methods, so that this module imports no
+torch.
 
-Deviations from the released ``compute_sdf``: a mask without foreground is +1 everywhere and one without
-background -1 everywhere (released: 0, which T⁻¹ reads as 'undecided', and 0/0).
+Deviations from the released ``compute_sdf``: a mask without foreground is +1 everywhere and one
+without background -1 everywhere (released: 0, which T⁻¹ reads as 'undecided', and 0/0).
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 def signed_distance(mask: NDArray, spacing: Sequence[float] | None = None) -> NDArray[np.float32]:
     """The normalised signed distance map of one mask (DTC paper, eq. 1, in its released form).
 
-    Distances outside are divided by their largest value, as are those inside; foreground voxels that
-    touch the background by a face are the contour, 0. So -1 and 1 are reached wherever either part has
-    more than its contour.
+    Distances outside are divided by their largest value, as are those inside; foreground voxels
+    that touch the background by a face are the contour, 0. So -1 and 1 are reached wherever either
+    part has more than its contour.
 
     Args:
         mask: bool or integer, 2D or 3D; non-zero is foreground.
@@ -50,7 +51,7 @@ def signed_distance(mask: NDArray, spacing: Sequence[float] | None = None) -> ND
 
 
 def _inner_contour(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Foreground voxels with a face neighbour in the background; the array's border is no background."""
+    """Foreground voxels with a face neighbour in the background; the border of the array is none."""
     contour = np.zeros_like(inside)
     for axis in range(inside.ndim):
         along, touches = np.moveaxis(inside, axis, 0), np.moveaxis(contour, axis, 0)
@@ -61,9 +62,10 @@ def _inner_contour(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def to_probability(level_set: Tensor, k: float) -> Tensor:
-    """T⁻¹(z) = sigmoid(-k z) (DTC paper, eq. 2, with the sign its eq. 1 needs): foreground probability.
+    """T⁻¹(z) = sigmoid(-k z): DTC paper, eq. 2, with the sign that its eq. 1 needs.
 
-    In float32 whatever the autocast: at k = 1500 a bfloat16 z of 0.01 is wrong by a sixth of a unit.
+    In float32 whatever the autocast: at k = 1500 a bfloat16 z of 0.01 is wrong by a sixth of a
+    unit.
 
     Args:
         level_set: any shape, in [-1, 1], negative inside.

@@ -12,20 +12,25 @@ SMOOTH = 1e-5
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean binary cross-entropy per class channel; with K = 1 the softmax cross-entropy of two classes."""
+    """Mean binary cross-entropy per class channel; with K = 1 the softmax cross-entropy of two
+    classes."""
     return functional.binary_cross_entropy_with_logits(logits.float(), target.float())
 
 
 def dice(probability: Tensor, target: Tensor, form: str = "squared") -> Tensor:
     """1 - soft Dice, averaged over classes.
 
-    ``squared``: 1 - (2 Σpy + s) / (Σp² + Σy² + s) over all patches of a class together, as the released
-    DTC, UA-MT and SASSNet code has it (Milletari et al., 3DV 2016, eq. 3). ``plain``: denominators
-    Σp + Σy, each patch apart and then averaged, as the DTC paper writes it. s = 1e-5.
+    ``squared``: 1 - (2 Σpy + s) / (Σp² + Σy² + s) over all patches of a class together, as the
+    released DTC, UA-MT and SASSNet code has it (Milletari et al., 3DV 2016, eq. 3). ``plain``:
+    denominators Σp + Σy, each patch apart and then averaged, as the DTC paper writes it. s = 1e-5.
     """
     p, y = probability.float(), target.float()
     axes = tuple(range(2, p.ndim)) if form == "plain" else (0, *range(2, p.ndim))
-    total = p.sum(axes) + y.sum(axes) if form == "plain" else p.square().sum(axes) + y.square().sum(axes)
+    total = (
+        p.sum(axes) + y.sum(axes)
+        if form == "plain"
+        else p.square().sum(axes) + y.square().sum(axes)
+    )
     return (1 - (2 * (p * y).sum(axes) + SMOOTH) / (total + SMOOTH)).mean()
 
 

@@ -30,13 +30,21 @@ STAGES = {
 
 # Settings enter a result through their resolved values, which are compared on their own; the rest
 # of these cannot change a number.
-IGNORED = {f"ssl_methods.{name}" for name in ("config", "errors", "files", "provenance", "devices", "cli")}
-# Validation watches training and does not steer it; how cases were prepared shows in their checksums.
-IGNORED_IN_TRAINING = ("ssl_methods.evaluation", "ssl_methods.data.prepare", "ssl_methods.data.importers")
+IGNORED = {
+    f"ssl_methods.{name}" for name in ("config", "errors", "files", "provenance", "devices", "cli")
+}
+# Validation watches training and does not steer it; how cases were prepared shows in their
+# checksums.
+IGNORED_IN_TRAINING = (
+    "ssl_methods.evaluation",
+    "ssl_methods.data.prepare",
+    "ssl_methods.data.importers",
+)
 
 
 def source_digest(stage: str, method: str | None = None) -> str:
-    """Sixteen hexadecimal digits over the modules that a stage (and a method) imports, transitively."""
+    """Sixteen hexadecimal digits over the modules that a stage (and a method) imports,
+    transitively."""
     modules = list(STAGES[stage])
     if method is not None:
         from ssl_methods.methods import modules as method_modules
@@ -45,16 +53,23 @@ def source_digest(stage: str, method: str | None = None) -> str:
     seen: dict[str, str] = {}
     while modules:
         name = modules.pop()
-        if name in seen or name in IGNORED or (stage == "train" and name.startswith(IGNORED_IN_TRAINING)):
+        if (
+            name in seen
+            or name in IGNORED
+            or (stage == "train" and name.startswith(IGNORED_IN_TRAINING))
+        ):
             continue
         seen[name], imports = _module(name)
         modules += imports
-    return hashlib.sha256("\n".join(f"{name} {seen[name]}" for name in sorted(seen)).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        "\n".join(f"{name} {seen[name]}" for name in sorted(seen)).encode()
+    ).hexdigest()[:16]
 
 
 @cache
 def _module(name: str) -> tuple[str, tuple[str, ...]]:
-    """Digest of one module's code, and the modules of this package (or a method's) that it imports."""
+    """Digest of one module's code, and the modules of this package (or a method's) that it
+    imports."""
     path = _path(name)
     if path is None:
         return "", ()
@@ -82,7 +97,11 @@ def _path(name: str) -> Path | None:
 
 def _imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ssl_methods"):
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module
+            and node.module.startswith("ssl_methods")
+        ):
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
@@ -90,7 +109,11 @@ def _imports(tree: ast.AST) -> Iterator[str]:
 
 
 def _is_docstring(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def versions() -> dict[str, str]:
@@ -109,11 +132,18 @@ def git_state() -> dict[str, Any]:
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True, check=True, timeout=30
+            ["git", "-C", str(PACKAGE), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
         ).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "--", "ssl_methods"))}
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "changed": bool(git("status", "--porcelain", "--", "ssl_methods")),
+        }
     except (OSError, subprocess.SubprocessError):
         return {}
 

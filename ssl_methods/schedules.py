@@ -1,4 +1,5 @@
-"""Weights and learning rates as functions of the progress t / t_max: any number of iterations is right."""
+"""Weights and learning rates as functions of the progress t / t_max: any number of iterations is
+right."""
 
 from __future__ import annotations
 

@@ -27,7 +27,12 @@ def tiny_experiment(**changes) -> Experiment:
         "budgets": [2],
         "subsets": 1,
         "network": {"width": 2, "levels": 2},
-        "training": {"iterations": 4, "patch_size": [16, 16, 16], "log_every": 1, "device": "cpu"},
+        "training": {
+            "iterations": 4,
+            "patch_size": [16, 16, 16],
+            "log_every": 1,
+            "device": "cpu",
+        },
     }
     return load_experiment(declared | changes)
 

@@ -1,8 +1,8 @@
 """Patches for one step: crop, rotation and flip as tensor operations on the training device.
 
-In: the prepared store and a split. Out: ``Sampler.batch(t)``, a ``Batch`` that depends on t and on the run's
-random entropy alone: no state, so a resumed run draws what it would have drawn, and every method of one
-(dataset, budget, subset, seed) is given the same patches at the same step.
+In: the prepared store and a split. Out: ``Sampler.batch(t)``, a ``Batch`` that depends on t and on
+the run's random entropy alone: no state, so a resumed run draws what it would have drawn, and
+every method of one (dataset, budget, subset, seed) is given the same patches at the same step.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def run_entropy(run: Run) -> int:
 
 @dataclass(frozen=True)
 class Patch:
-    """Where and how one patch is cut: quarter turns in the plane of the first two axes, then flips."""
+    """Where and how one patch is cut: quarter turns in the plane of the first two axes, then
+    flips."""
 
     case: int
     start: tuple[int, ...]
@@ -42,8 +43,11 @@ class Patch:
     flips: tuple[int, ...]
 
     def cut(self, volume: Tensor, fill: float = 0.0) -> Tensor:
-        """Crop (channels, *spatial); pad a volume smaller than the patch with ``fill`` on both sides."""
-        index = tuple(slice(start, start + size) for start, size in zip(self.start, self.size, strict=True))
+        """Crop (channels, *spatial); pad a volume smaller than the patch with ``fill`` on both
+        sides."""
+        index = tuple(
+            slice(start, start + size) for start, size in zip(self.start, self.size, strict=True)
+        )
         patch = volume[(slice(None), *index)]
         missing = [want - have for want, have in zip(self.size, patch.shape[1:], strict=True)]
         if any(missing):
@@ -60,8 +64,10 @@ def draw_patch(rng: Generator, case: int, shape: Sequence[int], training: Traini
     size = tuple(training.patch_size)
     if turns % 2:
         size = (size[1], size[0], *size[2:])
-    start = tuple(int(rng.integers(max(have - want, 0) + 1)) for have, want in zip(shape, size, strict=True))
-    flips = tuple(axis + 1 for axis in range(len(size)) if training.flip and rng.integers(2))
+    start = tuple(
+        int(rng.integers(max(have - want, 0) + 1)) for have, want in zip(shape, size, strict=True)
+    )
+    flips = tuple(axis + 1 for axis in training.flip_axes if rng.integers(2))
     return Patch(case, start, size, turns, flips)
 
 
@@ -75,7 +81,8 @@ class Volumes:
 
 
 class Sampler:
-    """Labeled and unlabeled patches, drawn apart; each stream passes through its cases in random order."""
+    """Labeled and unlabeled patches, drawn apart; each stream passes through its cases in random
+    order."""
 
     def __init__(
         self,
@@ -110,7 +117,10 @@ class Sampler:
 
     def _patches(self, stream: int, t: int, volumes: Volumes, count: int) -> list[Patch]:
         rng = default_rng(SeedSequence([self.entropy, stream, t]))
-        cases = [self._case(stream, t * count + i, len(volumes.ids)) for i in range(count if volumes.ids else 0)]
+        cases = [
+            self._case(stream, t * count + i, len(volumes.ids))
+            for i in range(count if volumes.ids else 0)
+        ]
         return [draw_patch(rng, case, volumes.shapes[case], self.training) for case in cases]
 
     def _case(self, stream: int, position: int, cases: int) -> int:
@@ -121,7 +131,10 @@ class Sampler:
 
     def _images(self, volumes: Volumes, patches: list[Patch]) -> Tensor:
         if not patches:
-            return torch.empty((0, *self.labeled.images[0].shape[:1], *self.training.patch_size), device=self.device)
+            return torch.empty(
+                (0, *self.labeled.images[0].shape[:1], *self.training.patch_size),
+                device=self.device,
+            )
         return torch.stack([patch.cut(volumes.images[patch.case]) for patch in patches])
 
     def _channels(self, label: Tensor) -> Tensor:
@@ -131,7 +144,9 @@ class Sampler:
 
     def _level_sets(self, label: Tensor) -> Tensor:
         """Label map (*spatial) to signed distances (K, *spatial)."""
-        return torch.stack([torch.from_numpy(signed_distance(mask.numpy())) for mask in self._channels(label)])
+        return torch.stack(
+            [torch.from_numpy(signed_distance(mask.numpy())) for mask in self._channels(label)]
+        )
 
     def _targets(self, patches: list[Patch], labels: list[Tensor]) -> Tensor | None:
         if self.level_set_from is None:

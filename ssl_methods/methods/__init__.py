@@ -1,4 +1,4 @@
-"""The registry: a method is a file in this folder, or an entry point of the group `ssl_methods.methods`.
+"""The registry: a method is a file in this folder, or an entry point of `ssl_methods.methods`.
 
 Listing names imports nothing; a method's file (and torch) is imported when its class is needed.
 """
@@ -25,8 +25,16 @@ GROUP = "ssl_methods.methods"
 def modules() -> dict[str, str]:
     """Method name to the module that defines it."""
     files = Path(__file__).parent.glob("*.py")
-    found = {file.stem: f"{__name__}.{file.stem}" for file in files if file.stem not in {"__init__", "base"}}
-    return dict(sorted({**{point.name: point.value for point in entry_points(group=GROUP)}, **found}.items()))
+    found = {
+        file.stem: f"{__name__}.{file.stem}"
+        for file in files
+        if file.stem not in {"__init__", "base"}
+    }
+    return dict(
+        sorted(
+            {**{point.name: point.value for point in entry_points(group=GROUP)}, **found}.items()
+        )
+    )
 
 
 def names() -> list[str]:
@@ -34,7 +42,8 @@ def names() -> list[str]:
 
 
 def method_class(name: str) -> type[Method]:
-    """The one subclass of ``Method`` that the method's file defines. Raises UserError if there is none."""
+    """The one subclass of ``Method`` that the method's file defines. Raises UserError if there is
+    none."""
     from ssl_methods.methods.base import Method
 
     if name not in modules():
@@ -46,7 +55,9 @@ def method_class(name: str) -> type[Method]:
         if issubclass(item, Method) and item.__module__ == module.__name__
     ]
     if len(classes) != 1:
-        raise UserError(f"{module.__file__}: must define one subclass of Method, and defines {len(classes)}")
+        raise UserError(
+            f"{module.__file__}: must define one subclass of Method, and defines {len(classes)}"
+        )
     return classes[0]
 
 
@@ -65,7 +76,9 @@ def check_choice(choice: MethodChoice, where: str = "methods") -> None:
     if choice.settings:
         resolve(choice, where)
     elif choice.method not in modules():
-        raise UserError(f"{where}: there is no method '{choice.method}'{did_you_mean(choice.method, names())}")
+        raise UserError(
+            f"{where}: there is no method '{choice.method}'{did_you_mean(choice.method, names())}"
+        )
 
 
 def create(
@@ -140,7 +153,10 @@ def describe() -> list[dict[str, Any]]:
                 "uses_unlabeled": kind.uses_unlabeled,
                 "targets": sorted(kind.targets),
                 "as_released": dict(kind.Config.as_released),
-                "settings": {key: {k: v for k, v in field.items() if k != "title"} for key, field in fields.items()},
+                "settings": {
+                    key: {k: v for k, v in field.items() if k != "title"}
+                    for key, field in fields.items()
+                },
             }
         )
     return listing

@@ -1,7 +1,7 @@
 """The method contract: what a researcher writes, and what the harness gives and takes.
 
-A method owns its networks and the loss of one step. The harness owns data, optimiser, schedule of the
-learning rate, precision, logging, checkpoints and evaluation, the same for every method.
+A method owns its networks and the loss of one step. The harness owns data, optimiser, schedule of
+the learning rate, precision, logging, checkpoints and evaluation, the same for every method.
 
 In: ``Batch`` (images, labels of labeled images, wanted targets) and ``Progress`` (t, t_max).
 Out: ``LossTerms``, named terms with their weights; the harness sums, steps and records them.
@@ -27,7 +27,9 @@ class Batch:
     labeled_images: Tensor  # (L, C, *patch) float32
     labels: Tensor  # (L, K, *patch) float32, 0 or 1, one channel per foreground class
     unlabeled_images: Tensor  # (U, C, *patch) float32; U is 0 when all cases are labeled
-    level_sets: Tensor | None = None  # (L, K, *patch) float32 in [-1, 1], if in the method's targets
+    level_sets: Tensor | None = (
+        None  # (L, K, *patch) float32 in [-1, 1], if in the method's targets
+    )
 
 
 @dataclass(frozen=True)
@@ -79,18 +81,21 @@ class Method(nn.Module):
 
     @property
     def wants_unlabeled(self) -> bool:
-        """False too where the unlabeled weight is set to 0: then the unlabeled images are not looked at,
-        so that weight 0 is the supervised part alone, batch statistics and dropout included."""
+        """False too where the unlabeled weight is set to 0: then the unlabeled images are not
+        looked at, so that weight 0 is the supervised part alone, batch statistics and dropout
+        included."""
         return self.uses_unlabeled and getattr(self.config, "weight", 1.0) > 0
 
     def images(self, batch: Batch) -> Tensor:
-        """Labeled images, then (if wanted) unlabeled ones: one forward pass sees both, as released."""
+        """Labeled images, then (if wanted) unlabeled ones: one forward pass sees both, as
+        released."""
         if not self.wants_unlabeled:
             return batch.labeled_images
         return torch.cat([batch.labeled_images, batch.unlabeled_images])
 
     def segmentation_terms(self, logits: Tensor, labels: Tensor) -> LossTerms:
-        """Cross-entropy and Dice with the weights of the settings; a term of weight 0 is left out."""
+        """Cross-entropy and Dice with the weights of the settings; a term of weight 0 is left
+        out."""
         config, terms = self.config, {}
         if config.ce_weight:
             terms["cross_entropy"] = Term(losses.cross_entropy(logits, labels), config.ce_weight)
@@ -104,4 +109,6 @@ def unlabeled_weight(config: RampedConfig, progress: Progress) -> float:
     """Lambda at this iteration: the largest weight times the chosen warm-up."""
     length = progress.t_max * config.ramp_fraction
     shapes = {"gaussian": schedules.gaussian_warmup, "stepwise": schedules.stepwise_warmup}
-    return config.weight * (shapes[config.ramp](progress.t, length) if config.ramp in shapes else 1.0)
+    return config.weight * (
+        shapes[config.ramp](progress.t, length) if config.ramp in shapes else 1.0
+    )

@@ -1,8 +1,9 @@
 """Dual-task consistency: segmentation and level set must tell the same story, on every image.
 
 Luo, Chen, Song, Wang, "Semi-supervised Medical Image Segmentation through Dual-task Consistency",
-AAAI 2021. The level set f2 is turned back into a segmentation by the smooth inverse T⁻¹ (eq. 2); its
-squared difference to the segmentation f1 is taken on labeled and unlabeled images alike (eqs. 4, 7):
+AAAI 2021. The level set f2 is turned back into a segmentation by the smooth inverse T⁻¹ (eq. 2);
+its squared difference to the segmentation f1 is taken on labeled and unlabeled images alike (eqs.
+4, 7):
 
     L = L_segmentation + beta * L_level_set + lambda(t) * mean (f1(x) - sigmoid(-k f2(x)))^2
     lambda(t) = weight * exp(-5 (1 - t/t_max)^2)
@@ -13,7 +14,8 @@ Deviations
 - The paper's eq. 2 has sigmoid(k z), inverted under its own eq. 1; the sign here is the code's.
 - Paper and code have the Dice loss alone as L_segmentation: recipe `as_released`.
 - Code: lambda is held over 150 of 6000 iterations; here smooth, `as_released` in forty steps.
-- At k = 1500 T⁻¹ is nearly a hard threshold: sigmoid' is negligible beyond |z| of 0.005, less than a voxel.
+- At k = 1500 T⁻¹ is nearly a hard threshold: sigmoid' is negligible beyond |z| of 0.005, less than
+  a voxel.
 - With weight 0 it is `sdf_multitask`, step for step.
 """
 
@@ -28,9 +30,15 @@ from ssl_methods.methods.sdf_multitask import SdfMultitask, SdfMultitaskConfig
 class DTCConfig(SdfMultitaskConfig, RampedConfig):
     """Settings of dual-task consistency."""
 
-    as_released = {"ce_weight": 0.0, "dice_weight": 1.0, "ramp": "stepwise"}
+    as_released = {
+        "ce_weight": 0.0,
+        "dice_weight": 1.0,
+        "ramp": "stepwise",
+    }
 
-    k: float = setting(1500.0, "steepness of T⁻¹", source="DTC paper", gt=0, search=("log", 1.0, 5000.0))
+    k: float = setting(
+        1500.0, "steepness of T⁻¹", source="DTC paper", gt=0, search=("log", 1.0, 5000.0)
+    )
 
 
 class DTC(SdfMultitask):

@@ -1,16 +1,17 @@
 """Mean teacher: the student agrees with its own moving average on noisy unlabeled images.
 
-Tarvainen & Valpola, "Mean teachers are better role models", NeurIPS 2017; for left-atrium MR as in the
-UA-MT code (Yu et al., MICCAI 2019).
+Tarvainen & Valpola, "Mean teachers are better role models", NeurIPS 2017; for left-atrium MR as in
+the UA-MT code (Yu et al., MICCAI 2019).
 
-    L = L_supervised + lambda(t) * mean (f(x_u) - f'(x_u + noise))^2,   noise = clip(N(0, 0.1), +-0.2)
+    L = L_supervised + lambda(t) * mean (f(x_u) - f'(x_u + e))^2,   e = clip(N(0, 0.1), +-0.2)
 
 Defaults: decay 0.99, weight 0.1, noise 0.1 clipped at 0.2 (UA-MT code).
 
 Deviations
-- Released: mean squared difference of two softmax channels; here of sigmoids, which is the same number.
-- Released: the teacher keeps batch-norm statistics of its own; here they are the student's. Neither is
-  read while training (batch statistics are) nor when predicting (the student predicts).
+- Released: mean squared difference of two softmax channels; here of sigmoids, which is the same
+  number.
+- Released: the teacher keeps batch-norm statistics of its own; here they are the student's.
+  Neither is read while training (batch statistics are) nor when predicting (the student predicts).
 - The weight rises over the whole run (t / t_max); released: in 40 steps (recipe `as_released`).
 """
 
@@ -21,7 +22,15 @@ from torch import Tensor
 
 from ssl_methods import losses
 from ssl_methods.config import RampedConfig, setting
-from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term, unlabeled_weight
+from ssl_methods.methods.base import (
+    Batch,
+    LossTerms,
+    MakeNetwork,
+    Method,
+    Progress,
+    Term,
+    unlabeled_weight,
+)
 from ssl_methods.methods.parts.teacher import Teacher
 
 
@@ -31,12 +40,12 @@ class MeanTeacherConfig(RampedConfig):
     as_released = {"ramp": "stepwise"}
 
     weight: float = setting(
-        0.1, "largest consistency weight", source="UA-MT code: 0.1", ge=0, search=("log", 0.01, 10.0)
+        0.1, "largest weight", source="UA-MT code", ge=0, search=("log", 0.01, 10.0)
     )
     decay: float = setting(
-        0.99, "of the moving average", source="UA-MT code: 0.99", ge=0, lt=1, search=("linear", 0.9, 0.999)
+        0.99, "of the average", source="UA-MT code", ge=0, lt=1, search=("linear", 0.9, 0.999)
     )
-    noise: float = setting(0.1, "standard deviation of the teacher's input noise", source="UA-MT code", ge=0)
+    noise: float = setting(0.1, "spread of the teacher's input noise", source="UA-MT code", ge=0)
 
 
 class MeanTeacher(Method):
@@ -64,7 +73,8 @@ class MeanTeacher(Method):
     def guess(self, batch: Batch) -> Tensor:
         """The teacher's probability for noisy unlabeled images."""
         images = batch.unlabeled_images
-        noise = (torch.randn_like(images) * self.config.noise).clamp(-2 * self.config.noise, 2 * self.config.noise)
+        spread = self.config.noise
+        noise = (spread * torch.randn_like(images)).clamp(-2 * spread, 2 * spread)
         return self.teacher(images + noise)[0].float().sigmoid()
 
     def after_step(self, progress: Progress) -> None:

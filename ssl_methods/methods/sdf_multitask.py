@@ -1,15 +1,15 @@
 """Segmentation and level set side by side, on labeled images only.
 
-The second head regresses the signed distance map: "Seg + LSF" in the ablation of the DTC paper (Luo et
-al., AAAI 2021, table 1), and SASSNet (Li et al., MICCAI 2020) without its discriminator.
+The second head regresses the signed distance map: "Seg + LSF" in the ablation of the DTC paper
+(Luo et al., AAAI 2021, table 1), and SASSNet (Li et al., MICCAI 2020) without its discriminator.
 
     L = L_segmentation + beta * mean (tanh(z) - T(y))^2
 
 Defaults: beta 0.3 (DTC and SASSNet code; the DTC paper writes no factor, i.e. 1).
 
 Deviations
-- The paper and code have the Dice loss alone as L_segmentation: recipe `as_released`. The unified recipe
-  uses the same 0.5 (cross-entropy + Dice) as every other method.
+- The paper and code have the Dice loss alone as L_segmentation: recipe `as_released`. The unified
+  recipe uses the same 0.5 (cross-entropy + Dice) as every other method.
 - Paper: T is computed once on the whole image; code, and the default here: on the augmented patch
   (`training.level_set_from`).
 """
@@ -29,7 +29,11 @@ class SdfMultitaskConfig(MethodConfig):
     as_released = {"ce_weight": 0.0, "dice_weight": 1.0}
 
     beta: float = setting(
-        0.3, "weight of the level-set regression", source="DTC code: 0.3", ge=0, search=("log", 0.03, 3.0)
+        0.3,
+        "weight of the level-set regression",
+        source="DTC code: 0.3",
+        ge=0,
+        search=("log", 0.03, 3.0),
     )
 
 
@@ -53,7 +57,9 @@ class SdfMultitask(Method):
         """Both tasks against the reference, on the labeled images."""
         terms = self.segmentation_terms(logits, batch.labels)
         assert batch.level_sets is not None, "targets asks for level sets"
-        terms["level_set"] = Term(losses.mean_squared(level_set, batch.level_sets), self.config.beta)
+        terms["level_set"] = Term(
+            losses.mean_squared(level_set, batch.level_sets), self.config.beta
+        )
         return terms
 
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:

@@ -1,7 +1,7 @@
 """Released checkpoints of DTC, SASSNet and UA-MT in this project's names.
 
-The released `VNet` names its blocks one to nine; ours are lists by level. The map is one to one, and a
-checkpoint with any other name or shape is refused.
+The released `VNet` names its blocks one to nine; ours are lists by level. The map is one to one,
+and a checkpoint with any other name or shape is refused.
 """
 
 from __future__ import annotations
@@ -40,11 +40,14 @@ BLOCKS = {
 def rename(released: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state dict of a released V-Net as one of `networks.VNet`.
 
-    With two heads (`vnet_sdf`), `out_conv` is the level set and `out_conv2` the segmentation: our heads
-    1 and 0. With one (`vnet`), `out_conv` is the segmentation. Raises UserError for an unknown name.
+    With two heads (`vnet_sdf`), `out_conv` is the level set and `out_conv2` the segmentation: our
+    heads 1 and 0. With one (`vnet`), `out_conv` is the segmentation. Raises UserError for an
+    unknown name.
     """
     two_heads = any(name.startswith("out_conv2.") for name in released)
-    heads = {"out_conv": "heads.1", "out_conv2": "heads.0"} if two_heads else {"out_conv": "heads.0"}
+    heads = (
+        {"out_conv": "heads.1", "out_conv2": "heads.0"} if two_heads else {"out_conv": "heads.0"}
+    )
     renamed = {}
     for name, tensor in released.items():
         match = re.fullmatch(r"(?:module\.)?(\w+?)(?:\.conv)?\.(\d+\.)?(\w+)", name)
@@ -60,8 +63,12 @@ def read_released(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path}: is no plain PyTorch checkpoint ({str(error).splitlines()[0]})") from None
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(
+            f"{path}: is no plain PyTorch checkpoint ({str(error).splitlines()[0]})"
+        ) from None
+    if not isinstance(content, dict) or not all(
+        isinstance(value, Tensor) for value in content.values()
+    ):
         raise UserError(f"{path}: expected a state dict of tensors")
     return rename(content)
 

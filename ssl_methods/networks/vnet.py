@@ -1,4 +1,5 @@
-"""The V-Net of UA-MT, SASSNet and DTC, with any number of heads, adjustable in width, depth and dimension.
+"""The V-Net of UA-MT, SASSNet and DTC, with any number of heads, adjustable in width, depth and
+dimension.
 
 Milletari et al. (3DV 2016) in the form of the released DTC code: batch normalisation, summed skip
 connections, no residual blocks, dropout of whole channels after the deepest and the last block.
@@ -15,7 +16,8 @@ CONVOLUTIONS = (1, 2, 3)  # per level from the finest; 3 at all coarser ones
 
 
 class VNet(nn.Module):
-    """Image (N, in_channels, *spatial) to a list of logits, one (N, out_channels, *spatial) per head.
+    """Image (N, in_channels, *spatial) to a list of logits, one (N, out_channels, *spatial) per
+    head.
 
     Each spatial size must be a multiple of 2 ** (levels - 1).
 
@@ -53,7 +55,9 @@ class VNet(nn.Module):
 
         def change(layer: type[nn.Module], filters_in: int, filters: int) -> nn.Sequential:
             """Halve or double the resolution."""
-            return nn.Sequential(layer(filters_in, filters, 2, stride=2), norm(filters), nn.ReLU(inplace=True))
+            return nn.Sequential(
+                layer(filters_in, filters, 2, stride=2), norm(filters), nn.ReLU(inplace=True)
+            )
 
         filters = [width * 2**level for level in range(levels)]
         depth = [CONVOLUTIONS[min(level, 2)] for level in range(levels)]
@@ -63,7 +67,9 @@ class VNet(nn.Module):
         )
         self.down = nn.ModuleList(change(conv, fine, coarse) for fine, coarse in pairwise(filters))
         self.up = nn.ModuleList(change(deconv, coarse, fine) for fine, coarse in pairwise(filters))
-        self.decoder = nn.ModuleList(block(f, f, n) for f, n in zip(filters[:-1], depth[:-1], strict=True))
+        self.decoder = nn.ModuleList(
+            block(f, f, n) for f, n in zip(filters[:-1], depth[:-1], strict=True)
+        )
         self.dropout = {2: nn.Dropout2d, 3: nn.Dropout3d}[dimensions](dropout)
         self.heads = nn.ModuleList(conv(width, out_channels, 1) for _ in range(heads))
 
@@ -77,6 +83,8 @@ class VNet(nn.Module):
         for down, block in zip(self.down, self.encoder[1:], strict=True):
             skips.append(block(down(skips[-1])))
         x = self.dropout(skips.pop())
-        for up, block, skip in zip(reversed(self.up), reversed(self.decoder), reversed(skips), strict=True):
+        for up, block, skip in zip(
+            reversed(self.up), reversed(self.decoder), reversed(skips), strict=True
+        ):
             x = block(up(x) + skip)
         return self.dropout(x)

@@ -1,7 +1,8 @@
 """Checkpoints: all that a run needs to go on as if it had never stopped.
 
-They lie in the run's folder, outside the outputs that the workflow knows (and would delete after a kill).
-The last two are kept; a broken one is named and the one before it used; one of other settings is not.
+They lie in the run's folder, outside the outputs that the workflow knows (and would delete after a
+kill). The last two are kept; a broken one is named and the one before it used; one of other
+settings is not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What is seen of a run while it trains: history.csv, lines in the log, TensorBoard if it is installed."""
+"""What is seen of a run while it trains: history.csv, lines in the log, TensorBoard if it is
+installed."""
 
 from __future__ import annotations
 
@@ -40,7 +41,9 @@ class Observer:
         share = iteration * 20 // total
         if share > self.told:
             self.told = share
-            terms = "  ".join(f"{key} {value:.4g}" for key, value in row.items() if key != "iteration")
+            terms = "  ".join(
+                f"{key} {value:.4g}" for key, value in row.items() if key != "iteration"
+            )
             log.info("%s  iteration %d of %d  %s", self.name, iteration, total, terms)
 
     def close(self) -> None:

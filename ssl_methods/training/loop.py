@@ -1,7 +1,8 @@
 """The training loop, the same for every method.
 
-In: a method, a sampler, the training settings. Out: the trained method (in place) and a ``State`` with the
-history and the time spent. SGD, a stepped learning rate, autocast, checkpoints, a check for non-finite losses.
+In: a method, a sampler, the training settings. Out: the trained method (in place) and a ``State``
+with the history and the time spent. SGD, a stepped learning rate, autocast, checkpoints, a check
+for non-finite losses.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ def fit(
         disable=not sys.stderr.isatty(),
     ):
         progress = Progress(t, total_iterations)
-        rate = training.learning_rate * schedules.stepped_rate(t, total_iterations, training.learning_rate_steps)
+        rate = training.learning_rate * schedules.stepped_rate(
+            t, total_iterations, training.learning_rate_steps
+        )
         for group in optimizer.param_groups:
             group["lr"] = rate
         batch = sampler.batch(t)
@@ -78,7 +81,13 @@ def fit(
         weighted_sum(terms).backward()
         optimizer.step()
         method.after_step(progress)
-        unseen.append((t, rate, {name: term._replace(value=term.value.detach()) for name, term in terms.items()}))
+        unseen.append(
+            (
+                t,
+                rate,
+                {name: term._replace(value=term.value.detach()) for name, term in terms.items()},
+            )
+        )
 
         done = t + 1
         state.iteration = done
@@ -103,7 +112,9 @@ def fit(
 
 def uses_bfloat16(training: TrainingConfig, device: torch.device) -> bool:
     """bfloat16 where asked for; ``auto`` means on CUDA."""
-    return training.precision == "bfloat16" or (training.precision == "auto" and device.type == "cuda")
+    return training.precision == "bfloat16" or (
+        training.precision == "auto" and device.type == "cuda"
+    )
 
 
 def weighted_sum(terms: LossTerms) -> Tensor:
@@ -114,16 +125,23 @@ def weighted_sum(terms: LossTerms) -> Tensor:
 def inspect(steps: list[Step], checkpoint: Checkpoint) -> Row:
     """The history row of the newest step, after a look at every step since the last look.
 
-    One transfer from the device for all of them. Raises TrainingDiverged at the first non-finite value.
+    One transfer from the device for all of them. Raises TrainingDiverged at the first non-finite
+    value.
     """
-    values = torch.stack([term.value.float() for _, _, terms in steps for term in terms.values()]).tolist()
+    values = torch.stack(
+        [term.value.float() for _, _, terms in steps for term in terms.values()]
+    ).tolist()
     remaining = iter(values)
     numbers: dict[str, float] = {}
     for t, _, terms in steps:
         numbers = {name: next(remaining) for name in terms}
         for name, value in numbers.items():
             if not math.isfinite(value):
-                kept = f"the last checkpoint is {checkpoint.newest}" if checkpoint.newest.exists() else "no checkpoint yet"
+                kept = (
+                    f"the last checkpoint is {checkpoint.newest}"
+                    if checkpoint.newest.exists()
+                    else "no checkpoint yet"
+                )
                 raise TrainingDiverged(
                     f"loss term '{name}' became {value} at iteration {t + 1}; {kept}; "
                     "try a lower training.learning_rate, or training.precision: float32"
@@ -135,7 +153,8 @@ def inspect(steps: list[Step], checkpoint: Checkpoint) -> Row:
 
 
 class Clock:
-    """Seconds spent in steps (``train_seconds``) and in all (``wall_seconds``), summed over resumptions."""
+    """Seconds spent in steps (``train_seconds``) and in all (``wall_seconds``), summed over
+    resumptions."""
 
     def __init__(self, device: torch.device, state: State) -> None:
         self.device, self.state = device, state

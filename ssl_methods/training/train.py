@@ -7,6 +7,7 @@ In: a ``Run``, the results folder (prepared store, splits). Out, in the run's fo
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,16 @@ def train(run: Run, results: Path, out: Path) -> None:
         run = run.model_copy(update={"training": config.released_training(run.training)})
     store = Store.open(prepare(run.dataset, results))
     split = load_split(run, store, results)
-    store.verify([*split.labeled, *split.unlabeled, *split.validation])
+    store.verify([*split.labeled, *split.validation])
+    store.verify(split.unlabeled, labels=False)
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0), claim(run.training.device) as device:
             _train(run, store, split, out, device)
     except Timeout:
-        raise UserError(f"{out}: another process is training this run; wait for it or stop it") from None
+        raise UserError(
+            f"{out}: another process is training this run; wait for it or stop it"
+        ) from None
 
 
 def _train(run: Run, store: Store, split: Split, out: Path, device: torch.device) -> None:
@@ -56,7 +60,7 @@ def _train(run: Run, store: Store, split: Split, out: Path, device: torch.device
     torch.set_num_threads(training.cpu_threads)
     torch.use_deterministic_algorithms(training.deterministic)
     torch.manual_seed(entropy % 2**63)
-    method = methods.build_for(run, store).to(device)
+    method = methods.build_for(run, store).to(device, memory_format=memory_format(run, device))
     sources = provenance.source_digest("train", run.choice.method)
     data = data_checksums(store, split)
     key = digest([run.training_digest(), sources, data, device.type, torch.__version__])
@@ -65,7 +69,15 @@ def _train(run: Run, store: Store, split: Split, out: Path, device: torch.device
     calls = count_forward_passes(method)
     checkpoint = Checkpoint(out, key, device)
     observer = Observer(run.name, out / "tensorboard")
-    state = fit(method, sampler, training, checkpoint, device, observer, validator(run, store, split, device))
+    state = fit(
+        method,
+        sampler,
+        training,
+        checkpoint,
+        device,
+        observer,
+        validator(run, store, split, device),
+    )
     observer.close()
 
     write_with(out / "model.pt", lambda file: torch.save(method.to("cpu").state_dict(), file))
@@ -89,6 +101,17 @@ def _train(run: Run, store: Store, split: Split, out: Path, device: torch.device
     checkpoint.remove()
 
 
+def memory_format(run: Run, device: torch.device) -> torch.memory_format:
+    """Channels last for small 3D patches on the CPU, else contiguous.
+
+    Measured on one core (V-Net, batch 4, forward, backward, SGD): 1.25 times faster at 48x48x32
+    and 32x48x32 with 8 filters and at 32x32x16 with 4; slower at 112x112x80. Others: not measured.
+    """
+    patch = run.training.patch_size
+    small = len(patch) == 3 and math.prod(patch) <= 100_000
+    return torch.channels_last_3d if device.type == "cpu" and small else torch.contiguous_format
+
+
 def validator(run: Run, store: Store, split: Split, device: torch.device) -> Validate | None:
     """Mean Dice over the validation cases, or None if the run does not validate."""
     if not run.training.validate_every:
@@ -105,7 +128,8 @@ def validator(run: Run, store: Store, split: Split, device: torch.device) -> Val
 
 
 def count_forward_passes(method: Method) -> list[int]:
-    """A counter, raised by every call of a network of the method (its teacher's too) in training."""
+    """A counter, raised by every call of a network of the method (its teacher's too) in
+    training."""
     from ssl_methods.networks import VNet
 
     calls = [0]
@@ -119,7 +143,9 @@ def count_forward_passes(method: Method) -> list[int]:
     return calls
 
 
-def cost(run: Run, method: Method, state: State, calls: list[int], device: torch.device) -> dict[str, Any]:
+def cost(
+    run: Run, method: Method, state: State, calls: list[int], device: torch.device
+) -> dict[str, Any]:
     """What the run cost; forward passes are those of the iterations since the last resumption."""
     iterations = run.training.iterations
     since = iterations - (state.resumed_from[-1] if state.resumed_from else 0)

@@ -1,11 +1,12 @@
 """Properties that every registered method must have.
 
-Two public frameworks shipped a mean teacher whose consistency had no gradient, and one whose teacher
-decayed to zero weights; each of these tests fails for one of them.
+Two public frameworks shipped a mean teacher whose consistency had no gradient, and one whose
+teacher decayed to zero weights; each of these tests fails for one of them.
 """
 
 import copy
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,7 +45,9 @@ def total(terms):
 def trajectory(method, batches, iterations=4, seed=0):
     """Weights after a few steps of SGD."""
     torch.manual_seed(seed)
-    optimizer = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], lr=0.05, momentum=0.9)
+    optimizer = torch.optim.SGD(
+        [p for p in method.parameters() if p.requires_grad], lr=0.05, momentum=0.9
+    )
     method.train()
     for t in range(iterations):
         optimizer.zero_grad()
@@ -91,13 +94,20 @@ def test_unlabeled_images_have_a_gradient(name):
     """The unlabeled images alone (labeled part removed from the sum) move the network's weights."""
     batch = make_batch()
     first, second = make(name), make(name)
-    other = Batch(batch.labeled_images, batch.labels, make_batch(seed=1).unlabeled_images, batch.level_sets)
+    other = Batch(
+        batch.labeled_images,
+        batch.labels,
+        make_batch(seed=1).unlabeled_images,
+        batch.level_sets,
+    )
     gradients = []
     for method, seen in ((first, batch), (second, other)):
-        method.eval()  # no dropout and no batch statistics: the images differ only through their own term
+        method.eval()  # without dropout and batch statistics they differ through their term alone
         torch.manual_seed(0)
         total(method.loss(seen, Progress(10, 10))).backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in method.network.parameters() if p.grad is not None]))
+        gradients.append(
+            torch.cat([p.grad.flatten() for p in method.network.parameters() if p.grad is not None])
+        )
     assert gradients[0].isfinite().all()
     assert (gradients[0] - gradients[1]).norm() > 1e-6 * gradients[0].norm()
 
@@ -111,7 +121,9 @@ def test_unlabeled_term_has_a_gradient(name):
         assert term.weight > 0
         method.zero_grad()
         term.value.backward(retain_graph=True)
-        norm = torch.cat([p.grad.flatten() for p in method.parameters() if p.grad is not None]).norm()
+        norm = torch.cat(
+            [p.grad.flatten() for p in method.parameters() if p.grad is not None]
+        ).norm()
         assert norm.isfinite() and norm > 0
 
 
@@ -131,7 +143,9 @@ def test_weight_zero_does_not_see_unlabeled_images(name):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize(("name", "part"), [("mean_teacher", "supervised"), ("dtc", "sdf_multitask")])
+@pytest.mark.parametrize(
+    ("name", "part"), [("mean_teacher", "supervised"), ("dtc", "sdf_multitask")]
+)
 def test_weight_zero_is_the_supervised_part_step_for_step(name, part, recipe):
     batches = [make_batch(seed) for seed in range(3)]
     with_weight_zero = trajectory(make(name, recipe=recipe, weight=0.0), batches)
@@ -151,7 +165,8 @@ def test_dtc_holds_on_labeled_images_alone():
 
 @pytest.mark.parametrize("name", methods.names())
 def test_teachers_get_no_gradient_and_follow_the_closed_form(name):
-    """EMA over the run: w'_n = a_n w'_(n-1) + (1 - a_n) w_n, a_n = min(1 - 1/n, decay), n from 1."""
+    """EMA over the run: w'_n = a_n w'_(n-1) + (1 - a_n) w_n, a_n = min(1 - 1/n, decay), n from
+    1."""
     method = make(name)
     teachers = [module for module in method.modules() if isinstance(module, Teacher)]
     if not teachers:
@@ -168,7 +183,10 @@ def test_teachers_get_no_gradient_and_follow_the_closed_form(name):
         method.after_step(Progress(t, 6))
         a = min(1 - 1 / (t + 1), decay)
         weights = method.network.parameters()
-        expected = [a * old + (1 - a) * new.detach().double() for old, new in zip(expected, weights, strict=True)]
+        expected = [
+            a * old + (1 - a) * new.detach().double()
+            for old, new in zip(expected, weights, strict=True)
+        ]
     for value, mean in zip(teacher.module.parameters(), expected, strict=True):
         torch.testing.assert_close(value.double(), mean, rtol=1e-5, atol=1e-7)
 
@@ -180,7 +198,9 @@ def test_state_dict_restores_the_prediction(name):
     other.load_state_dict(copy.deepcopy(method.state_dict()))
     image = make_batch().labeled_images
     with torch.no_grad():
-        torch.testing.assert_close(method.eval().predict(image), other.eval().predict(image), rtol=0, atol=0)
+        torch.testing.assert_close(
+            method.eval().predict(image), other.eval().predict(image), rtol=0, atol=0
+        )
 
 
 @pytest.mark.parametrize("name", SEMI_SUPERVISED)
@@ -188,7 +208,10 @@ def test_state_dict_restores_the_prediction(name):
 def test_ramp_end_points(name, recipe):
     config = make(name, recipe=recipe).config
     assert isinstance(config, RampedConfig)
-    start, end = unlabeled_weight(config, Progress(0, 6000)), unlabeled_weight(config, Progress(5999, 6000))
+    start, end = (
+        unlabeled_weight(config, Progress(0, 6000)),
+        unlabeled_weight(config, Progress(5999, 6000)),
+    )
     assert start == pytest.approx(config.weight * math.exp(-5))
     assert end == pytest.approx(config.weight, rel=0.004)
 
@@ -207,7 +230,7 @@ def test_file_is_short_and_documented(name):
     import importlib
 
     module = importlib.import_module(methods.modules()[name])
-    source = open(module.__file__).read()
+    source = Path(module.__file__).read_text()
     assert len(source.splitlines()) <= 85
     assert "Deviations" in module.__doc__
     for field in methods.method_class(name).Config.model_fields.values():

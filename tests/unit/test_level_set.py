@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.ndimage import distance_transform_edt
 from scipy.special import expit
@@ -12,12 +11,17 @@ from skimage.segmentation import find_boundaries
 
 from ssl_methods.level_set import signed_distance, to_probability
 
-masks = array_shapes(min_dims=2, max_dims=3, min_side=2, max_side=9).flatmap(lambda s: arrays(bool, s))
+masks = array_shapes(min_dims=2, max_dims=3, min_side=2, max_side=9).flatmap(
+    lambda s: arrays(bool, s)
+)
 
 
 def by_definition(mask, spacing=None):
     """Signed distance as the paper and the released code describe it, in scipy and skimage."""
-    outside, inside = distance_transform_edt(~mask, spacing), distance_transform_edt(mask, spacing)
+    outside, inside = (
+        distance_transform_edt(~mask, spacing),
+        distance_transform_edt(mask, spacing),
+    )
     signed = (outside - outside.min()) / np.ptp(outside) - (inside - inside.min()) / np.ptp(inside)
     signed[find_boundaries(mask, connectivity=1, mode="inner")] = 0
     return signed
@@ -44,7 +48,9 @@ def test_sign_range_and_shape(mask):
 def test_anisotropic_spacing_equals_scipy():
     mask = np.random.default_rng(0).random((9, 11, 7)) > 0.6
     spacing = (0.5, 1.0, 3.0)
-    np.testing.assert_allclose(signed_distance(mask, spacing), by_definition(mask, spacing), atol=1e-6)
+    np.testing.assert_allclose(
+        signed_distance(mask, spacing), by_definition(mask, spacing), atol=1e-6
+    )
 
 
 def test_a_ball_is_linear_in_the_radius():
@@ -53,7 +59,9 @@ def test_a_ball_is_linear_in_the_radius():
     signed = signed_distance(radius <= 10)
     assert signed[20, 20, 20] == -1
     assert signed[30, 20, 20] == 0
-    assert signed[25, 20, 20] == pytest.approx(-((26 / 101) ** 0.5))  # to voxel (10, 1, 0), the nearest outside
+    assert signed[25, 20, 20] == pytest.approx(
+        -((26 / 101) ** 0.5)
+    )  # to voxel (10, 1, 0), the nearest outside
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 6)])

@@ -41,5 +41,9 @@ def test_cross_entropy_is_the_softmax_form_of_two_classes(pair):
 def test_losses_are_float32_under_autocast(pair):
     p, y = pair
     with torch.autocast("cpu", torch.bfloat16):
-        values = [losses.dice(p.bfloat16(), y), losses.cross_entropy(p.bfloat16(), y), losses.mean_squared(p.bfloat16(), y)]
+        values = [
+            losses.dice(p.bfloat16(), y),
+            losses.cross_entropy(p.bfloat16(), y),
+            losses.mean_squared(p.bfloat16(), y),
+        ]
     assert {value.dtype for value in values} == {torch.float32}

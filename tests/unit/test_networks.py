@@ -33,7 +33,17 @@ def test_dropout_acts_in_training_alone():
 
 def released_names(two_heads):
     """Every name of the released network, written out from its structure."""
-    convolutions = {"one": 1, "two": 2, "three": 3, "four": 3, "five": 3, "six": 3, "seven": 3, "eight": 2, "nine": 1}
+    convolutions = {
+        "one": 1,
+        "two": 2,
+        "three": 3,
+        "four": 3,
+        "five": 3,
+        "six": 3,
+        "seven": 3,
+        "eight": 2,
+        "nine": 1,
+    }
     blocks = {f"block_{name}": count for name, count in convolutions.items()}
     blocks |= {f"block_{name}_dw": 1 for name in ("one", "two", "three", "four")}
     blocks |= {f"block_{name}_up": 1 for name in ("five", "six", "seven", "eight")}

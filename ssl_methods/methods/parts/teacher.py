@@ -9,9 +9,9 @@ from torch.optim.swa_utils import AveragedModel
 class Teacher(AveragedModel):
     """Tarvainen & Valpola (NeurIPS 2017): w' <- a w' + (1 - a) w, a = min(1 - 1/(n + 1), decay).
 
-    n counts earlier updates, so the first update copies the student (as in the released UA-MT code).
-    Parameters are averaged; the batch-norm statistics are the student's, copied at each update.
-    The teacher stays in training mode (own batch statistics, dropout on), as released.
+    n counts earlier updates, so the first update copies the student (as in the released UA-MT
+    code). Parameters are averaged; the batch-norm statistics are the student's, copied at each
+    update. The teacher stays in training mode (own batch statistics, dropout on), as released.
     """
 
     def __init__(self, student: nn.Module, decay: float) -> None:

@@ -1,0 +1,48 @@
+# make benchmark   set up .venv if it is missing, run the quickstart; the last line is its report
+# make test        the same set-up, then the tests
+# make lint        the checks of style, types and layers
+# make clean       remove .venv and caches; results stay
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: benchmark test lint clean
+.DEFAULT_GOAL := benchmark
+
+benchmark: $(INSTALLED)
+	@$(BIN)/snakemake --cores all
+
+test: $(INSTALLED)
+	$(BIN)/pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+clean:
+	rm -rf $(VENV) *.egg-info build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# Once, and again when what is to be installed changes. The first Python that is new enough and can make
+# a virtual environment; set PYTHON to choose another.
+$(INSTALLED): requirements.lock pyproject.toml
+	@set -e; \
+	if [ ! -x $(BIN)/pip ]; then \
+	    for python in $(PYTHON) python3 python3.12 python3.11 python3.13; do \
+	        if "$$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	        then found=$$python; break; fi; \
+	    done; \
+	    if [ -z "$$found" ]; then \
+	        echo "error: no Python 3.11 or newer with venv on PATH; install one, or: make PYTHON=/path/to/python3" >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "Creating $(VENV) with $$("$$found" --version)"; \
+	    "$$found" -m venv --clear $(VENV); \
+	fi
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

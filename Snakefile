@@ -1,0 +1,67 @@
+# The benchmark: one experiment file in; models, measurements, tables, figures and a report out.
+#
+#   snakemake --cores all                                                the quickstart
+#   snakemake --cores 8 --resources gpu=2 --configfile EXPERIMENT.yaml   an experiment
+#   snakemake -n --configfile EXPERIMENT.yaml                            what would run
+#
+# Targets short of the report: data, splits, models, measurements, tables.
+
+import atexit
+
+from snakemake.utils import min_version
+
+min_version("9.18")
+
+
+# Without --configfile the quickstart. With it that file alone: the two must not merge key by key.
+if not workflow.configfiles:
+
+    configfile: workflow.source_path("configs/experiments/quickstart.yaml")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        REPORT,
+
+
+rule data:
+    input:
+        MANIFEST,
+
+
+rule splits:
+    input:
+        of_every_split(),
+
+
+rule models:
+    input:
+        of_every_run("model.pt"),
+
+
+rule measurements:
+    input:
+        of_every_run("cases.csv"),
+
+
+rule tables:
+    input:
+        TABLES,
+
+
+onstart:
+    declare()
+
+
+# At exit, so that it is the last line, after Snakemake's own.
+onsuccess:
+    if report_was_wanted():
+        atexit.register(print, REPORT)

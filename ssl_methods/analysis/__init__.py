@@ -1,0 +1,1 @@
+"""From the measurements of runs to tables with uncertainty. Reads files, imports no torch."""

@@ -1,0 +1,266 @@
+"""From the folders of runs to four tables: cases, runs, summary, comparisons.
+
+``collect`` walks the declared grid, so that a run which is not there is seen to be missing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ssl_methods.analysis.jensen import jensen_ok
+from ssl_methods.analysis.statistics import compare, summarise
+from ssl_methods.analysis.tables import (
+    latex,
+    markdown,
+    read_table,
+    shown_comparisons,
+    shown_summary,
+    with_class_mean,
+    write_table,
+)
+from ssl_methods.config import Experiment, Run, budget_text, load_run
+from ssl_methods.errors import UserError
+from ssl_methods.files import atomic, read_json, write_text
+
+RUN_COLUMNS = [
+    "dataset", "method", "recipe", "budget", "labeled", "unlabeled", "subset", "seed",
+    "crop_used_label",
+]  # fmt: skip
+COST_COLUMNS = [
+    "train_seconds", "wall_seconds", "seconds_per_iteration", "forward_passes_per_iteration",
+    "parameters", "peak_memory_mb", "device",
+]  # fmt: skip
+FLAGS = ["empty_prediction", "empty_reference"]
+
+SUMMARY_NOTE = (
+    "Mean over runs and test cases with its 95 % interval (bootstrap over labeled subsets and "
+    "cases). Checkpoint: the last. Post-processing: none. An empty prediction counts as a "
+    "failure, with the volume's diagonal as its distance. SD: standard deviation of the runs' "
+    "mean Dice %, over subsets and over seeds. Time: training of one run."
+)
+ONE_SUBSET = (
+    " All runs share one labeled subset: "
+    "the intervals do not say how results vary with the choice of labels."
+)
+COMPARISON_NOTE = (
+    "Paired by labeled subset, seed and test case. Difference: mean with its 95 % interval over "
+    "subsets and cases, in percentage points for Dice and Jaccard. p: Wilcoxon signed-rank test "
+    "over cases; Holm: adjusted over the methods of a budget. Verdict: a difference needs both "
+    "the interval and p (Holm) < 0.05, on at least 3 subsets and 20 cases."
+)
+NO_COMPARISON = (
+    "No comparison: the experiment has no second method with runs, or its baseline has none."
+)
+
+
+def collect(experiment: Experiment, results: Path) -> None:
+    """Write the four tables to ``results/<experiment>/tables/``, the last two also as .md and .tex.
+
+    Raises UserError if no run is done, if a run was trained with other settings than the experiment
+    declares, or if its cases are not the test cases of its split.
+    """
+    folder = results / experiment.name / "tables"
+    done = [run for run in experiment.runs() if is_done(run, results)]
+    if not done:
+        raise UserError(
+            f"{results / experiment.name}: no run is done yet; train and evaluate first"
+        )
+    with atomic(folder / "cases.csv") as binary:
+        text = io.TextIOWrapper(binary, "utf-8", newline="", write_through=True)
+        csv.writer(text, lineterminator="\n").writerows(case_rows(experiment, results, done))
+        text.detach()
+
+    cases = read_cases(folder / "cases.csv")
+    metrics = metric_columns(cases)
+    cases = with_class_mean(cases, metrics)
+    runs = run_table(experiment, results, cases, metrics)
+    summary = summary_table(experiment, runs, summarise(cases, metrics))
+    comparisons = compare(cases, experiment.baseline)
+
+    write_table(folder / "runs.csv", runs)
+    write_table(folder / "summary.csv", summary)
+    write_table(folder / "comparisons.csv", comparisons)
+    shown = shown_comparisons(comparisons)
+    note = NO_COMPARISON if shown.empty else COMPARISON_NOTE
+    for render, suffix in ((markdown, "md"), (latex, "tex")):
+        write_text(
+            folder / f"summary.{suffix}", render(shown_summary(summary), summary_note(experiment))
+        )
+        write_text(folder / f"comparisons.{suffix}", render(shown, note))
+
+
+def summary_note(experiment: Experiment) -> str:
+    """What stands below the summary wherever it is shown."""
+    return SUMMARY_NOTE + (ONE_SUBSET if len(experiment.subsets) == 1 else "")
+
+
+def is_done(run: Run, results: Path) -> bool:
+    """Trained and evaluated: what a table needs is there."""
+    return all(
+        (results / run.folder / name).is_file() for name in ("run.yaml", "cost.json", "cases.csv")
+    )
+
+
+def read_cases(path: Path) -> pd.DataFrame:
+    """``tables/cases.csv`` with boolean flags, and ``failure``: 1 if wrongly empty."""
+    cases = read_table(path)
+    cases[FLAGS] = cases[FLAGS].astype(bool)
+    return cases.assign(failure=(cases["empty_prediction"] & ~cases["empty_reference"]).astype(int))
+
+
+def metric_columns(cases: pd.DataFrame) -> list[str]:
+    """The measurements among the columns of ``cases.csv``."""
+    return [
+        name for name in cases if name not in {*RUN_COLUMNS, "case", "class", "failure", *FLAGS}
+    ]
+
+
+# ---- cases ---------------------------------------------------------------------------------------
+
+
+def case_rows(experiment: Experiment, results: Path, runs: list[Run]) -> Iterator[list[Any]]:
+    """The heading, then each run's rows as they stand in its file; one run in memory at a time."""
+    heading: list[str] | None = None
+    for run in runs:
+        path = results / run.folder / "cases.csv"
+        check_settings(run, results)
+        with path.open(newline="") as file:
+            own, *rows = list(csv.reader(file)) or [[]]
+        if any(len(row) != len(own) for row in rows):
+            raise UserError(f"{path}: a row is cut short; evaluate it again")
+        check_cases(run, results, [dict(zip(own, row, strict=True)) for row in rows])
+        if heading is None:
+            heading = own
+            yield [*RUN_COLUMNS, *own]
+        if own != heading:
+            raise UserError(
+                f"{path}: its columns differ from those of other runs; evaluate it again"
+            )
+        identity = list(identify(experiment, run, results).values())
+        yield from ([*identity, *row] for row in rows)
+
+
+def identify(experiment: Experiment, run: Run, results: Path) -> dict[str, Any]:
+    """The columns that name a run; numbers of cases from its split, None without one."""
+    path = split_path(run, results)
+    split = read_json(path) if path.is_file() else {}
+    return {
+        "dataset": experiment.dataset.name,
+        "method": run.name,
+        "recipe": run.choice.recipe,
+        "budget": budget_text(run.budget),
+        "labeled": len(split["labeled"]) if split else None,
+        "unlabeled": len(split["unlabeled"]) if split else None,
+        "subset": run.subset,
+        "seed": run.seed,
+        "crop_used_label": experiment.dataset.crop_used_label,
+    }
+
+
+def split_path(run: Run, results: Path) -> Path:
+    name = f"labeled-{budget_text(run.budget)}_subset-{run.subset}.json"
+    return results / run.experiment / "splits" / name
+
+
+def check_settings(run: Run, results: Path) -> None:
+    path = results / run.folder / "run.yaml"
+    if training_settings(load_run(path)) != training_settings(run):
+        raise UserError(
+            f"{path}: was trained with other settings than '{run.experiment}' declares; train it "
+            "again"
+        )
+
+
+def training_settings(run: Run) -> dict[str, Any]:
+    """What a model depends on; the recipe ``as_released`` changes settings of the loop itself."""
+    settings = run.model_dump(mode="json", exclude={"experiment", "name", "evaluation"})
+    settings["training"].pop("device")
+    return settings if run.choice.recipe == "unified" else settings | {"training": None}
+
+
+def check_cases(run: Run, results: Path, rows: list[dict[str, str]]) -> None:
+    """Each test case of the split once per class: means over different cases cannot be compared."""
+    path = results / run.folder / "cases.csv"
+    seen = [(row.get("case"), row.get("class")) for row in rows]
+    wanted = set(read_json(split_path(run, results))["test"])
+    classes = {klass for _, klass in seen}
+    if (
+        not seen
+        or set(seen) != {(case, klass) for case in wanted for klass in classes}
+        or len(seen) != len(set(seen))
+    ):
+        raise UserError(
+            f"{path}: its cases are not the {len(wanted)} test cases of the split; evaluate it "
+            "again"
+        )
+
+
+# ---- runs and summary ----------------------------------------------------------------------------
+
+
+def run_table(
+    experiment: Experiment, results: Path, cases: pd.DataFrame, metrics: list[str]
+) -> pd.DataFrame:
+    """One row per declared run (and class): means over cases, failures, costs, status."""
+    by_run = dict(tuple(cases.groupby(["method", "budget", "subset", "seed"], sort=False)))
+    rows = []
+    for run in experiment.runs():
+        identity = identify(experiment, run, results)
+        own = by_run.get((run.name, budget_text(run.budget), run.subset, run.seed))
+        if own is None:
+            rows.append(identity | {"status": "missing"})
+            continue
+        cost = read_json(results / run.folder / "cost.json")
+        for klass, group in own.groupby("class", sort=False):
+            means = group[metrics].mean(skipna=False).to_dict()
+            counts = {"class": klass, "cases": len(group), "failures": group["failure"].sum()}
+            costs = {name: cost.get(name) for name in COST_COLUMNS}
+            rows.append(identity | counts | means | costs | {"status": "done"})
+    columns = [*RUN_COLUMNS, "class", "cases", "failures", *metrics, *COST_COLUMNS, "status"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def summary_table(
+    experiment: Experiment, runs: pd.DataFrame, measured: pd.DataFrame
+) -> pd.DataFrame:
+    """One row per declared method and budget (and class); blank where no run is done."""
+    rows = []
+    statistics = {
+        (row["method"], row["budget"], row["class"]): row for row in measured.to_dict("records")
+    }
+    declared = len(experiment.subsets) * len(experiment.seeds)
+    for (method, budget), group in runs.groupby(["method", "budget"], sort=False):
+        first, done = group.iloc[0], group[group["status"] == "done"]
+        for klass in measured["class"].unique():
+            own = done[done["class"] == klass]
+            row = {name: first[name] for name in ("dataset", "method", "recipe", "budget")}
+            row |= {
+                name: group[name].dropna().iloc[0] if group[name].notna().any() else None
+                for name in ("labeled", "unlabeled")
+            }
+            row |= {"crop_used_label": first["crop_used_label"], "class": klass}
+            row |= {"runs_done": len(own), "runs_declared": declared}
+            row |= statistics.get((method, budget, klass), {})
+            row |= {name: pd.to_numeric(own[name]).mean(skipna=False) for name in COST_COLUMNS[:-1]}
+            row |= {"device": ", ".join(sorted(set(own["device"].dropna().astype(str))))}
+            if pd.notna(row.get("dice")) and pd.notna(row.get("jaccard")):
+                row["jensen_ok"] = jensen_ok(row["dice"], row["jaccard"])
+            rows.append(row)
+    leading = [
+        *RUN_COLUMNS[:6],
+        "crop_used_label",
+        "class",
+        "runs_done",
+        "runs_declared",
+        "cases",
+        "failures",
+        "measurements",
+    ]
+    frame = pd.DataFrame(rows)
+    return frame[leading + [name for name in frame if name not in leading]]

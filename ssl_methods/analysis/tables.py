@@ -1,0 +1,210 @@
+"""Tables as files: reading, writing, and how their numbers are shown in Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ssl_methods.errors import UserError
+from ssl_methods.files import write_text
+
+CELL = ("method", "budget", "subset", "seed")
+"""Names one run within an experiment."""
+
+TEXT = (
+    "dataset",
+    "method",
+    "recipe",
+    "budget",
+    "case",
+    "class",
+    "baseline",
+    "metric",
+    "device",
+    "support",
+)
+INTEGERS = (
+    "labeled",
+    "unlabeled",
+    "parameters",
+    "cases",
+    "failures",
+    "measurements",
+    "forward_passes_per_iteration",
+)
+MEAN_CLASS = "mean"
+
+UNKNOWN = "\N{EN DASH}"
+"""Stands for a number that is not known."""
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table with its names as text ('1.0' stays all labels, case '007' keeps its zeros).
+
+    Raises UserError if it is absent or not a table.
+    """
+    try:
+        with path.open(newline="") as file:
+            columns = next(csv.reader(file), [])
+        return pd.read_csv(
+            path,
+            dtype={name: str for name in TEXT if name in columns},
+            keep_default_na=False,
+            na_values={name: ["", "nan", "NaN"] for name in columns if name not in TEXT},
+        )
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is not a valid table ({' '.join(str(error).split())})") from None
+
+
+def write_table(path: Path, frame: pd.DataFrame) -> None:
+    """As CSV with six significant digits; what is not known is blank."""
+    whole = {name: "Int64" for name in INTEGERS if name in frame}
+    write_text(
+        path, frame.astype(whole).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    )
+
+
+def case_matrix(cases: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """(runs, cases) of one metric for one method, budget and class; a run is a (subset, seed)."""
+    return cases.pivot(index=["subset", "seed"], columns="case", values=metric)
+
+
+def with_class_mean(cases: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Adds, if there are several classes, rows of class 'mean': the mean over a case's classes.
+
+    A case fails as often as its classes do. A metric unknown for one class is unknown for the mean.
+    """
+    if cases["class"].nunique() < 2:
+        return cases
+    keys = [name for name in cases.columns if name not in (*metrics, "class", "failure")]
+    grouped = cases.groupby(keys, sort=False, dropna=False, as_index=False)
+    means = grouped[list(metrics)].agg(lambda column: column.mean(skipna=False))
+    means["failure"] = grouped["failure"].sum()["failure"]
+    return pd.concat([cases, means.assign(**{"class": MEAN_CLASS})], ignore_index=True)
+
+
+def overall(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that stand for the whole: of the only class, or of the mean over classes."""
+    classes = frame["class"].unique()
+    return frame[frame["class"] == (MEAN_CLASS if MEAN_CLASS in classes else classes[0])]
+
+
+# ---- as shown ------------------------------------------------------------------------------------
+
+
+def number(value: Any, digits: int = 1, scale: float = 1.0, sign: bool = False) -> str:
+    """A number with fixed digits; a dash if it is not known."""
+    if pd.isna(value):
+        return UNKNOWN
+    return f"{value * scale:{'+' if sign else ''}.{digits}f}"
+
+
+def duration(seconds: Any) -> str:
+    """'48 s', '12.5 min', '3.2 h'."""
+    if pd.isna(seconds):
+        return UNKNOWN
+    for limit, size, unit in ((120, 1, "s"), (7200, 60, "min")):
+        if seconds < limit:
+            return f"{seconds / size:.{0 if size == 1 and seconds >= 10 else 1}f} {unit}"
+    return f"{seconds / 3600:.1f} h"
+
+
+def p_text(p: Any) -> str:
+    if pd.isna(p):
+        return UNKNOWN
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def with_interval(row: pd.Series, columns: Sequence[str], scale: float, sign: bool = False) -> str:
+    """'71.1 [62.0, 76.7]' from three columns: the value and both ends; without ends if unknown."""
+    value, low, high = (
+        number(row[name], 1 if scale == 100 else 2, scale, sign) for name in columns
+    )
+    return value if low == UNKNOWN else f"{value} [{low}, {high}]"
+
+
+HEADINGS = {
+    "dice": ("Dice %", 100.0),
+    "jaccard": ("Jaccard %", 100.0),
+    "asd_voxel": ("ASD voxel", 1.0),
+    "hd95_voxel": ("95HD voxel", 1.0),
+}
+
+
+def shown_summary(summary: pd.DataFrame) -> pd.DataFrame:
+    """``summary.csv`` as it is read: percent, intervals in brackets, no column without content."""
+    rows = []
+    for _, row in summary.sort_values("labeled", kind="stable").iterrows():
+        shown = {
+            "Method": row["method"],
+            "Labeled": number(row["labeled"], 0),
+            "Class": row["class"],
+        }
+        shown |= {"Recipe": row["recipe"], "Runs": f"{row['runs_done']} of {row['runs_declared']}"}
+        for metric, (title, scale) in HEADINGS.items():
+            shown[title] = with_interval(row, [metric, f"{metric}_low", f"{metric}_high"], scale)
+        shown["SD subsets"] = number(row["dice_sd_subsets"], 1, 100)
+        shown["SD seeds"] = number(row["dice_sd_seeds"], 1, 100)
+        shown["Failures"] = f"{number(row['failures'], 0)} of {number(row['measurements'], 0)}"
+        shown["Time"] = duration(row["train_seconds"])
+        rows.append(shown)
+    frame = pd.DataFrame(rows)
+    silent = [
+        name for name in ("Class", "Recipe") if frame[name].replace("", None).dropna().nunique() < 2
+    ]
+    silent += [name for name in ("SD subsets", "SD seeds") if (frame[name] == UNKNOWN).all()]
+    return frame.drop(columns=silent)
+
+
+def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """``comparisons.csv`` as it is read; differences of Dice and Jaccard in percentage points."""
+    rows = []
+    for _, row in comparisons.sort_values("labeled", kind="stable").iterrows():
+        title, scale = HEADINGS[row["metric"]]
+        difference = with_interval(row, ["difference", "low", "high"], scale, sign=True)
+        rows.append({
+            "Method": row["method"],
+            "Labeled": number(row["labeled"], 0),
+            "Class": row["class"],
+            "Metric": title,
+            f"Difference from {row['baseline']}": difference,
+            "p (Wilcoxon)": p_text(row["p_value"]),
+            "p (Holm)": p_text(row["p_holm"]),
+            "Cases won": f"{row['wins']} of {row['cases']}",
+            "Stands on": row["support"].removesuffix(": too few to tell"),
+            "Verdict": row["verdict"],
+        })  # fmt: skip
+    frame = pd.DataFrame(rows)
+    return frame if frame.empty or frame["Class"].nunique() > 1 else frame.drop(columns="Class")
+
+
+def markdown(frame: pd.DataFrame, note: str) -> str:
+    """A pipe table with its note below."""
+
+    def line(cells: Iterable[object]) -> str:
+        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+    if frame.empty:
+        return f"{note}\n"
+    lines = [line(frame.columns), line("---" for _ in frame.columns), *map(line, frame.to_numpy())]
+    return "\n".join(lines) + f"\n\n{note}\n"
+
+
+def latex(frame: pd.DataFrame, note: str) -> str:
+    """A booktabs tabular (``\\usepackage{booktabs}``) in a table with the note as its caption."""
+    caption = note.replace("%", r"\%").replace("_", r"\_")
+    if frame.empty:
+        return f"% {note}\n"
+    styler = (
+        frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
+    )
+    layout = "ll" + "r" * (len(frame.columns) - 2)
+    return str(styler.to_latex(hrules=True, caption=caption, column_format=layout)).replace(
+        UNKNOWN, "--"
+    )

@@ -1,0 +1,317 @@
+"""`python -m ssl_methods VERB`: reads the arguments, calls the part that does the work.
+
+Every step of the workflow is one of these verbs, and each works by hand. Whatever is heavy is
+imported by the verb that needs it, so that help and errors come at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssl_methods import __version__
+from ssl_methods.errors import UserError
+
+if TYPE_CHECKING:
+    from ssl_methods.config import Dataset, Run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb. Returns the exit status: 0, 2 for the user's to mend, 130 if interrupted."""
+    arguments = parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        return int(arguments.verb(arguments) or 0)
+    except UserError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """All verbs and their arguments."""
+    top = argparse.ArgumentParser(
+        prog="python -m ssl_methods",
+        description="Semi-supervised medical image segmentation methods, compared fairly.",
+        epilog="The whole experiment at once: snakemake --cores all --configfile EXPERIMENT.yaml",
+    )
+    top.add_argument("--version", action="version", version=__version__)
+    verbs = top.add_subparsers(metavar="VERB", required=True)
+
+    def verb(name: str, action: Any, meaning: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(
+            name, help=meaning, description=meaning[0].upper() + meaning[1:] + "."
+        )
+        added.set_defaults(verb=action)
+        return added
+
+    it = verb("prepare", prepare, "import the scans of an experiment, or of one dataset")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml|DATASET.yaml")
+    it.add_argument("--workers", type=_positive, default=1, help="cases read at the same time (1)")
+    _results(it, "--out")
+
+    it = verb("split", split, "draw which cases are labeled, for the whole grid or one cell")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    it.add_argument("--budget", type=_budget, help="labeled cases: a count, a fraction or 'all'")
+    it.add_argument("--subset", type=int)
+    _results(it, "--out")
+
+    it = verb("train", train, "train one run of an experiment, or an earlier run once more")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml|RUN.yaml")
+    _cell(it)
+    it.add_argument("--out", type=Path, help="folder of the run (RESULTS/<experiment>/runs/...)")
+    _results(it)
+
+    it = verb("evaluate", evaluate, "measure a trained run on the test cases")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml|RUN.yaml|RUN_FOLDER")
+    _cell(it)
+    it.add_argument("--out", type=Path, help="folder of the measurements (the run's own)")
+    _results(it)
+
+    it = verb("predict", predict, "segment images with a trained run")
+    it.add_argument("folder", type=Path, metavar="RUN_FOLDER")
+    it.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    it.add_argument("--out", type=Path, required=True, help="folder of the predictions")
+    _results(it)
+
+    it = verb("metrics", metrics, "compare two label files (NIfTI, NRRD or npy)")
+    it.add_argument("prediction", type=Path)
+    it.add_argument("reference", type=Path)
+    it.add_argument(
+        "--spacing", type=float, nargs="+", metavar="MM", help="voxel size (the files' own)"
+    )
+    it.add_argument(
+        "--tolerance", type=float, default=1.0, metavar="MM", help="of the surface distance (1)"
+    )
+    it.add_argument("--json", action="store_true", help="print JSON")
+
+    it = verb("collect", collect, "gather the measurements of all runs into tables")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    _results(it, "--out")
+
+    it = verb("report", report, "draw the figures and write report.html")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    _results(it, "--out")
+
+    it = verb("methods", methods, "list the methods and their settings")
+    it.add_argument("--json", action="store_true", help="print JSON, with every setting")
+
+    it = verb("doctor", doctor, "check the installation, the devices and the data")
+    it.add_argument(
+        "files",
+        type=Path,
+        nargs="*",
+        metavar="EXPERIMENT.yaml",
+        help="whose data must be there (none)",
+    )
+
+    it = verb(
+        "import-checkpoint",
+        import_checkpoint,
+        "turn the DTC authors' released .pth into a model.pt",
+    )
+    it.add_argument("file", type=Path, metavar="FILE.pth")
+    it.add_argument("--out", type=Path, required=True, metavar="model.pt")
+    return top
+
+
+def _results(it: argparse.ArgumentParser, flag: str = "--results") -> None:
+    it.add_argument(
+        flag,
+        dest="results",
+        type=Path,
+        default=Path("results"),
+        help="where all results are (results)",
+    )
+
+
+def _cell(it: argparse.ArgumentParser) -> None:
+    it.add_argument("--method", help="the row's name under 'methods' in the experiment")
+    it.add_argument("--budget", type=_budget, help="labeled cases: a count, a fraction or 'all'")
+    it.add_argument("--subset", type=int, default=0)
+    it.add_argument("--seed", type=int, default=0)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive whole number")
+    return int(text)
+
+
+def _budget(text: str) -> int | float:
+    from ssl_methods.config import parse_budget
+
+    try:
+        return parse_budget(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+# ---- the verbs -----------------------------------------------------------------------------------
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    from ssl_methods.data.prepare import prepare
+
+    print(prepare(_dataset(arguments.file), arguments.results, workers=arguments.workers))
+
+
+def split(arguments: argparse.Namespace) -> None:
+    from ssl_methods.config import load_experiment
+    from ssl_methods.data.prepare import prepare
+    from ssl_methods.data.splits import make_split, split_name
+    from ssl_methods.data.store import Store
+
+    experiment = load_experiment(arguments.file)
+    store = Store.open(prepare(experiment.dataset, arguments.results))
+    budgets = experiment.budgets if arguments.budget is None else [arguments.budget]
+    subsets = experiment.subsets if arguments.subset is None else [arguments.subset]
+    for budget in budgets:
+        for subset in subsets:
+            path = arguments.results / experiment.name / "splits" / split_name(budget, subset)
+            make_split(store, budget, subset, experiment.validation_cases).write(path)
+            print(path)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    from ssl_methods.methods import check_choice
+
+    run, declared = _run(arguments)
+    if not declared and arguments.out is None:
+        raise UserError("training an earlier run once more needs --out DIR, a folder of its own")
+    check_choice(run.choice, str(arguments.file))
+    from ssl_methods.training.train import train
+
+    out = arguments.out or arguments.results / run.folder
+    train(run, arguments.results, out)
+    print(out)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    from ssl_methods.evaluation.evaluate import evaluate
+
+    if arguments.file.is_dir():
+        folder = arguments.file
+    else:
+        run, declared = _run(arguments)
+        folder = arguments.results / run.folder if declared else arguments.file.parent
+    evaluate(folder, arguments.results, arguments.out)
+    print(arguments.out or folder)
+
+
+def predict(arguments: argparse.Namespace) -> None:
+    from ssl_methods.evaluation.predict import predict_files
+
+    for path in predict_files(arguments.folder, arguments.images, arguments.out, arguments.results):
+        print(path)
+
+
+def metrics(arguments: argparse.Namespace) -> None:
+    from ssl_methods.evaluation.compare import compare_files
+
+    found = compare_files(
+        arguments.prediction,
+        arguments.reference,
+        spacing=arguments.spacing,
+        tolerance=arguments.tolerance,
+    )
+    if arguments.json:
+        print(json.dumps(_without_nan(found), indent=1, allow_nan=False))
+        return
+    for name, measured in found.get("classes", {"": found}).items():
+        for metric, value in measured.items():
+            print(f"{name:4}{metric:40}{value}")
+
+
+def collect(arguments: argparse.Namespace) -> None:
+    from ssl_methods.analysis.collect import collect
+    from ssl_methods.config import load_experiment
+
+    experiment = load_experiment(arguments.file)
+    collect(experiment, arguments.results)
+    print(arguments.results / experiment.name / "tables")
+
+
+def report(arguments: argparse.Namespace) -> None:
+    from ssl_methods.config import load_experiment
+    from ssl_methods.reporting.report import report
+
+    print(report(load_experiment(arguments.file), arguments.results))
+
+
+def methods(arguments: argparse.Namespace) -> None:
+    from ssl_methods.methods import describe
+
+    listing = describe()
+    if arguments.json:
+        print(json.dumps(listing, indent=1))
+    else:
+        for method in listing:
+            print(f"{method['name']:16} {method['summary']}")
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    from ssl_methods.doctor import doctor
+
+    return doctor(arguments.files)
+
+
+def import_checkpoint(arguments: argparse.Namespace) -> None:
+    from ssl_methods.networks.released import import_released
+
+    import_released(arguments.file, arguments.out)
+    print(arguments.out)
+
+
+# ---- what a file holds ---------------------------------------------------------------------------
+
+
+def _run(arguments: argparse.Namespace) -> tuple[Run, bool]:
+    """The run that the arguments name, and whether it is a cell of an experiment's grid."""
+    from ssl_methods.config import load_experiment, load_run, read_yaml
+
+    if "choice" in read_yaml(arguments.file):
+        if arguments.method is not None or arguments.budget is not None:
+            raise UserError(
+                f"{arguments.file}: is one run; --method and --budget go with an experiment"
+            )
+        return load_run(arguments.file), False
+    experiment = load_experiment(arguments.file)
+    for name in ("method", "budget"):
+        if getattr(arguments, name) is None:
+            raise UserError(
+                f"{arguments.file}: is an experiment; say which run with --method and --budget"
+            )
+    return experiment.run(
+        arguments.method, arguments.budget, arguments.subset, arguments.seed
+    ), True
+
+
+def _dataset(path: Path) -> Dataset:
+    """The dataset of an experiment, or of a file that holds a dataset alone (key 'importer')."""
+    from pydantic import create_model
+
+    from ssl_methods.config import Dataset, Settings, load_experiment, parse, read_yaml
+
+    data = read_yaml(path)
+    if "importer" not in data:
+        return load_experiment(path).dataset
+    model: Any = create_model("DatasetFile", __base__=Settings, dataset=(Dataset, ...))
+    file: Any = parse(model, {"dataset": data}, str(path))
+    return file.dataset
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: what is not defined becomes null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""From source scans to the prepared store, and from the store to splits."""

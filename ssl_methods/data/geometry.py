@@ -1,0 +1,121 @@
+"""Cropping and resampling with the geometry kept right: voxel centres, affines, world coordinates.
+
+Affines are 4x4 and map a voxel's index (its centre) to mm; in 2D the third index is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Affine = NDArray[np.float64]
+
+
+def affine_of(spacing: Sequence[float]) -> Affine:
+    """For a scan without orientation: mm from the first voxel along its own axes."""
+    return np.diag([*spacing, *[1.0] * (4 - len(spacing))])
+
+
+def bounding_box(mask: Array, margin: Sequence[float]) -> tuple[slice, ...]:
+    """The box of the true voxels widened by ``margin`` voxels per axis, clipped to the array.
+
+    An empty mask gives the whole array.
+    """
+    if not mask.any():
+        return tuple(slice(0, size) for size in mask.shape)
+    box = []
+    for axis, size in enumerate(mask.shape):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        inside = np.flatnonzero(mask.any(axis=others))
+        wide = int(np.ceil(margin[axis] - 1e-6))
+        box.append(slice(max(0, int(inside[0]) - wide), min(size, int(inside[-1]) + 1 + wide)))
+    return tuple(box)
+
+
+def shifted(affine: Affine, start: Sequence[float], step: Sequence[float]) -> Affine:
+    """The affine of a grid whose voxel i lies at ``start + step * i`` of the given grid."""
+    grid = np.eye(4)
+    for axis, (first, stride) in enumerate(zip(start, step, strict=True)):
+        grid[axis, axis], grid[axis, 3] = stride, first
+    return affine @ grid
+
+
+class Grid:
+    """A grid of another voxel size over the same volume, both centred on the same point.
+
+    ``shape`` is its own; its voxel i lies at ``start + step * i`` of the given grid.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]
+    ) -> None:
+        old = np.asarray(shape, dtype=np.float64)
+        self.step = np.asarray(target, dtype=np.float64) / np.asarray(spacing, dtype=np.float64)
+        self.shape = tuple(int(size) for size in np.maximum(1, np.rint(old / self.step)))
+        self.start = (old - 1) / 2 - (np.asarray(self.shape) - 1) / 2 * self.step
+
+    def image(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Resample (*spatial): the mean over each new voxel where voxels grow, else linear.
+
+        The mean keeps what is finer than the new grid from aliasing.
+        """
+        from scipy import ndimage
+
+        for axis in np.flatnonzero(self.step > 1):
+            image = self._mean(image, int(axis))
+        if (self.step >= 1).all():
+            return image
+        finer = self.step < 1
+        step, start = np.where(finer, self.step, 1.0), np.where(finer, self.start, 0.0)
+        new: NDArray[np.float32] = ndimage.affine_transform(
+            image, step, start, self.shape, order=1, mode="nearest"
+        )
+        return new
+
+    def label(self, label: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:
+        """Resample (*spatial) of values 0..K: each voxel takes the class that fills most of it.
+
+        Foreground wins a tie, so that a wall one voxel thick outlives a doubling of the voxels.
+        """
+        best = self.image((label == 0).astype(np.float32)) - 1e-4
+        result = np.zeros(self.shape, dtype=np.uint8)
+        for value in range(1, classes + 1):
+            filled = self.image((label == value).astype(np.float32))
+            wins = filled > best
+            result[wins] = value
+            best[wins] = filled[wins]
+        return result
+
+    def _mean(self, image: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+        """Along one axis: the sum from the first voxel, read at the edges of the new voxels."""
+        size = image.shape[axis]
+        edges = self.start[axis] + self.step[axis] * (np.arange(self.shape[axis] + 1) - 0.5) + 0.5
+        edges = edges.clip(0, size)
+        sums = np.zeros((size + 1, *np.delete(image.shape, axis)))
+        np.cumsum(np.moveaxis(image, axis, 0), axis=0, out=sums[1:])
+        before = np.minimum(edges.astype(int), size - 1)
+        shares = (edges - before).reshape(-1, *[1] * (image.ndim - 1))
+        at_edges = sums[before] * (1 - shares) + sums[before + 1] * shares
+        widths = np.diff(edges).reshape(-1, *[1] * (image.ndim - 1))
+        return np.moveaxis(np.diff(at_edges, axis=0) / widths, 0, axis).astype(np.float32)
+
+
+def restore_label(
+    label: NDArray[np.uint8], affine: Affine, shape: Sequence[int], original_affine: Affine
+) -> NDArray[np.uint8]:
+    """Put a label on another grid by nearest neighbour in world coordinates.
+
+    ``label`` (*spatial) lies at ``affine``, the result of ``shape`` at ``original_affine``; it is 0
+    wherever the label's grid does not reach.
+    """
+    from scipy import ndimage
+
+    n = label.ndim
+    between = np.linalg.inv(affine) @ original_affine
+    return ndimage.affine_transform(
+        label, between[:n, :n], between[:n, 3], tuple(shape), order=0, mode="grid-constant", cval=0
+    )

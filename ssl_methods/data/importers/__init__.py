@@ -1,0 +1,167 @@
+"""Importers: one file per layout, each a function ``read(dataset) -> Source``.
+
+An importer lists cases and says how to load one; no scan is opened before ``RawCase.load``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_methods.config import DatasetBase
+from ssl_methods.data.draw import share, shuffled
+from ssl_methods.errors import UserError
+
+MAX_FAULTS = 10
+
+
+class Scan(NamedTuple):
+    """One case as it is in the source."""
+
+    image: NDArray[np.float32]  # (C, *spatial)
+    label: NDArray[Any] | None  # (*spatial), the source's own values
+    spacing: tuple[float, ...]  # mm
+    affine: NDArray[np.float64] | None  # 4x4 voxel -> RAS mm; None if the source does not say
+
+
+@dataclass(frozen=True)
+class RawCase:
+    """A case that can be loaded, here or in another process (``load`` must be picklable)."""
+
+    id: str
+    split: Literal["train", "test"]
+    labeled: bool
+    load: Callable[[], Scan]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an importer found; ``classes``: label value -> name, or None for any positive value."""
+
+    cases: list[RawCase]
+    classes: dict[int, str] | None
+
+
+def read_source(dataset: DatasetBase) -> Source:
+    """List the cases of a data set, with a test set. Raises UserError, one line per fault."""
+    importer = importlib.import_module(f"{__name__}.{dataset.importer}")  # type: ignore[attr-defined]
+    source: Source = importer.read(dataset)
+    check_ids(dataset, [case.id for case in source.cases])
+    cases = with_test_set(dataset, source.cases)
+    if not any(case.split == "train" for case in cases):
+        raise UserError(f"{dataset.name}: there is no training case")
+    return replace(source, cases=cases)
+
+
+def with_test_set(dataset: DatasetBase, cases: list[RawCase]) -> list[RawCase]:
+    """Keep the source's own test set; without one, draw ``test_cases`` of the labeled cases."""
+    if any(case.split == "test" for case in cases):
+        return cases
+    labeled = [case.id for case in cases if case.labeled]
+    if not labeled:
+        raise UserError(f"{dataset.name}: none of its {len(cases)} cases has a label")
+    if not dataset.test_cases:
+        raise UserError(
+            f"{dataset.name}: the source declares no test set; set dataset.test_cases, e.g. 0.2"
+        )
+    count = share(dataset.test_cases, len(labeled))
+    if count >= len(labeled):
+        raise UserError(
+            f"{dataset.name}: test_cases {dataset.test_cases} leaves no labeled training case: "
+            f"{len(labeled)} cases have a label"
+        )
+    test = set(shuffled(labeled, "test", dataset.name, dataset.split_seed)[:count])
+    return [replace(case, split="test") if case.id in test else case for case in cases]
+
+
+def source_folder(dataset: DatasetBase) -> Path:
+    """The folder of the data. Raises UserError if it is not set or not there."""
+    if dataset.path is None:
+        raise UserError(
+            f"{dataset.name}: dataset.path is missing; name the folder that holds the data"
+        )
+    folder = dataset.path.expanduser()
+    if not folder.is_dir():
+        raise UserError(
+            f"{dataset.name}: dataset.path {folder} is not a folder; change it to yours"
+        )
+    return folder
+
+
+def check_ids(dataset: DatasetBase, ids: list[str]) -> None:
+    """Ids name folders: no separator, no leading dot, none twice, and at least one."""
+    if not ids:
+        raise UserError(f"{dataset.name}: no cases found in {dataset.path}")
+    faults = [
+        f"{dataset.name}: case id {case_id!r} cannot be a folder's name; rename it"
+        for case_id in ids
+        if not case_id.isprintable()
+        or not case_id
+        or case_id[0] == "."
+        or set(case_id) & set("/\\")
+    ]
+    twice = sorted(case_id for case_id, count in Counter(ids).items() if count > 1)
+    faults += [f"{dataset.name}: case id '{case_id}' occurs more than once" for case_id in twice]
+    raise_faults(faults)
+
+
+def raise_faults(faults: Iterable[str]) -> None:
+    """One UserError of one line per fault, the first ten; nothing if there is none."""
+    faults = list(faults)
+    if faults:
+        more = len(faults) - MAX_FAULTS
+        raise UserError(
+            "\n".join(faults[:MAX_FAULTS] + ([f"... and {more} more"] if more > 0 else []))
+        )
+
+
+def load_files(images: tuple[Path, ...], label: Path | None) -> Scan:
+    """A case of NIfTI or NRRD files: one image or one file per channel, and a label or none.
+
+    Raises UserError naming the file that differs in shape or geometry from the first image.
+    """
+    from ssl_methods.data.volumes import read_label_volume, read_volume
+
+    first = read_volume(images[0])
+    channels = [first.image]
+    for path in images[1:]:
+        volume = read_volume(path)
+        _check_same_grid(path, volume, images[0], first)
+        channels.append(volume.image)
+    image = np.concatenate(channels) if len(channels) > 1 else first.image
+    if label is None:
+        return Scan(image, None, first.spacing, first.affine)
+    volume = read_label_volume(label)
+    _check_same_grid(label, volume._replace(image=volume.image[np.newaxis]), images[0], first)
+    return Scan(image, volume.image, first.spacing, first.affine)
+
+
+def _check_same_grid(path: Path, volume: Any, reference: Path, expected: Any) -> None:
+    """Same shape, and no corner of the grid more than one voxel away, so that rounding passes."""
+    shape, wanted = volume.image.shape[1:], expected.image.shape[1:]
+    if shape != wanted:
+        raise UserError(f"{path}: its shape {shape} differs from {wanted} of {reference.name}")
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in wanted])).reshape(len(wanted), -1)
+    points = np.zeros((4, corners.shape[1]))
+    points[: len(wanted)], points[3] = corners, 1
+    distance = np.linalg.norm(((volume.affine - expected.affine) @ points)[:3], axis=0).max()
+    if distance > max(expected.spacing):
+        raise UserError(
+            f"{path}: lies up to {distance:.1f} mm away from {reference.name} "
+            "(spacing, origin or orientation differ); correct its header"
+        )
+
+
+def read_id_list(path: Path) -> list[str]:
+    """One id per line; blank lines are skipped. Raises UserError if the file cannot be read."""
+    try:
+        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None

@@ -1,0 +1,81 @@
+"""A folder of ``images/`` and ``labels/`` in NIfTI or NRRD.
+
+The file name without its suffix is the id; an image without a label file of the same name is an
+unlabeled case. Two optional files: ``test.list`` names the test cases, one id per line;
+``classes.txt`` names the classes, the first line for label value 1, the second for 2, and so on.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from ssl_methods.config import FolderDataset
+from ssl_methods.data.importers import (
+    RawCase,
+    Source,
+    load_files,
+    raise_faults,
+    read_id_list,
+    source_folder,
+)
+from ssl_methods.data.volumes import volume_id
+from ssl_methods.errors import UserError
+
+
+def read(dataset: FolderDataset) -> Source:
+    folder = source_folder(dataset)
+    images = volumes(folder / "images")
+    labels = volumes(folder / "labels")
+    raise_faults(
+        f"{path}: a label without an image of the same name in {folder / 'images'}"
+        for case_id, path in labels.items()
+        if case_id not in images
+    )
+    test = _test_ids(folder, images, labels)
+    cases = [
+        RawCase(
+            case_id,
+            "test" if case_id in test else "train",
+            case_id in labels,
+            partial(load_files, (path,), labels.get(case_id)),
+        )
+        for case_id, path in images.items()
+    ]
+    return Source(cases, _classes(dataset, folder))
+
+
+def volumes(folder: Path) -> dict[str, Path]:
+    """Id -> file, sorted. Raises UserError if the folder is missing or an id occurs twice."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        case_id = volume_id(path)
+        if case_id is None:
+            continue
+        if case_id in found:
+            raise UserError(f"{path}: case id '{case_id}' is also that of {found[case_id].name}")
+        found[case_id] = path
+    return found
+
+
+def _test_ids(folder: Path, images: dict[str, Path], labels: dict[str, Path]) -> set[str]:
+    path = folder / "test.list"
+    if not path.exists():
+        return set()
+    ids = read_id_list(path)
+    if not ids:
+        raise UserError(f"{path}: names no case; delete it to have a test set drawn")
+    for known, what in ((images, "image"), (labels, "label")):
+        raise_faults(f"{path}: test case '{it}' has no {what}" for it in ids if it not in known)
+    return set(ids)
+
+
+def _classes(dataset: FolderDataset, folder: Path) -> dict[int, str] | None:
+    path = folder / "classes.txt"
+    if path.exists():
+        return dict(enumerate(read_id_list(path), start=1))
+    if dataset.classes == "separate":
+        raise UserError(f"{path}: is missing; classes: separate needs one class name per line")
+    return None

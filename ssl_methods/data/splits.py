@@ -1,0 +1,106 @@
+"""Which training cases are labeled: the same for every method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ssl_methods.config import Run, budget_text
+from ssl_methods.data.draw import share, shuffled
+from ssl_methods.data.store import Store
+from ssl_methods.errors import UserError
+from ssl_methods.files import read_json, write_json
+
+
+class Split(BaseModel):
+    """The ids of one (data set, budget, subset), each list in the order of the manifest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str
+    budget: int | float
+    subset: int
+    labeled: list[str]
+    unlabeled: list[str]  # may have label files: training never opens them
+    validation: list[str]
+    test: list[str]
+
+    def write(self, path: Path) -> None:
+        write_json(path, self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, path: Path) -> Split:
+        """Raises UserError naming the file and the key at fault."""
+        try:
+            return cls.model_validate(read_json(path))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            key = ".".join(map(str, fault["loc"]))
+            raise UserError(f"{path}: {key}: {fault['msg']}; run 'split' again") from None
+
+
+def split_name(budget: int | float, subset: int) -> str:
+    """'labeled-4_subset-0.json'"""
+    return f"labeled-{budget_text(budget)}_subset-{subset}.json"
+
+
+def make_split(store: Store, budget: int | float, subset: int, validation_cases: int = 0) -> Split:
+    """Draw the labeled cases of one subset from the training cases that have a label.
+
+    ``budget`` is a count, or a fraction of the labeled training cases left after validation
+    (rounded half up, at least one); 1.0 is all of them. The draw depends on (data set, budget,
+    subset); that of the validation cases on (data set, split_seed) alone, so that they are the same
+    in all runs. Test cases are those with a label.
+
+    Raises UserError if the data set has too few labeled cases, or no labeled test case.
+    """
+    name = store.manifest.dataset
+    test = _labeled(store, store.ids("test"))
+    if not test:
+        raise UserError(f"{name}: there is no labeled test case; set dataset.test_cases")
+    training = store.ids("train")
+    candidates = _labeled(store, training)
+    if not candidates:
+        raise UserError(f"{name}: none of the {len(training)} training cases has a label")
+    if validation_cases >= len(candidates):
+        raise UserError(
+            f"{name}: validation_cases {validation_cases} leaves nothing to train on: "
+            f"there are {len(candidates)} labeled training cases"
+        )
+    seed = store.manifest.settings["split_seed"]
+    validation = set(shuffled(candidates, "validation", name, seed)[:validation_cases])
+    candidates = [case for case in candidates if case not in validation]
+    count = share(budget, len(candidates))
+    if count > len(candidates):
+        held_out = f" (after {validation_cases} for validation)" if validation_cases else ""
+        raise UserError(
+            f"{name}: budget {budget_text(budget)} is larger than the training set: "
+            f"there are {len(candidates)} labeled training cases{held_out}"
+        )
+    labeled = set(shuffled(candidates, "labeled", name, budget_text(budget), subset)[:count])
+    return Split(
+        dataset=name,
+        budget=budget,
+        subset=subset,
+        labeled=[case for case in training if case in labeled],
+        unlabeled=[case for case in training if case not in labeled | validation],
+        validation=[case for case in training if case in validation],
+        test=test,
+    )
+
+
+def _labeled(store: Store, ids: list[str]) -> list[str]:
+    return [case for case in ids if store.cases[case].labeled]
+
+
+def load_split(run: Run, store: Store, results: Path) -> Split:
+    """The split of a run, drawn from its store.
+
+    Raises UserError if 'split' has written another one earlier, e.g. before cases were added.
+    """
+    split = make_split(store, run.budget, run.subset, run.validation_cases)
+    path = results / run.experiment / "splits" / split_name(run.budget, run.subset)
+    if path.exists() and Split.read(path) != split:
+        raise UserError(f"{path}: is of other data or settings than this run; run 'split' again")
+    return split

@@ -1,0 +1,144 @@
+"""The prepared store: one folder per data set, memory-mapped arrays and one manifest.
+
+``<results>/prepared/<dataset>-<digest>/manifest.json`` and ``cases/<id>/{image,label}.npy``. The
+manifest is written last, so that a store with a manifest is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ssl_methods.config import DatasetBase
+from ssl_methods.errors import UserError
+from ssl_methods.files import read_json
+
+SplitName = Literal["train", "test"]
+
+
+class CaseRecord(BaseModel):
+    """What the manifest says of one case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    split: SplitName
+    labeled: bool
+    shape: tuple[int, ...]  # spatial
+    spacing: tuple[float, ...]  # mm
+    affine: list[list[float]] | None  # 4x4, voxel of the prepared grid -> RAS mm; None if unknown
+    image_sha256: str
+    label_sha256: str | None
+    foreground_voxels: list[int] | None  # one number per class; None without a label
+
+
+class Manifest(BaseModel):
+    """What one prepared store holds, and what it was made from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    dataset: str
+    settings: dict[str, Any]
+    source: str
+    dimensions: Literal[2, 3]
+    channels: int
+    classes: list[str]
+    crop_used_label: bool
+    cases: list[CaseRecord]
+
+
+class Store:
+    """A prepared data set, read only; its arrays are memory-mapped."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.dimensions: int = manifest.dimensions
+        self.channels = manifest.channels
+        self.classes = manifest.classes
+        self.cases = {case.id: case for case in manifest.cases}
+
+    @classmethod
+    def open(cls, folder: Path) -> Store:
+        """Raises UserError if the folder holds no complete store."""
+        path = folder / "manifest.json"
+        if not path.is_file():
+            raise UserError(
+                f"{folder}: holds no prepared data (manifest.json); run 'prepare' first"
+            )
+        try:
+            return cls(folder, Manifest.model_validate(read_json(path)))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            key = ".".join(map(str, fault["loc"]))
+            raise UserError(f"{path}: {key}: {fault['msg']}; run 'prepare' again") from None
+
+    def image(self, case_id: str) -> NDArray[np.float32]:
+        """Float32, (C, *spatial), memory-mapped read-only."""
+        return _load(self._case_file(case_id, "image"))
+
+    def label(self, case_id: str) -> NDArray[np.uint8]:
+        """Uint8, (*spatial), values 0..K, memory-mapped. Raises UserError for an unlabeled case."""
+        path = self._case_file(case_id, "label")
+        if not self.cases[case_id].labeled:
+            raise UserError(f"{self.manifest.dataset}: case '{case_id}' has no label")
+        return _load(path)
+
+    def ids(self, split: SplitName) -> list[str]:
+        """In the order of the manifest."""
+        return [case.id for case in self.manifest.cases if case.split == split]
+
+    def verify(self, ids: Iterable[str], labels: bool = True) -> None:
+        """Compare files with the checksums of the manifest; UserError for the first that differs.
+
+        Training leaves the label files of unlabeled cases closed: ``labels=False``.
+        """
+        for case_id in ids:
+            case = self.cases[case_id]
+            expected_label = case.label_sha256 if labels else None
+            for kind, expected in (("image", case.image_sha256), ("label", expected_label)):
+                path = self._case_file(case_id, kind)
+                if expected is not None and file_sha256(path) != expected:
+                    raise UserError(
+                        f"case '{case_id}': {path} is not what was prepared (checksum differs); "
+                        f"delete {self.folder} and run 'prepare' again"
+                    )
+
+    def _case_file(self, case_id: str, kind: str) -> Path:
+        if case_id not in self.cases:
+            raise UserError(f"{self.folder}: there is no case '{case_id}'")
+        return case_file(self.folder, case_id, kind)
+
+
+def store_folder(dataset: DatasetBase, results: Path) -> Path:
+    """Where the store of a data set with these settings is."""
+    return results / "prepared" / f"{dataset.name}-{dataset.digest()}"
+
+
+def case_file(folder: Path, case_id: str, kind: str) -> Path:
+    """``kind`` is 'image' or 'label'."""
+    return folder / "cases" / case_id / f"{kind}.npy"
+
+
+def file_sha256(path: Path) -> str:
+    """Raises UserError if the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _load(path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run 'prepare' again") from None
+    return array

@@ -1,0 +1,1 @@
+"""From a trained run to measurements: sliding-window inference and per-case metrics."""

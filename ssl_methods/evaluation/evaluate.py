@@ -1,0 +1,206 @@
+"""The verb `evaluate`: a trained run on the test cases.
+
+In: a run's folder (``run.yaml``, ``model.pt``), the prepared store and the split. Out:
+``cases.csv``, ``slices.npz`` and, on request, ``predictions/<case>.nii.gz`` (formats: the design
+page). The same inputs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssl_methods import methods
+from ssl_methods.config import EvaluationConfig, load_run
+from ssl_methods.data.geometry import affine_of
+from ssl_methods.data.splits import load_split
+from ssl_methods.data.store import Store, store_folder
+from ssl_methods.devices import claim
+from ssl_methods.evaluation.inference import Predict, label_map, sliding_window
+from ssl_methods.evaluation.metrics import case_metrics, columns, overlap
+from ssl_methods.files import write_text, write_with
+
+Row = dict[str, str | float | bool]
+Label = NDArray[np.uint8]
+Case = tuple[str, NDArray[np.float32], Label]  # id, image (C, *spatial), label (*spatial)
+
+
+def evaluate(run_folder: Path, results: Path, out: Path | None = None) -> None:
+    """Predict and measure every test case of a trained run; ``cases.csv`` is written last.
+
+    Args:
+        run_folder: what `train` wrote.
+        results: the folder that holds ``prepared/`` and the experiment's splits.
+        out: where to write; the run's folder if None.
+
+    Raises:
+        UserError: the run, the model, the store or the split is missing or broken, or a test case
+            has no label.
+    """
+    out = out or run_folder
+    run = load_run(run_folder / "run.yaml")
+    store = Store.open(store_folder(run.dataset, results))
+    ids = load_split(run, store, results).test
+    store.verify(ids)
+    method = methods.restore(run_folder, store)
+    torch.set_num_threads(run.training.cpu_threads)
+    torch.use_deterministic_algorithms(run.training.deterministic)
+
+    def save(case_id: str, prediction: Label) -> None:
+        case = store.cases[case_id]
+        path = out / "predictions" / f"{case_id}.nii.gz"
+        write_label(path, prediction, case.affine, case.spacing)
+
+    with claim(run.training.device) as device:
+        rows, slices = evaluate_cases(
+            method.to(device).predict,
+            store,
+            ids,
+            run.training.patch_size,
+            run.evaluation,
+            device,
+            save if run.evaluation.save_predictions else None,
+        )
+    write_with(out / "slices.npz", lambda file: np.savez_compressed(file, **slices))
+    write_text(out / "cases.csv", as_csv(rows, run.evaluation.nsd_tolerance_mm))
+
+
+def evaluate_cases(
+    predict: Predict,
+    store: Store,
+    ids: Sequence[str],
+    patch_size: Sequence[int],
+    evaluation: EvaluationConfig,
+    device: torch.device,
+    save: Callable[[str, Label], None] | None = None,
+) -> tuple[list[Row], dict[str, Any]]:
+    """The rows of ``cases.csv`` (per case, then per class) and the arrays of ``slices.npz``.
+
+    ``predict`` maps (N, C, *patch) on ``device`` to probabilities (N, K, *patch); all is float32.
+    ``save`` is given each case's id and predicted label map. Raises UserError for a case without a
+    label.
+    """
+    rows: list[Row] = []
+    slices: dict[str, Any] = {}
+    for case_id, image, label in read_ahead(store, ids):
+        prediction = predict_labels(
+            predict, image, patch_size, len(store.classes), evaluation, device
+        )
+        spacing = store.cases[case_id].spacing
+        for value, name in enumerate(store.classes, start=1):
+            measured = case_metrics(
+                prediction == value, label == value, spacing, evaluation.nsd_tolerance_mm
+            )
+            rows.append({"case": case_id, "class": name, **measured})
+        for kind, array in best_slice(image, label, prediction).items():
+            slices[f"{case_id}.{kind}"] = array
+        if save is not None:
+            save(case_id, prediction)
+    return rows, slices
+
+
+def mean_dice(
+    predict: Predict,
+    store: Store,
+    ids: Sequence[str],
+    patch_size: Sequence[int],
+    evaluation: EvaluationConfig,
+    device: torch.device,
+) -> float:
+    """Dice averaged over cases and classes, 0..1: what validation watches."""
+    values = []
+    for _, image, label in read_ahead(store, ids):
+        prediction = predict_labels(
+            predict, image, patch_size, len(store.classes), evaluation, device
+        )
+        for value in range(1, len(store.classes) + 1):
+            values.append(overlap(prediction == value, label == value)["dice"])
+    return float(np.mean(values))
+
+
+def predict_labels(
+    predict: Predict,
+    image: NDArray[np.float32],
+    patch_size: Sequence[int],
+    classes: int,
+    evaluation: EvaluationConfig,
+    device: torch.device,
+) -> Label:
+    """A prepared image (C, *spatial) to its label map (*spatial), values 0..classes."""
+    stride = evaluation.stride or [max(size // 2, 1) for size in patch_size]
+    with torch.inference_mode():
+        volume = torch.from_numpy(image).to(device)
+        probabilities = sliding_window(
+            predict, volume, patch_size, stride, classes, evaluation.window_batch
+        )
+        labels: Label = label_map(probabilities).cpu().numpy()
+    return labels
+
+
+def read_ahead(store: Store, ids: Sequence[str]) -> Iterator[Case]:
+    """Cases in order; the next one is read while the caller works on this one."""
+
+    def read(case_id: str) -> Case:
+        return case_id, np.array(store.image(case_id)), np.array(store.label(case_id))
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        ready: Future[Case] | None = None
+        for case_id in [*ids, None]:
+            coming = None if case_id is None else reader.submit(read, case_id)
+            if ready is not None:
+                yield ready.result()
+            ready = coming
+
+
+def best_slice(
+    image: NDArray[np.float32], label: Label, prediction: Label
+) -> dict[str, NDArray[Any]]:
+    """The slice across the last axis with most reference foreground; a 2D case whole.
+
+    It is the middle slice if there is no foreground. ``image`` is the first channel as float16
+    (clipped to its range), ``label`` and ``prediction`` are uint8.
+    """
+    picture = image[0]
+    if label.ndim == 3:
+        foreground = np.count_nonzero(label, axis=(0, 1))
+        index = int(foreground.argmax()) if foreground.any() else label.shape[2] // 2
+        picture, label, prediction = picture[..., index], label[..., index], prediction[..., index]
+    largest = np.finfo(np.float16).max
+    return {
+        "image": picture.clip(-largest, largest).astype(np.float16),
+        "label": label.astype(np.uint8),
+        "prediction": prediction.astype(np.uint8),
+    }
+
+
+def as_csv(rows: Sequence[Row], nsd_tolerance_mm: float) -> str:
+    """The text of ``cases.csv``: numbers in full precision, flags as True and False."""
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, ["case", "class", *columns(nsd_tolerance_mm)], lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write_label(
+    path: Path, label: Label, affine: Sequence[Sequence[float]] | None, spacing: Sequence[float]
+) -> None:
+    """A label map as NIfTI. Without an affine, ``spacing`` (mm) counts from the first voxel."""
+    import nibabel
+
+    placed = affine_of(spacing) if affine is None else np.asarray(affine)
+    image: Any = nibabel.Nifti1Image(label, placed)  # type: ignore[no-untyped-call]
+    image.header.set_xyzt_units("mm")
+    data = gzip.compress(image.to_bytes(), mtime=0)
+    write_with(path, lambda file: file.write(data))

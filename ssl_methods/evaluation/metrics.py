@@ -1,0 +1,210 @@
+"""The metrics of one case and one class, in the conventions of the papers that are compared.
+
+Dice and Jaccard: of voxel sets. ASD and 95HD: as MedPy 0.5.2 computes them, for the DTC, UA-MT and
+SASSNet papers report those: ASD is directed, from the prediction to the reference; 95HD is the 95th
+percentile of the distances of both directions together. ASSD and NSD: as Metrics Reloaded defines
+them (Maier-Hein and Reinke et al., Nature Methods 2024), on surface voxels: ASSD is the sum of the
+distances of both directions over the number of surface voxels of both; NSD is the fraction of those
+voxels that lie within the tolerance.
+
+A surface voxel is a foreground voxel with a face neighbour outside the mask; what is beyond the
+array is outside.
+
+Empty masks: if both are empty, Dice = Jaccard = NSD = 1 and the distances are 0. If one is,
+Dice = Jaccard = NSD = 0 and every distance is the diagonal of the volume, the worst that it can
+hold. (The released code scores an empty prediction with distances of 0, the best.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import edt
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from ssl_methods.errors import UserError
+
+Mask = NDArray[np.bool_]
+Metrics = dict[str, float | bool]
+
+LARGEST = "_largest_component"
+SAME_LENGTH = 1 + 1e-6  # distances are single precision: one equal to the tolerance is within it
+
+
+def case_metrics(
+    prediction: ArrayLike,
+    reference: ArrayLike,
+    spacing: Sequence[float] | None = None,
+    nsd_tolerance_mm: float = 1.0,
+) -> Metrics:
+    """Every metric column of ``cases.csv`` for one binary class, in its order.
+
+    The columns ``*_largest_component`` score the largest component of the prediction alone, voxels
+    being connected by face, edge or corner: the post-processing of the released UA-MT and DTC code.
+
+    Args:
+        prediction: 2D or 3D; non-zero is foreground.
+        reference: the same shape.
+        spacing: voxel size in mm per axis; None means 1.
+        nsd_tolerance_mm: of the normalised surface distance; its column is ``nsd_<tau>mm``.
+
+    Returns:
+        Overlaps in 0..1, distances in voxels (``_voxel``) or mm (``_mm``), ``volume_error_ml``
+        (prediction minus reference; a 2D case counts as 1 mm thick), and the flags
+        ``empty_prediction`` and ``empty_reference``: does the mask have no voxel?
+
+    Raises:
+        UserError: the shapes differ, are not 2D or 3D, or do not go with the spacing.
+    """
+    predicted, expected = np.asarray(prediction, bool), np.asarray(reference, bool)
+    size = _checked_spacing(predicted, expected, spacing)
+    counts = int(np.count_nonzero(predicted)), int(np.count_nonzero(expected))
+    metrics = (
+        _surface_and_overlap(predicted, expected, size, nsd_tolerance_mm)
+        if all(counts)
+        else _of_empty_masks(predicted.shape, size, nsd_tolerance_mm, both=not any(counts))
+    )
+    metrics |= {
+        "volume_error_ml": (counts[0] - counts[1]) * math.prod(size) / 1000,
+        "empty_prediction": counts[0] == 0,
+        "empty_reference": counts[1] == 0,
+    }
+    return {name: metrics[name] for name in columns(nsd_tolerance_mm)}
+
+
+def overlap(prediction: Mask, reference: Mask) -> Metrics:
+    """Dice and Jaccard of two masks of one shape; both are 1 if neither has foreground."""
+    common = int(np.count_nonzero(prediction & reference))
+    total = int(np.count_nonzero(prediction) + np.count_nonzero(reference))
+    if total == 0:
+        return {"dice": 1.0, "jaccard": 1.0}
+    return {"dice": 2 * common / total, "jaccard": common / (total - common)}
+
+
+def columns(nsd_tolerance_mm: float = 1.0) -> list[str]:
+    """The names of the metrics in the order of ``cases.csv``."""
+    legacy = ["dice", "jaccard", "asd_voxel", "hd95_voxel"]
+    in_mm = ["asd_mm", "hd95_mm", "assd_mm", _nsd(nsd_tolerance_mm), "volume_error_ml"]
+    flags = ["empty_prediction", "empty_reference"]
+    return [*legacy, *in_mm, *flags, *(name + LARGEST for name in legacy)]
+
+
+def _nsd(tolerance_mm: float) -> str:
+    return f"nsd_{tolerance_mm:g}mm"
+
+
+def _checked_spacing(
+    prediction: Mask, reference: Mask, spacing: Sequence[float] | None
+) -> tuple[float, ...]:
+    if prediction.shape != reference.shape:
+        raise UserError(
+            f"prediction has shape {prediction.shape} and reference {reference.shape}: "
+            "both must lie on the same grid"
+        )
+    dimensions = prediction.ndim
+    if dimensions not in (2, 3):
+        raise UserError(f"masks have {dimensions} dimensions: give 2D or 3D masks of one class")
+    size = (1.0,) * dimensions if spacing is None else tuple(map(float, spacing))
+    if len(size) != dimensions or not all(0 < length < math.inf for length in size):
+        raise UserError(f"spacing {list(size)}: give {dimensions} positive lengths in mm")
+    return size
+
+
+def _of_empty_masks(
+    shape: Sequence[int], spacing: Sequence[float], tolerance: float, both: bool
+) -> Metrics:
+    agreement = float(both)
+    voxels = 0.0 if both else math.hypot(*shape)
+    mm = 0.0 if both else math.hypot(*np.multiply(shape, spacing))
+    legacy = {"dice": agreement, "jaccard": agreement, "asd_voxel": voxels, "hd95_voxel": voxels}
+    in_mm = {"asd_mm": mm, "hd95_mm": mm, "assd_mm": mm, _nsd(tolerance): agreement}
+    return legacy | in_mm | {name + LARGEST: value for name, value in legacy.items()}
+
+
+def _surface_and_overlap(
+    prediction: Mask, reference: Mask, spacing: tuple[float, ...], tolerance: float
+) -> Metrics:
+    """The metrics of two masks that both have foreground."""
+    box = _bounding_box(prediction | reference)
+    prediction, reference = (np.ascontiguousarray(mask[box]) for mask in (prediction, reference))
+    found, true = _surface(prediction), _surface(reference)
+    ones = (1.0,) * prediction.ndim
+    to_true, to_found = _distance_to(true, ones), _distance_to(found, ones)
+    there, back = _at(found, to_true), _at(true, to_found)
+    if np.allclose(spacing, spacing[0], rtol=1e-7, atol=0):
+        there_mm, back_mm = there * spacing[0], back * spacing[0]
+    else:
+        there_mm = _at(found, _distance_to(true, spacing))
+        back_mm = _at(true, _distance_to(found, spacing))
+    both_mm = np.concatenate([there_mm, back_mm])
+    legacy = overlap(prediction, reference) | _legacy_distances(there, back)
+
+    largest = _largest_component(prediction)
+    if largest is prediction:
+        legacy_largest = legacy
+    else:
+        # Components share no face: the surface of one is its part of the whole surface.
+        found = found & largest
+        back = _at(true, _distance_to(found, ones))
+        legacy_largest = overlap(largest, reference) | _legacy_distances(_at(found, to_true), back)
+
+    return {
+        **legacy,
+        "asd_mm": float(there_mm.mean()),
+        "hd95_mm": float(np.percentile(both_mm, 95)),
+        "assd_mm": float(both_mm.mean()),
+        _nsd(tolerance): float((both_mm <= tolerance * SAME_LENGTH).mean()),
+        **{name + LARGEST: value for name, value in legacy_largest.items()},
+    }
+
+
+def _legacy_distances(there: NDArray[np.float64], back: NDArray[np.float64]) -> Metrics:
+    pooled = np.percentile(np.concatenate([there, back]), 95)
+    return {"asd_voxel": float(there.mean()), "hd95_voxel": float(pooled)}
+
+
+def _bounding_box(mask: Mask) -> tuple[slice, ...]:
+    """Of a mask with foreground. Nothing beyond it bears on a surface, or on distances to one."""
+    box = []
+    for axis in range(mask.ndim):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        filled = np.flatnonzero(mask.any(axis=others))
+        box.append(slice(filled[0], filled[-1] + 1))
+    return tuple(box)
+
+
+def _surface(mask: Mask) -> Mask:
+    """Foreground voxels that the erosion by one face step removes."""
+    inner = np.zeros_like(mask)
+    core = (slice(1, -1),) * mask.ndim
+    inner[core] = mask[core]
+    for axis in range(mask.ndim):
+        for start, stop in ((0, -2), (2, None)):
+            neighbour = (*core[:axis], slice(start, stop), *core[axis + 1 :])
+            inner[core] &= mask[neighbour]
+    return mask & ~inner
+
+
+def _distance_to(surface: Mask, spacing: tuple[float, ...]) -> NDArray[np.float32]:
+    """Squared distance of each voxel to the nearest surface voxel, exact but for rounding."""
+    squared: NDArray[np.float32] = edt.edtsq(~surface, anisotropy=spacing, black_border=False)
+    return squared
+
+
+def _at(surface: Mask, squared: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Distances at the voxels of a surface."""
+    return np.sqrt(squared[surface], dtype=np.float64)
+
+
+def _largest_component(mask: Mask) -> Mask:
+    """The mask itself if it is one component; of equal ones the first in the array's order."""
+    labels, count = ndimage.label(mask, np.ones((3,) * mask.ndim))
+    if count == 1:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    largest: Mask = labels == sizes.argmax()
+    return largest

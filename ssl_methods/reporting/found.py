@@ -1,0 +1,83 @@
+"""What an experiment has produced: its tables, and the records of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ssl_methods.analysis.collect import is_done, metric_columns, read_cases
+from ssl_methods.analysis.tables import overall, read_table, with_class_mean
+from ssl_methods.config import Experiment, Run, budget_text, read_yaml
+from ssl_methods.data.store import Store, store_folder
+from ssl_methods.errors import UserError
+from ssl_methods.files import read_json
+
+
+class Results:
+    """What an experiment has produced, read when it is asked for."""
+
+    def __init__(self, experiment: Experiment, results: Path) -> None:
+        self.experiment, self.root = experiment, results
+        self.folder = results / experiment.name
+        cases = read_cases(self.folder / "tables" / "cases.csv")
+        self.measured = cases
+        self.cases = with_class_mean(cases, metric_columns(cases))
+        self.runs = read_table(self.folder / "tables" / "runs.csv")
+        self.summary = read_table(self.folder / "tables" / "summary.csv")
+        self.comparisons = read_table(self.folder / "tables" / "comparisons.csv")
+        self.done = [run for run in experiment.runs() if is_done(run, results)]
+
+    def records(self, name: str) -> Iterator[tuple[Run, dict[str, Any]]]:
+        """``run.yaml`` or ``provenance.json`` of every run that has it."""
+        read = read_json if name.endswith(".json") else read_yaml
+        for run in self.done:
+            path = self.root / run.folder / name
+            if path.is_file():
+                yield run, read(path)
+
+    def history(self) -> pd.DataFrame:
+        """All ``history.csv`` below one another, each row with its run."""
+        labeled = self.runs.set_index("budget")["labeled"].dropna().to_dict()
+        found = []
+        for run in self.done:
+            path = self.root / run.folder / "history.csv"
+            if path.is_file():
+                budget = budget_text(run.budget)
+                identity = {
+                    "method": run.name,
+                    "budget": budget,
+                    "labeled": labeled.get(budget),
+                    "subset": run.subset,
+                    "seed": run.seed,
+                }
+                found.append(read_table(path).assign(**identity))
+        return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+    def example(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Image (first channel) and label of the first test case with foreground, if prepared."""
+        try:
+            store = Store.open(store_folder(self.experiment.dataset, self.root))
+        except UserError:
+            return None
+        for case in store.ids("test"):
+            label = np.asarray(store.label(case))
+            if label.any():
+                return np.asarray(store.image(case)[0]), label
+        return None
+
+    def overlay_runs(self) -> list[Run]:
+        """One run per method at the smallest budget, all of one subset and seed."""
+        smallest = next(
+            iter(overall(self.summary).dropna(subset=["dice"]).sort_values("labeled")["budget"]),
+            None,
+        )
+        cells: dict[tuple[int, int], list[Run]] = {}
+        for run in self.done:
+            sliced = (self.root / run.folder / "slices.npz").is_file()
+            if sliced and budget_text(run.budget) == smallest:
+                cells.setdefault((run.subset, run.seed), []).append(run)
+        return max(cells.values(), key=len, default=[])

@@ -1,0 +1,166 @@
+"""Every figure of the page: its name, its caption, how it is drawn from what was found."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ssl_methods.analysis.tables import overall
+from ssl_methods.config import Run, budget_text
+from ssl_methods.errors import UserError
+from ssl_methods.reporting.figures import level_sets, results, training
+from ssl_methods.reporting.found import Results
+from ssl_methods.reporting.overlays import Slice, best_median_worst, overlays
+from ssl_methods.reporting.style import RC, NothingToShow, save
+
+PIXELS_PER_INCH = 125  # on the page: text of figures as large as text of tables
+
+
+class Drawing(NamedTuple):
+    """A figure to draw: its file name, its caption, how it is made."""
+
+    name: str
+    caption: str
+    draw: Callable[[], Figure]
+
+
+class Shown(NamedTuple):
+    """A figure on the page: its picture as data URI and width in pixels, or why there is none."""
+
+    name: str
+    caption: str
+    picture: str
+    width: int
+    reason: str
+
+
+def draw(drawing: Drawing, folder: Path) -> Shown:
+    """Make and save one figure. If its data are absent, an old one of that name is removed."""
+    try:
+        with mpl.rc_context(RC):
+            figure = drawing.draw()
+    except NothingToShow as reason:
+        for suffix in ("pdf", "png"):
+            (folder / f"{drawing.name}.{suffix}").unlink(missing_ok=True)
+        return Shown(drawing.name, drawing.caption, "", 0, str(reason))
+    save(figure, folder, drawing.name)
+    data = base64.b64encode((folder / f"{drawing.name}.png").read_bytes()).decode()
+    width = round(figure.get_figwidth() * PIXELS_PER_INCH)
+    return Shown(drawing.name, drawing.caption, f"data:image/png;base64,{data}", width, "")
+
+
+def drawings(found: Results) -> list[Drawing]:
+    """Every figure, in the order of the page; the first is its main figure."""
+    history, example = found.history(), found.example()
+    return [
+        Drawing(
+            "dice_vs_budget",
+            "Mean Dice against the number of labeled cases. Bars and bands: 95 % intervals over "
+            "labeled subsets and test cases. Small dots: single runs. Methods are set side by "
+            "side so that they do not hide one another.",
+            lambda: results.dice_vs_budget(found.summary, found.runs),
+        ),
+        Drawing(
+            "metric_distributions",
+            "Every measurement behind the means: one dot per test case and run. Boxes: quartiles "
+            "and median; whiskers: 5th to 95th percentile. Distances: linear to 1, logarithmic "
+            "above. An empty prediction lies at the volume's diagonal.",
+            lambda: results.metric_distributions(found.cases),
+        ),
+        Drawing(
+            "time_vs_dice",
+            "Mean Dice against the training time of one run. Bars: 95 % intervals.",
+            lambda: results.time_vs_dice(found.summary),
+        ),
+        Drawing("overlays", overlay_caption(found), lambda: draw_overlays(found)),
+        Drawing(
+            "training_curves",
+            "Loss and its terms (before their weights) while training: mean over runs and their "
+            "range, each a running mean over a twentieth of the run. Validation Dice, where there "
+            "is one, is not smoothed.",
+            lambda: training.training_curves(history),
+        ),
+        Drawing(
+            "lambda_warmup",
+            "Weight of the unlabeled term: the paper's formula, its released form in 40 steps, "
+            "and what the runs recorded. Each run's weight is divided by its largest, so that "
+            "methods of different weights can be compared.",
+            lambda: training.lambda_warmup(history),
+        ),
+        Drawing(
+            "inverse_transform",
+            "The smooth inverse T⁻¹(z) = sigmoid(-k z). Grey: level-set values within one voxel "
+            "of the contour, in the example below. Where the curve is flat, the consistency loss "
+            "passes no gradient to the level set.",
+            lambda: level_sets.inverse_transform(example[1] if example else None),
+        ),
+        Drawing(
+            "level_set_panel",
+            "A test case: image, label, its signed distance map (negative inside, inside and "
+            "outside each scaled to 1 on the whole volume; black: 0) and T⁻¹ with the paper's k.",
+            lambda: level_sets.level_set_panel(*present(example)),
+        ),
+    ]
+
+
+def present(example: tuple[np.ndarray, np.ndarray] | None) -> tuple[np.ndarray, np.ndarray]:
+    if example is None:
+        raise NothingToShow("the prepared data are not there")
+    return example
+
+
+def draw_overlays(found: Results) -> Figure:
+    runs = found.overlay_runs()
+    if not runs:
+        raise NothingToShow("no run has a slices.npz")
+    cases = overall(found.cases)
+    dice = pd.DataFrame({run.name: _dice(cases, run) for run in runs}).T
+    chosen = best_median_worst(dice.loc[_chooser(found, runs)])
+    slices = {
+        run.name: _slices(found.root / run.folder / "slices.npz", list(chosen.values()))
+        for run in runs
+    }
+    return overlays(slices, dice, chosen)
+
+
+def _dice(cases: pd.DataFrame, run: Run) -> pd.Series:
+    own = cases["method"].eq(run.name) & cases["budget"].eq(budget_text(run.budget))
+    return cases[own & cases["subset"].eq(run.subset) & cases["seed"].eq(run.seed)].set_index(
+        "case"
+    )["dice"]
+
+
+def _chooser(found: Results, runs: list[Run]) -> str:
+    """Whose Dice ranks the cases: the baseline's, or the first method's."""
+    names = [run.name for run in runs]
+    return found.experiment.baseline if found.experiment.baseline in names else names[0]
+
+
+def _slices(path: Path, cases: list[str]) -> dict[str, Slice]:
+    with np.load(path, allow_pickle=False) as arrays:
+        missing = [case for case in cases if f"{case}.image" not in arrays]
+        if missing:
+            raise UserError(f"{path}: has no slice of case '{missing[0]}'; evaluate the run again")
+        return {
+            case: Slice(*(arrays[f"{case}.{part}"] for part in ("image", "label", "prediction")))
+            for case in cases
+        }
+
+
+def overlay_caption(found: Results) -> str:
+    runs = found.overlay_runs()
+    if not runs:
+        return "Predictions of the best, the median and the worst test case."
+    chooser, first = _chooser(found, runs), runs[0]
+    return (
+        f"The best, the median and the worst test case of {chooser} by Dice, and the same cases "
+        f"for every method (budget {budget_text(first.budget)}, subset {first.subset}, seed "
+        f"{first.seed}): the slice with most foreground. Above each panel: Dice of the whole case."
+    )

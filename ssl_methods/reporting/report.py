@@ -1,0 +1,172 @@
+"""``report``: every figure of an experiment, and one page that holds all of its results."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ssl_methods.analysis.collect import COMPARISON_NOTE, NO_COMPARISON, summary_note
+from ssl_methods.analysis.tables import number, overall, shown_comparisons, shown_summary
+from ssl_methods.config import Experiment, budget_text
+from ssl_methods.errors import UserError
+from ssl_methods.files import write_text
+from ssl_methods.reporting import tables
+from ssl_methods.reporting.found import Results
+from ssl_methods.reporting.gallery import Shown, draw, drawings
+
+
+def report(experiment: Experiment, results: Path) -> Path:
+    """Draw the figures and write the page; returns ``results/<experiment>/report.html``.
+
+    A figure whose data are absent is named on the page with the reason.
+    Raises UserError if the tables are absent: ``collect`` makes them.
+    """
+    if not (results / experiment.name / "tables" / "summary.csv").is_file():
+        raise UserError(
+            f"{results / experiment.name / 'tables'}: no tables yet; run 'collect' first"
+        )
+    found = Results(experiment, results)
+    shown = [draw(drawing, found.folder / "figures") for drawing in drawings(found)]
+    path = found.folder / "report.html"
+    environment = Environment(
+        loader=PackageLoader("ssl_methods.reporting"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    write_text(path, environment.get_template("report.html.j2").render(page(found, shown)))
+    return path
+
+
+def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
+    """What the template shows; every number from the tables."""
+    experiment, runs = found.experiment, found.runs
+    declared = runs.drop_duplicates(["method", "budget", "subset", "seed"])
+    by_dice = found.comparisons["metric"] == "dice"
+    comparisons = shown_comparisons(found.comparisons[by_dice])
+    settings = {
+        run.name: record.get("method_settings", {}) for run, record in found.records("run.yaml")
+    }
+    loops: list[dict[str, Any]] = [
+        {key: record[key] for key in ("network", "training", "evaluation") if key in record}
+        for _, record in found.records("run.yaml")
+    ]
+    return {
+        "experiment": experiment,
+        "facts": facts(found, declared),
+        "runs_done": int((declared["status"] == "done").sum()),
+        "runs_declared": len(declared),
+        "crop_used_label": experiment.dataset.crop_used_label,
+        "reading": reading(found),
+        "main": shown[0],
+        "figures": shown[1:],
+        "summary": tables.of_frame(shown_summary(found.summary)),
+        "summary_note": summary_note(experiment),
+        "comparisons": tables.of_frame(comparisons),
+        "other_comparisons": tables.of_frame(shown_comparisons(found.comparisons[~by_dice])),
+        "comparison_note": NO_COMPARISON if comparisons.empty else COMPARISON_NOTE,
+        "costs": tables.costs(found.summary),
+        "missing": tables.missing(runs),
+        "failures": tables.failures(
+            found.measured.assign(labeled=found.measured["labeled"].astype("Int64"))
+        ),
+        "jensen": jensen(found.summary),
+        "method_settings": tables.side_by_side(settings),
+        "settings": tables.common(loops),
+        "provenance": tables.common(
+            relevant(record) for _, record in found.records("provenance.json")
+        ),
+        "methods": {run.name: description(run.choice.method) for run in found.done},
+        "declaration": yaml.safe_dump(
+            experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=90
+        ),
+    }
+
+
+def facts(found: Results, declared: pd.DataFrame) -> dict[str, str]:
+    """The head of the page: the grid in a few words."""
+    experiment = found.experiment
+    counts = (
+        overall(found.summary)
+        .dropna(subset=["labeled"])
+        .drop_duplicates("budget")
+        .sort_values("labeled")
+    )
+    with_labels = ", ".join(
+        f"{int(row['labeled'])}" + (" (all)" if row["budget"] == "1.0" else "")
+        for _, row in counts.iterrows()
+    )
+    done = int((declared["status"] == "done").sum())
+    return {
+        "Dataset": experiment.dataset.name,
+        "Methods": str(len(experiment.methods)),
+        "Labeled cases": with_labels or ", ".join(map(budget_text, experiment.budgets)),
+        "Subsets x seeds": f"{len(experiment.subsets)} x {len(experiment.seeds)}",
+        "Test cases": str(found.measured["case"].nunique()),
+        "Iterations": str(experiment.training.iterations),
+        "Runs": f"{done} of {len(declared)}",
+    }
+
+
+READING = {
+    "better": "Better than {}",
+    "worse": "Worse than {}",
+    "no difference shown": "No difference from {} shown",
+    "too few to tell": "Too few subsets or cases to tell from {}",
+}
+
+
+def reading(found: Results) -> list[str]:
+    """The main comparison in words, one line per budget, from the verdicts of the table."""
+    lines = []
+    summary = overall(found.summary).dropna(subset=["dice"])
+    verdicts = found.comparisons
+    if not verdicts.empty:
+        verdicts = overall(verdicts)
+        verdicts = verdicts[verdicts["metric"] == "dice"]
+    for budget, group in summary.sort_values("labeled", kind="stable").groupby(
+        "budget", sort=False
+    ):
+        best = group.loc[group["dice"].idxmax()]
+        highest = f"{number(best['dice'], 1, 100)} %, {best['method']}"
+        line = f"{int(best['labeled'])} labeled: highest mean Dice {highest}."
+        own = verdicts[verdicts["budget"] == budget]
+        for verdict, start in READING.items():
+            if names := list(own.loc[own["verdict"] == verdict, "method"]):
+                line += f" {start.format(found.experiment.baseline)}: {', '.join(names)}."
+        lines.append(line)
+    return lines
+
+
+def jensen(summary: pd.DataFrame) -> str:
+    """The Jensen check of every row in one line."""
+    checked = summary.dropna(subset=["jensen_ok"])
+    failed = checked[checked["jensen_ok"].astype(str) != "True"]
+    text = (
+        f"{len(checked) - len(failed)} of {len(checked)} rows pass the Jensen check: mean Jaccard "
+        "is at least D / (2 - D) of the mean Dice D, as it must be for means over the same cases."
+    )
+    names = ", ".join(f"{row['method']} at {row['budget']}" for _, row in failed.iterrows())
+    return f"{text} Not: {names}." if names else text
+
+
+def relevant(provenance: dict[str, Any]) -> dict[str, Any]:
+    """A run's provenance without what differs from run to run by its nature."""
+    return {key: value for key, value in provenance.items() if key not in ("split", "model_sha256")}
+
+
+def description(method: str) -> list[str]:
+    """The head of a method's file up to its deviations: what it is, and the paper to cite.
+
+    The file is not imported (it needs torch).
+    """
+    import ssl_methods
+
+    path = Path(str(ssl_methods.__file__)).parent / "methods" / f"{method}.py"
+    if not path.is_file():
+        return ["A method from another package; its own documentation names its source."]
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    return text.split("\n\nDeviations")[0].split("\n\n")

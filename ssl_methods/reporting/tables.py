@@ -1,0 +1,103 @@
+"""Tables as the page shows them: headings and rows of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from ssl_methods.analysis.tables import UNKNOWN, duration, number, overall
+
+
+class Table(NamedTuple):
+    """Headings, and rows of cells as text."""
+
+    head: list[str]
+    rows: list[list[str]]
+
+
+def of_frame(frame: pd.DataFrame) -> Table:
+    return Table(
+        [str(name) for name in frame.columns],
+        [[str(cell) for cell in row] for row in frame.to_numpy()],
+    )
+
+
+def costs(summary: pd.DataFrame) -> Table:
+    """What a run costs, per method and budget: means over its runs."""
+    head = [
+        "Method",
+        "Labeled",
+        "Training",
+        "Wall clock",
+        "Per iteration",
+        "Forward passes / iteration",
+    ]
+    head += ["Parameters", "Peak memory", "Device"]
+    rows = []
+    for _, row in overall(summary).sort_values("labeled", kind="stable").iterrows():
+        memory = number(row["peak_memory_mb"], 0)
+        rows.append([
+            row["method"],
+            number(row["labeled"], 0),
+            duration(row["train_seconds"]),
+            duration(row["wall_seconds"]),
+            f"{number(row['seconds_per_iteration'], 1, 1000)} ms",
+            number(row["forward_passes_per_iteration"], 1),
+            f"{number(row['parameters'], 2, 1e-6)} M",
+            memory if memory == UNKNOWN else f"{memory} MB",
+            row["device"] or UNKNOWN,
+        ])  # fmt: skip
+    return Table(head, rows)
+
+
+def missing(runs: pd.DataFrame) -> Table:
+    """The declared runs that are not there."""
+    absent = runs[runs["status"] == "missing"]
+    return Table(
+        ["Method", "Budget", "Subset", "Seed"],
+        [
+            [str(row[name]) for name in ("method", "budget", "subset", "seed")]
+            for _, row in absent.iterrows()
+        ],
+    )
+
+
+def failures(cases: pd.DataFrame) -> Table:
+    """Every prediction that is empty though its reference is not."""
+    head = ["Method", "Labeled", "Subset", "Seed", "Case", "Class"]
+    names = [name.lower() for name in head]
+    failed = cases[cases["failure"] > 0]
+    return Table(head, [[str(row[name]) for name in names] for _, row in failed.iterrows()])
+
+
+def flat(settings: Any, prefix: str = "") -> dict[str, str]:
+    """A nested mapping as 'a.b.c' -> text; lists stay one value."""
+    if not isinstance(settings, Mapping) or not settings:
+        return {prefix: UNKNOWN if settings is None else str(settings)}
+    found: dict[str, str] = {}
+    for key, value in settings.items():
+        found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def common(records: Iterable[Mapping[str, Any]]) -> Table:
+    """Key and value over several records: the value if all agree, else how many there are."""
+    flats = [flat(record) for record in records]
+    keys = list(dict.fromkeys(key for record in flats for key in record))
+    rows = []
+    for key in keys:
+        values = list(dict.fromkeys(record.get(key, UNKNOWN) for record in flats))
+        rows.append([key, values[0] if len(values) == 1 else f"{len(values)} different values"])
+    return Table(["Key", "Value"], rows)
+
+
+def side_by_side(records: Mapping[str, Mapping[str, Any]]) -> Table:
+    """One column per record, one row per key; a dash where a record has no such key."""
+    flats = {name: flat(record) for name, record in records.items()}
+    keys = list(dict.fromkeys(key for record in flats.values() for key in record))
+    return Table(
+        ["Setting", *flats],
+        [[key, *(record.get(key, UNKNOWN) for record in flats.values())] for key in keys],
+    )

@@ -1,0 +1,220 @@
+"""A simulated results folder with known truth, for tests alone: nothing in it was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from ssl_methods.config import Experiment, Run, budget_text, load_experiment
+from ssl_methods.level_set import signed_distance
+from ssl_methods.schedules import gaussian_warmup, stepwise_warmup
+
+TRUE_DICE = {"supervised": 0.70, "mean_teacher": 0.72, "sdf_multitask": 0.74, "dtc": 0.80}
+GAIN = {"4": 0.0, "16": 0.10, "1.0": 0.14}
+TRAIN_CASES = 60
+UNLABELED_TERM = {"dtc": 1.0, "mean_teacher": 0.1}
+
+
+def experiment(**changes: Any) -> Experiment:
+    """Four methods, three budgets, three subsets, unless changed."""
+    declared = {
+        "name": "simulated",
+        "description": "Simulated numbers that test the tables and figures; nothing was trained.",
+        "dataset": {"name": "blobs", "importer": "phantom"},
+        "methods": list(TRUE_DICE),
+        "budgets": [4, 16, 1.0],
+        "training": {"iterations": 600, "patch_size": [32, 32, 32]},
+    }
+    return load_experiment(declared | changes)
+
+
+def write_results(
+    declared: Experiment,
+    results: Path,
+    *,
+    test_cases: int = 24,
+    classes: tuple[str, ...] = ("chamber",),
+    missing: tuple[tuple[str, str, int, int], ...] = (),
+    dice: Mapping[str, float] = TRUE_DICE,
+    failures: bool = True,
+) -> None:
+    """Every run's files as training and evaluation write them.
+
+    Args:
+        missing: (method, budget, subset, seed) of runs to leave out.
+        dice: true mean Dice of each method at the smallest budget.
+        failures: the last case of 'supervised' at 4 labels, subset 0, is an empty prediction.
+    """
+    ids = [f"case_{i:03d}" for i in range(test_cases)]
+    for run in declared.runs():
+        write_split(run, results, ids)
+        if (run.name, budget_text(run.budget), run.subset, run.seed) in missing:
+            continue
+        folder = results / run.folder
+        folder.mkdir(parents=True)
+        cases = simulated_cases(run, ids, classes, dice.get(run.name, 0.75), failures)
+        cases.to_csv(folder / "cases.csv", index=False)
+        record = run.model_dump(mode="json") | {
+            "method_settings": {"ce_weight": 0.5, **run.choice.settings}
+        }
+        (folder / "run.yaml").write_text(yaml.safe_dump(record))
+        passes = 3.0 if run.name == "mean_teacher" else 2.0
+        seconds = (
+            120.0
+            + 40.0 * passes
+            + 4.0 * run.subset
+            + (6.0 if budget_text(run.budget) == "1.0" else 0.0)
+        )
+        cost = {
+            "train_seconds": seconds,
+            "wall_seconds": seconds + 5,
+            "seconds_per_iteration": seconds / run.training.iterations,
+            "forward_passes_per_iteration": passes,
+            "parameters": 2_360_000,
+            "peak_memory_mb": 812.5,
+            "device": "cpu",
+        }
+        (folder / "cost.json").write_text(json.dumps(cost))
+        versions = {
+            "versions": {"python": "3.11", "numpy": "2.4"},
+            "sources": "0123456789abcdef",
+            "device": "cpu",
+        }
+        (folder / "provenance.json").write_text(
+            json.dumps(versions | {"model_sha256": f"{run.name}{run.subset}"})
+        )
+        history(run).to_csv(folder / "history.csv", index=False)
+        np.savez(folder / "slices.npz", **slices(run, cases, classes))
+
+
+def write_split(run: Run, results: Path, test: list[str]) -> None:
+    train = [f"train_{i:03d}" for i in range(TRAIN_CASES)]
+    count = TRAIN_CASES if budget_text(run.budget) == "1.0" else int(run.budget)
+    name = f"labeled-{budget_text(run.budget)}_subset-{run.subset}.json"
+    path = results / run.experiment / "splits" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    split = {
+        "dataset": "blobs",
+        "budget": run.budget,
+        "subset": run.subset,
+        "validation": [],
+        "test": test,
+    }
+    path.write_text(json.dumps(split | {"labeled": train[:count], "unlabeled": train[count:]}))
+
+
+def simulated_cases(
+    run: Run, ids: list[str], classes: tuple[str, ...], dice: float, failures: bool
+) -> pd.DataFrame:
+    """Effects of subset, case (the same in every run) and noise around a true mean."""
+    budget = budget_text(run.budget)
+    own = np.random.default_rng([sum(map(ord, run.name + budget)), run.subset, run.seed])
+    subset_effect = np.random.default_rng([run.subset, 7]).normal(0, 0.012)
+    case_effect = np.random.default_rng(11).normal(0, 0.06, len(ids))
+    rows = []
+    for k, klass in enumerate(classes):
+        truth = dice + GAIN.get(budget, 0.0) - 0.06 * k
+        values = np.clip(
+            truth + subset_effect + case_effect + own.normal(0, 0.02, len(ids)), 0.05, 0.99
+        )
+        for case, value in zip(ids, values, strict=True):
+            asd = 12 * (1 - value) ** 1.3 * own.lognormal(0, 0.2)
+            empty = (
+                failures
+                and run.name == "supervised"
+                and budget == "4"
+                and run.subset == 0
+                and case == ids[-1]
+            )
+            if empty:
+                value, asd = 0.0, 74.1
+            jaccard = value / (2 - value)
+            hd95 = asd if empty else 4 * asd
+            rows.append({
+                "case": case, "class": klass, "dice": value, "jaccard": jaccard,
+                "asd_voxel": asd, "hd95_voxel": hd95,
+                "asd_mm": asd, "hd95_mm": hd95, "assd_mm": asd, "nsd_1mm": value**2,
+                "volume_error_ml": own.normal(0, 2),
+                "empty_prediction": empty, "empty_reference": False,
+                "dice_largest_component": value, "jaccard_largest_component": jaccard,
+                "asd_voxel_largest_component": asd, "hd95_voxel_largest_component": hd95,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def history(run: Run) -> pd.DataFrame:
+    t = np.arange(10, run.training.iterations + 1, 10)
+    noise = np.random.default_rng([run.subset, run.seed]).lognormal(0, 0.25, (len(t), 4))
+    decay = np.exp(-t / 180)
+    table = pd.DataFrame({"iteration": t, "learning_rate": 0.01})
+    table["cross_entropy"], table["weight_cross_entropy"] = (0.6 * decay + 0.05) * noise[:, 0], 0.5
+    table["dice"], table["weight_dice"] = (0.8 * decay + 0.1) * noise[:, 1], 0.5
+    if run.name in ("dtc", "sdf_multitask"):
+        table["level_set"], table["weight_level_set"] = (0.3 * decay + 0.02) * noise[:, 2], 0.3
+    if run.name in UNLABELED_TERM:
+        warmup = stepwise_warmup if run.choice.recipe == "as_released" else gaussian_warmup
+        table["consistency"] = (0.1 * decay + 0.01) * noise[:, 3]
+        table["weight_consistency"] = [UNLABELED_TERM[run.name] * warmup(x, t[-1]) for x in t]
+    terms = [
+        name for name in ("cross_entropy", "dice", "level_set", "consistency") if name in table
+    ]
+    table.insert(2, "loss", sum(table[name] * table[f"weight_{name}"] for name in terms))
+    return table
+
+
+def slices(run: Run, cases: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """An ellipse per case; the lower its Dice, the further its prediction is shifted."""
+    x, y = np.mgrid[0:72, 0:60]
+    found: dict[str, np.ndarray] = {}
+    for i, (case, group) in enumerate(cases.groupby("case")):
+        random = np.random.default_rng(i)
+        reference, prediction = (np.zeros(x.shape, np.uint8) for _ in range(2))
+        for k, dice in enumerate(group["dice"], start=1):
+            shift = 14 * (1 - dice)
+            centre = 28 + 14 * (k - 1), 30
+            reference[_ellipse(x, y, *centre)] = k
+            if dice > 0:
+                prediction[_ellipse(x, y, centre[0] + shift, centre[1] - shift / 2)] = k
+        image = signed_distance(reference) * -1 + random.normal(0, 0.35, x.shape)
+        found |= {
+            f"{case}.image": image.astype(np.float16),
+            f"{case}.label": reference,
+            f"{case}.prediction": prediction,
+        }
+    return found
+
+
+def _ellipse(x: np.ndarray, y: np.ndarray, a: float, b: float) -> np.ndarray:
+    return ((x - a) / 13) ** 2 + ((y - b) / 18) ** 2 < 1
+
+
+def write_store(declared: Experiment, results: Path) -> None:
+    """A prepared store of one test case, a ball, in the format of the design page."""
+    from ssl_methods.data.store import store_folder
+
+    folder = store_folder(declared.dataset, results)
+    case = folder / "cases" / "case_000"
+    case.mkdir(parents=True)
+    grid = np.mgrid[0:40, 0:36, 0:20] - np.array([20, 17, 9]).reshape(3, 1, 1, 1)
+    label = ((grid / np.array([12, 9, 6]).reshape(3, 1, 1, 1)) ** 2).sum(0) < 1
+    image = label + np.random.default_rng(0).normal(0, 0.3, label.shape)
+    np.save(case / "image.npy", image[None].astype(np.float32))
+    np.save(case / "label.npy", label.astype(np.uint8))
+    record = {
+        "id": "case_000", "split": "test", "labeled": True,
+        "shape": list(label.shape), "spacing": [1, 1, 1],
+        "affine": None, "image_sha256": "", "label_sha256": "",
+        "foreground_voxels": [int(label.sum())],
+    }  # fmt: skip
+    manifest = {
+        "format": 1, "dataset": "blobs", "settings": {}, "source": "",
+        "dimensions": 3, "channels": 1,
+        "classes": ["chamber"], "crop_used_label": False, "cases": [record],
+    }  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(manifest))

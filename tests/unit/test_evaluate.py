@@ -1,0 +1,300 @@
+"""Evaluation on a small store made by hand, with networks whose answer is known."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from medpy.metric import binary
+from torch import Tensor
+
+from ssl_methods import methods
+from ssl_methods.config import EvaluationConfig, Run, load_experiment
+from ssl_methods.data.store import Store, case_file, file_sha256, store_folder
+from ssl_methods.errors import UserError
+from ssl_methods.evaluation.evaluate import as_csv, best_slice, evaluate, evaluate_cases, mean_dice
+from ssl_methods.evaluation.metrics import case_metrics
+from ssl_methods.files import write_json, write_yaml
+
+CPU = torch.device("cpu")
+SPACING = (1.0, 1.5, 2.0)
+AFFINE = [[-1.0, 0, 0, 5], [0, 1.5, 0, -7], [0, 0, 2.0, 3], [0, 0, 0, 1]]
+EVALUATION = EvaluationConfig(stride=(4, 4, 4), nsd_tolerance_mm=1.5)
+PATCH = (8, 8, 8)
+
+
+def a_run(tmp_path: Path, **evaluation: object) -> Run:
+    experiment = load_experiment(
+        {
+            "name": "small",
+            "dataset": {
+                "name": "made",
+                "importer": "folder",
+                "path": str(tmp_path),
+                "classes": "separate",
+            },
+            "methods": ["supervised"],
+            "budgets": [2],
+            "subsets": 1,
+            "network": {"width": 2, "levels": 2},
+            "training": {"patch_size": list(PATCH), "device": "cpu"},
+            "evaluation": {"nsd_tolerance_mm": 1.5, **evaluation},
+        }
+    )
+    return next(experiment.runs())
+
+
+def make_store(
+    folder: Path, run: Run, test_labels: dict[str, np.ndarray], labeled: bool = True
+) -> Store:
+    """Two training cases, and these for testing. Channel 0 is the label map, channel 1 is noise."""
+    rng = np.random.default_rng(0)
+    labels = {
+        f"train{i}": rng.integers(0, 3, (9, 8, 8)).astype(np.uint8) for i in range(2)
+    } | test_labels
+    cases = []
+    for case_id, label in labels.items():
+        image = np.stack([label, rng.normal(size=label.shape)]).astype(np.float32)
+        files = {kind: case_file(folder, case_id, kind) for kind in ("image", "label")}
+        files["image"].parent.mkdir(parents=True)
+        np.save(files["image"], image)
+        np.save(files["label"], label)
+        has_label = labeled or case_id.startswith("train")
+        cases.append(
+            {
+                "id": case_id,
+                "split": "train" if case_id.startswith("train") else "test",
+                "labeled": has_label,
+                "shape": list(label.shape),
+                "spacing": list(SPACING[: label.ndim]),
+                "affine": AFFINE,
+                "image_sha256": file_sha256(files["image"]),
+                "label_sha256": file_sha256(files["label"]) if has_label else None,
+                "foreground_voxels": [int((label == k).sum()) for k in (1, 2)]
+                if has_label
+                else None,
+            }
+        )
+    manifest = {
+        "format": 1,
+        "dataset": run.dataset.name,
+        "settings": run.dataset.model_dump(mode="json"),
+        "source": "by hand",
+        "dimensions": label.ndim,
+        "channels": 2,
+        "classes": ["core", "rim"],
+        "crop_used_label": False,
+        "cases": cases,
+    }
+    write_json(folder / "manifest.json", manifest)
+    return Store.open(folder)
+
+
+def two_test_cases() -> dict[str, np.ndarray]:
+    first, second = np.zeros((12, 11, 10), np.uint8), np.zeros((6, 14, 10), np.uint8)
+    first[3:9, 3:9, 3:9] = 2
+    first[4:8, 4:8, 4:8] = 1
+    second[1:4, 2:8, 6:9] = 1  # no rim
+    return {"b.1": first, "a-2": second}
+
+
+def oracle(patches: Tensor) -> Tensor:
+    """Reads the label off channel 0."""
+    return torch.cat([(patches[:, :1] == 1), (patches[:, :1] == 2)], 1).float()
+
+
+def shifted(patches: Tensor) -> Tensor:
+    """The core grown into the rim's place, nothing of the rim."""
+    inside = (patches[:, :1] > 0).float()
+    return torch.cat([inside, 0.4 * inside], 1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return make_store(tmp_path / "store", a_run(tmp_path), two_test_cases())
+
+
+def test_a_perfect_network_scores_perfectly(store: Store) -> None:
+    rows, _ = evaluate_cases(oracle, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU)
+    named = [(row["case"], row["class"]) for row in rows]
+    assert named == [("b.1", "core"), ("b.1", "rim"), ("a-2", "core"), ("a-2", "rim")]
+    for row in rows:
+        assert row["dice"] == row["jaccard"] == row["nsd_1.5mm"] == 1.0
+        assert row["hd95_mm"] == row["asd_voxel"] == row["volume_error_ml"] == 0.0
+    assert rows[3]["empty_prediction"] is True and rows[3]["empty_reference"] is True
+    assert mean_dice(oracle, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU) == 1.0
+
+
+def test_rows_hold_the_metrics_of_what_was_predicted(store: Store) -> None:
+    labels = two_test_cases()
+    rows, slices = evaluate_cases(shifted, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU)
+    core, rim = rows[0], rows[1]
+    predicted, reference = labels["b.1"] > 0, labels["b.1"] == 1
+    assert core["dice"] == pytest.approx(binary.dc(predicted, reference))
+    assert core["hd95_mm"] == pytest.approx(binary.hd95(predicted, reference, SPACING))
+    assert core["asd_voxel"] == pytest.approx(binary.asd(predicted, reference))
+    assert {k: v for k, v in core.items() if k not in ("case", "class")} == case_metrics(
+        predicted, reference, SPACING, 1.5
+    )
+    assert (
+        rim["dice"] == 0.0 and rim["empty_prediction"] is True and rim["empty_reference"] is False
+    )
+    assert rim["hd95_mm"] == pytest.approx(np.hypot(np.hypot(12 * 1, 11 * 1.5), 10 * 2))
+    expected = np.mean([core["dice"], 0.0, 1.0, 1.0])
+    assert mean_dice(shifted, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU) == pytest.approx(
+        expected
+    )
+    assert slices["b.1.prediction"].max() == 1
+
+
+def test_slices_show_the_most_foreground(store: Store) -> None:
+    _, slices = evaluate_cases(oracle, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU)
+    assert set(slices) == {
+        f"{case}.{kind}" for case in ("b.1", "a-2") for kind in ("image", "label", "prediction")
+    }
+    labels = two_test_cases()
+    assert (slices["a-2.label"] == labels["a-2"][..., 6]).all()
+    assert (slices["b.1.label"] == labels["b.1"][..., 3]).all()
+    assert slices["a-2.image"].dtype == np.float16 and slices["a-2.image"].shape == (6, 14)
+    assert (slices["a-2.image"] == labels["a-2"][..., 6]).all()
+    assert slices["a-2.prediction"].dtype == slices["a-2.label"].dtype == np.uint8
+
+
+def test_slice_of_an_empty_case_and_of_a_2d_case() -> None:
+    image = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    empty = np.zeros((3, 4, 5), np.uint8)
+    assert (best_slice(image, empty, empty)["image"] == image[0, :, :, 2]).all()
+    flat = best_slice(np.full((1, 3, 4), 1e9, np.float32), empty[..., 0], empty[..., 0])
+    assert flat["image"].shape == (3, 4) and np.isfinite(flat["image"]).all()
+
+
+def test_a_2d_store(tmp_path: Path) -> None:
+    label = np.zeros((9, 20), np.uint8)
+    label[2:5, 3:9] = 1
+    run = a_run(tmp_path)
+    store = make_store(tmp_path / "flat", run, {"x": label})
+    evaluation = EvaluationConfig(stride=(4, 4))
+    rows, slices = evaluate_cases(oracle, store, ["x"], (16, 8), evaluation, CPU)
+    assert rows[0]["dice"] == 1.0 and (slices["x.prediction"] == label).all()
+
+
+def test_the_default_stride_is_half_a_patch(store: Store) -> None:
+    calls = []
+
+    def watching(patches: Tensor) -> Tensor:
+        calls.extend([patches.shape[2:]] * len(patches))
+        return oracle(patches)
+
+    evaluate_cases(watching, store, ["a-2"], PATCH, EvaluationConfig(), CPU)
+    assert calls == [torch.Size(PATCH)] * 1 * 3 * 2  # 6, 14 and 10 voxels: at 0; 0, 4, 6; 0, 2
+
+
+def test_an_unlabeled_test_case_is_an_error(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "bare", a_run(tmp_path), two_test_cases(), labeled=False)
+    with pytest.raises(UserError, match=r"'b\.1' has no label"):
+        evaluate_cases(oracle, store, ["b.1"], PATCH, EVALUATION, CPU)
+
+
+def test_cases_are_read_in_order_and_at_most_one_ahead(store: Store) -> None:
+    read: list[str] = []
+
+    class Watched(Store):
+        def image(self, case_id: str) -> np.ndarray:
+            read.append(case_id)
+            return super().image(case_id)
+
+    watched = Watched(store.folder, store.manifest)
+    ids = ["b.1", "a-2", "train0", "train1"]
+    seen = []
+
+    def save(case_id: str, _: np.ndarray) -> None:
+        seen.append(case_id)
+        assert len(read) <= len(seen) + 1
+
+    evaluate_cases(oracle, watched, ids, PATCH, EVALUATION, CPU, save)
+    assert seen == read == ids
+
+
+def test_csv_keeps_every_digit_and_reads_as_bool(store: Store) -> None:
+    rows, _ = evaluate_cases(shifted, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU)
+    text = as_csv(rows, 1.5)
+    parsed = list(csv.DictReader(text.splitlines()))
+    for row, read in zip(rows, parsed, strict=True):
+        assert list(read) == list(row)
+        for name, value in row.items():
+            assert (float(read[name]) if isinstance(value, float) else read[name]) == (
+                value if isinstance(value, float) else str(value)
+            )
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> tuple[Path, Path]:
+    """A run's folder as `train` leaves it, the network untrained; and the results folder."""
+    run, results = a_run(tmp_path, save_predictions=True), tmp_path / "results"
+    make_store(store_folder(run.dataset, results), run, two_test_cases())
+    folder = results / run.folder
+    folder.mkdir(parents=True)
+    torch.manual_seed(3)
+    method = methods.create(
+        "supervised", network=run.network, in_channels=2, classes=2, dimensions=3
+    )
+    torch.save(method.state_dict(), folder / "model.pt")
+    write_yaml(folder / "run.yaml", run.model_dump(mode="json") | {"method_settings": {}})
+    return folder, results
+
+
+def test_evaluate_writes_what_the_design_page_says(trained: tuple[Path, Path]) -> None:
+    folder, results = trained
+    evaluate(folder, results)
+    table = pd.read_csv(folder / "cases.csv")
+    assert list(table.columns[:4]) == ["case", "class", "dice", "jaccard"]
+    assert table["case"].tolist() == ["b.1", "b.1", "a-2", "a-2"]
+    assert table["empty_prediction"].dtype == table["empty_reference"].dtype == bool
+    with np.load(folder / "slices.npz") as slices:
+        picture = slices["a-2.prediction"]
+    prediction: Any = nibabel.load(folder / "predictions" / "a-2.nii.gz")
+    assert np.allclose(prediction.affine, np.array(AFFINE, float))
+    array = np.asarray(prediction.dataobj)
+    assert array.dtype == np.uint8 and (array[..., 6] == picture).all()
+    reference = two_test_cases()["a-2"] == 1
+    row = table[(table["case"] == "a-2") & (table["class"] == "core")].iloc[0]
+    expected = case_metrics(array == 1, reference, SPACING, 1.5)
+    assert {name: row[name] for name in expected} == expected
+
+
+def test_the_same_run_gives_the_same_bytes(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    folder, results = trained
+    evaluate(folder, results, tmp_path / "one")
+    evaluate(folder, results, tmp_path / "two")
+    names = ["cases.csv", "slices.npz", "predictions/b.1.nii.gz"]
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert not (folder / "cases.csv").exists()
+    with zipfile.ZipFile(tmp_path / "one" / "slices.npz") as archive:
+        assert {entry.date_time[0] for entry in archive.infolist()} == {1980}
+
+
+def test_data_changed_since_prepare_is_refused(trained: tuple[Path, Path]) -> None:
+    folder, results = trained
+    manifest = next(results.glob("prepared/*/manifest.json"))
+    changed = json.loads(manifest.read_text())
+    next(case for case in changed["cases"] if case["id"] == "a-2")["label_sha256"] = "0" * 64
+    manifest.write_text(json.dumps(changed))
+    with pytest.raises(UserError, match="a-2"):
+        evaluate(folder, results)
+    assert not (folder / "cases.csv").exists()
+
+
+def test_a_missing_model_is_named(trained: tuple[Path, Path]) -> None:
+    folder, results = trained
+    (folder / "model.pt").unlink()
+    with pytest.raises(UserError, match=r"model\.pt"):
+        evaluate(folder, results)

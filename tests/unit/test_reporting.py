@@ -1,0 +1,296 @@
+"""Figures and the page, on simulated results with known truth."""
+
+import base64
+import io
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+import simulated
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+
+from ssl_methods.analysis.collect import collect
+from ssl_methods.analysis.tables import UNKNOWN
+from ssl_methods.errors import UserError
+from ssl_methods.reporting import tables
+from ssl_methods.reporting.figures import level_sets, results, training
+from ssl_methods.reporting.overlays import best_median_worst
+from ssl_methods.reporting.report import description, jensen, report
+from ssl_methods.reporting.style import FIXED, NothingToShow, looks, save
+
+FIGURES = {
+    "dice_vs_budget", "metric_distributions", "time_vs_dice", "overlays",
+    "training_curves", "lambda_warmup", "inverse_transform", "level_set_panel",
+}  # fmt: skip
+
+
+def make(results_folder, **changes):
+    written = {
+        key: changes.pop(key) for key in ("test_cases", "classes", "missing") if key in changes
+    }
+    declared = simulated.experiment(**changes)
+    simulated.write_results(declared, results_folder, **written)
+    collect(declared, results_folder)
+    return declared
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    declared = make(
+        folder, methods=["supervised", "dtc"], budgets=[4, 16],
+        description="<script>alert(1)</script>",
+        missing=(("dtc", "16", 2, 0),), test_cases=20,
+    )  # fmt: skip
+    simulated.write_store(declared, folder)
+    return declared, folder, report(declared, folder)
+
+
+class Page(HTMLParser):
+    """Tags that must balance, the rows of tables, and what a browser would fetch."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.rows, self.fetched, self.cell = [], [], [], False
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.fetched += [
+            value
+            for key, value in attrs
+            if key in ("src", "href", "srcset") and not value.startswith("#")
+        ]
+        if tag not in ("meta", "img", "link", "br"):
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        self.cell = tag == "td"
+        if self.cell:
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+        self.cell = False
+
+    def handle_data(self, data):
+        if self.cell:
+            self.rows[-1][-1] += data
+
+
+def test_the_page_is_one_file_that_fetches_nothing(whole):
+    _, _, path = whole
+    page = Page(path.read_text())
+    assert page.fetched and all(
+        value.startswith("data:image/png;base64,") for value in page.fetched
+    )
+    assert len(page.fetched) == len(FIGURES)
+    for value in page.fetched:
+        Image.open(io.BytesIO(base64.b64decode(value.split(",")[1]))).verify()
+    assert not re.search(r"@import|url\(|https?://", path.read_text())
+    assert path.stat().st_size < 10e6
+
+
+def test_text_of_the_experiment_is_escaped(whole):
+    text = whole[2].read_text()
+    assert "<script>alert" not in text and "&lt;script&gt;alert(1)" in text
+
+
+def test_the_main_table_says_what_the_summary_says(whole):
+    declared, folder, path = whole
+    summary = pd.read_csv(folder / declared.name / "tables" / "summary.csv", dtype={"budget": str})
+    shown = {
+        (row[0], row[1]): row
+        for row in Page(path.read_text()).rows
+        if len(row) == 10 and " of " in row[2]
+    }
+    assert len(shown) == len(summary) == 4
+    for _, row in summary.iterrows():
+        dice = (
+            f"{row['dice'] * 100:.1f} [{row['dice_low'] * 100:.1f}, {row['dice_high'] * 100:.1f}]"
+        )
+        assert shown[row["method"], str(row["labeled"])][3] == dice
+    assert shown["dtc", "16"][2] == "2 of 3" and shown["supervised", "4"][8] == "1 of 60"
+
+
+def test_gaps_failures_and_rules_are_stated(whole):
+    text = whole[2].read_text()
+    assert "1 of 12 declared runs are missing" in text
+    assert "Too few subsets or cases to tell from supervised: dtc" in text
+    assert "Better than supervised: dtc" in text
+    assert "Checkpoint: the last. Post-processing: none." in text
+    assert "4 of 4 rows pass the Jensen check" in text
+    assert "snakemake --cores all --configfile configs/experiments/simulated.yaml" in text
+    assert "cropped with the help" not in text
+    assert "Luo" in text and "AAAI 2021" in text
+
+
+def test_every_figure_is_there_as_vector_and_as_picture(whole):
+    folder = whole[1] / "simulated" / "figures"
+    assert (
+        {path.stem for path in folder.glob("*.pdf")}
+        == FIGURES
+        == {path.stem for path in folder.glob("*.png")}
+    )
+    for path in folder.glob("*.pdf"):
+        assert b"/Type3" not in path.read_bytes() and b"CreationDate" not in path.read_bytes()
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 2.5e6
+
+
+def test_figures_and_page_are_the_same_bytes_again(whole):
+    declared, folder, path = whole
+    names = [path, *(path.parent / "figures").iterdir()]
+    before = {name: name.read_bytes() for name in names}
+    report(declared, folder)
+    assert {name: name.read_bytes() for name in names} == before
+
+
+def test_one_method_one_subset_and_absent_data_are_said(tmp_path):
+    declared = make(tmp_path, methods=["supervised"], budgets=[4], subsets=1, test_cases=2)
+    folder = tmp_path / next(declared.runs()).folder
+    (folder / "slices.npz").unlink()
+    (folder / "history.csv").unlink()
+    stale = tmp_path / "simulated" / "figures" / "overlays.png"
+    stale.parent.mkdir()
+    stale.write_bytes(b"of an earlier report")
+    text = report(declared, tmp_path).read_text()
+    Page(text)
+    for name in ("overlays", "training_curves", "lambda_warmup", "level_set_panel"):
+        assert f"{name}: not run." in text
+    assert not stale.exists()
+    assert "No comparison" in text and "share one labeled subset" in text
+
+
+def test_classes_and_the_oracle_crop_are_shown(tmp_path):
+    declared = make(
+        tmp_path, methods=["supervised", "dtc"], budgets=[4], subsets=2, test_cases=3,
+        classes=("anterior", "posterior"), dataset={"name": "la", "importer": "left_atrium"},
+    )  # fmt: skip
+    text = report(declared, tmp_path).read_text()
+    classes = [row[2] for row in Page(text).rows if len(row) == 11]
+    assert classes[:3] == ["anterior", "posterior", "mean"]
+    assert "cropped with the help of the reference label" in text
+
+
+def test_without_tables_the_verb_to_run_is_named(tmp_path):
+    with pytest.raises(UserError, match="run 'collect' first"):
+        report(simulated.experiment(), tmp_path)
+
+
+def test_reporting_needs_no_torch():
+    code = (
+        "import sys, ssl_methods.reporting.report, ssl_methods.analysis.collect\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+# ---- what figures draw ---------------------------------------------------------------------------
+
+
+def test_dice_figure_draws_the_means_and_a_dot_per_run(whole):
+    folder = whole[1] / "simulated" / "tables"
+    summary = pd.read_csv(folder / "summary.csv", dtype={"budget": str, "class": str})
+    runs = pd.read_csv(folder / "runs.csv", dtype={"budget": str, "class": str})
+    axis = results.dice_vs_budget(summary, runs).axes[0]
+    lines = {line.get_label(): line for line in axis.lines}
+    expected = summary[summary["method"] == "dtc"].sort_values("labeled")["dice"] * 100
+    assert np.allclose(lines["DTC"].get_ydata(), expected)
+    dots = [line for line in axis.lines if line.get_marker() == "."]
+    assert sorted(len(line.get_xdata()) for line in dots) == [5, 6]
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["4", "16"]
+
+
+def test_used_weights_lie_on_the_formula():
+    declared = simulated.experiment(methods=["supervised", "dtc"], budgets=[4], subsets=1)
+    history = pd.concat(
+        simulated.history(run).assign(method=run.name, budget="4", labeled=4, subset=0, seed=0)
+        for run in declared.runs()
+    )
+    axis = training.lambda_warmup(history).axes[0]
+    lines = {line.get_label(): line for line in axis.lines}
+    assert set(lines) == {"released: 40 steps", r"$\exp(-5\,(1 - t/t_{\max})^2)$", "used: DTC"}
+    t, weight = lines["used: DTC"].get_data()
+    assert np.allclose(weight, np.exp(-5 * (1 - np.asarray(t) / 600) ** 2))
+
+
+def test_weights_that_do_not_change_are_no_ramp():
+    history = pd.DataFrame({
+        "method": "supervised", "budget": "4", "labeled": 4, "subset": 0, "seed": 0,
+        "iteration": [10, 20], "loss": [1.0, 0.5], "dice": [1.0, 0.5], "weight_dice": [0.5, 0.5],
+    })  # fmt: skip
+    with pytest.raises(NothingToShow, match="no run has a term whose weight changes"):
+        training.lambda_warmup(history)
+    assert [axis.get_ylabel() for axis in training.training_curves(history).axes] == [
+        "loss",
+        "dice",
+    ]
+
+
+def test_inverse_curves_are_the_logistic_function():
+    axis = level_sets.inverse_transform().axes[0]
+    for line, k in zip(axis.lines, (1, 10, 100, 1500), strict=True):
+        z, value = (np.asarray(data, float) for data in line.get_data())
+        with np.errstate(over="ignore"):
+            assert np.allclose(value, 1 / (1 + np.exp(k * z)))
+
+
+def test_one_voxel_is_a_step_of_the_normalised_distance():
+    x, y, z = np.mgrid[-10:11, -10:11, -10:11]
+    ball = x**2 + y**2 + z**2 <= 36
+    inside, outside = level_sets.one_voxel(ball)
+    assert outside == pytest.approx(1 / distance_transform_edt(~ball).max(), rel=1e-5)
+    assert -0.5 < inside < 0
+
+
+@pytest.mark.parametrize("shape", [(12, 10), (12, 10, 8)])
+def test_level_set_panel_in_two_and_three_dimensions(shape):
+    label = np.zeros(shape, np.uint8)
+    label[3:8, 3:7] = 1
+    figure = level_sets.level_set_panel(label + 0.5, label)
+    drawn = figure.axes[2].images[0].get_array()
+    assert (drawn.shape == (10, 12) and drawn.min() == -1) or drawn.max() <= 1
+
+
+def test_best_median_worst_are_ranked_and_never_twice():
+    dice = pd.Series({"a": 0.9, "b": 0.1, "c": 0.5, "d": 0.6})
+    assert best_median_worst(dice) == {"best": "a", "median": "c", "worst": "b"}
+    assert best_median_worst(dice[["a", "b"]]) == {"best": "a", "median": "b"}
+    assert best_median_worst(dice[["a"]]) == {"best": "a"}
+
+
+def test_looks_are_fixed_for_known_methods_and_distinct_for_all():
+    names = ["zeta", "dtc", "supervised", "alpha", *(f"m{i}" for i in range(20))]
+    chosen = looks(names)
+    assert chosen["dtc"] == FIXED["dtc"] and len(set(chosen.values())) == len(names)
+    assert looks(reversed(names)) == chosen
+
+
+def test_settings_that_differ_are_not_averaged():
+    table = tables.common([{"a": {"b": 1}, "c": [1, 2]}, {"a": {"b": 2}, "c": [1, 2]}])
+    assert table.rows == [["a.b", "2 different values"], ["c", "[1, 2]"]]
+    assert tables.side_by_side({"x": {"k": 1}, "y": {}}).rows[0] == ["k", "1", UNKNOWN]
+
+
+def test_a_row_that_fails_jensen_is_named():
+    summary = pd.DataFrame({"method": ["a", "b"], "budget": ["4", "4"], "jensen_ok": [True, False]})
+    assert jensen(summary).startswith("1 of 2 rows pass") and jensen(summary).endswith(
+        "Not: b at 4."
+    )
+
+
+def test_methods_of_other_packages_have_a_description_too():
+    assert "another package" in description("not_in_this_package")[0]
+
+
+def test_a_figure_is_saved_small_and_at_300_dpi(tmp_path):
+    save(level_sets.inverse_transform(), tmp_path, "it")
+    picture = Image.open(tmp_path / "it.png")
+    assert picture.info["dpi"][0] == pytest.approx(300, abs=1)
+    assert picture.size[0] == 2160 and (tmp_path / "it.png").stat().st_size < 150_000

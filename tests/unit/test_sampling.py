@@ -1,0 +1,124 @@
+"""Patches: the same for every method, anywhere in the volume, cut alike from image, label and
+level set."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssl_methods.config import TrainingConfig
+from ssl_methods.data.sampling import Patch, Sampler, draw_patch, run_entropy
+from ssl_methods.data.splits import make_split
+from ssl_methods.data.store import Store, store_folder
+from ssl_methods.level_set import signed_distance
+
+CPU = torch.device("cpu")
+TRAINING = TrainingConfig(patch_size=(16, 16, 16))
+
+
+@pytest.fixture
+def store(prepared_results, experiment):
+    return Store.open(store_folder(experiment().dataset, prepared_results))
+
+
+def make_sampler(store, training=TRAINING, entropy=5, targets=frozenset({"level_set"}), budget=2):
+    split = make_split(store, budget, 0)
+    return Sampler(store, split.labeled, split.unlabeled, training, entropy, targets, CPU)
+
+
+def equal(left, right):
+    assert torch.equal(left.labeled_images, right.labeled_images)
+    assert torch.equal(left.labels, right.labels)
+    assert torch.equal(left.unlabeled_images, right.unlabeled_images)
+
+
+def test_shapes_and_ranges(store):
+    batch = make_sampler(store).batch(0)
+    assert batch.labeled_images.shape == batch.unlabeled_images.shape == (2, 1, 16, 16, 16)
+    assert batch.labels.shape == batch.level_sets.shape == (2, 1, 16, 16, 16)
+    assert set(batch.labels.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_a_step_does_not_depend_on_earlier_ones(store):
+    """What makes a resumed run draw what it would have drawn."""
+    walked, direct = make_sampler(store), make_sampler(store)
+    for t in range(7):
+        walked.batch(t)
+    equal(walked.batch(7), direct.batch(7))
+
+
+def test_labeled_patches_do_not_depend_on_the_unlabeled_stream(store):
+    training = TRAINING.model_copy(update={"unlabeled_batch": 0})
+    alone, both = make_sampler(store, training).batch(3), make_sampler(store).batch(3)
+    assert torch.equal(alone.labeled_images, both.labeled_images)
+    assert alone.unlabeled_images.shape == (0, 1, 16, 16, 16)
+
+
+def test_every_method_sees_the_same_patches(experiment):
+    runs = list(experiment(subsets=2, seeds=2, budgets=[2, "all"]).runs())
+    by_cell = {}
+    for run in runs:
+        by_cell.setdefault((run.budget, run.subset, run.seed), set()).add(run_entropy(run))
+    assert all(len(entropies) == 1 for entropies in by_cell.values())
+    assert len(set.union(*by_cell.values())) == len(by_cell) == 8
+
+
+def test_each_pass_is_a_permutation(store):
+    sampler = make_sampler(store, budget=1.0)
+    cases = len(sampler.labeled.ids)
+    for epoch in range(3):
+        drawn = [sampler._case(0, epoch * cases + i, cases) for i in range(cases)]
+        assert sorted(drawn) == list(range(cases))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(*[st.integers(4, 14)] * 3),
+    seed=st.integers(0, 2**32),
+)
+def test_image_and_label_are_cut_alike(shape, seed):
+    """Voxels keep their identity: the patch of the index volume says where each voxel came from."""
+    training = TrainingConfig(patch_size=(8, 6, 10))
+    index = torch.arange(1, np.prod(shape) + 1, dtype=torch.float64).reshape(1, *shape)
+    patch = draw_patch(np.random.default_rng(seed), 0, shape, training)
+    cut = patch.cut(index)
+    assert cut.shape == (1, 8, 6, 10)
+    inside = cut[cut > 0]
+    assert len(inside.unique()) == len(inside)
+    taken = [min(have, want) for have, want in zip(shape, patch.size, strict=True)]
+    assert len(inside) == np.prod(taken)
+    assert torch.equal(patch.cut(2 * index), 2 * cut)
+
+
+@settings(max_examples=30, deadline=None)
+@given(turns=st.integers(0, 3), flips=st.sets(st.sampled_from([1, 2, 3])))
+def test_orientation_equals_numpy(turns, flips):
+    volume = torch.rand(1, 5, 5, 4, generator=torch.Generator().manual_seed(0))
+    patch = Patch(0, (0, 0, 0), (5, 5, 4), turns, tuple(sorted(flips)))
+    expected = np.flip(np.rot90(volume.numpy(), turns, (1, 2)), tuple(flips))
+    np.testing.assert_array_equal(patch.cut(volume).numpy(), expected)
+
+
+def test_all_starts_are_reached():
+    training = TrainingConfig(patch_size=(8, 8, 8), rotate=False, flip_axes=())
+    rng = np.random.default_rng(0)
+    starts = {draw_patch(rng, 0, (10, 8, 9), training).start for _ in range(300)}
+    assert starts == {(i, 0, k) for i in range(3) for k in range(2)}
+
+
+@pytest.mark.parametrize("source", ["patch", "volume"])
+def test_level_sets_belong_to_the_labels(store, source):
+    sampler = make_sampler(store, TRAINING.model_copy(update={"level_set_from": source}))
+    for t in range(4):
+        batch = sampler.batch(t)
+        inside = batch.labels > 0
+        assert (batch.level_sets[inside] <= 0).all()
+        assert (batch.level_sets[~inside] > 0).all()
+        if source == "patch":
+            expected = [signed_distance(label[0].numpy() > 0) for label in batch.labels]
+            np.testing.assert_array_equal(batch.level_sets[:, 0].numpy(), np.stack(expected))
+
+
+def test_without_level_set_target_there_is_none(store):
+    assert make_sampler(store, targets=frozenset()).batch(0).level_sets is None

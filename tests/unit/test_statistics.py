@@ -1,0 +1,239 @@
+"""On simulated data with known truth: intervals cover, tests keep their level, signs are found."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from ssl_methods.analysis.jensen import jensen_ok, least_jaccard
+from ssl_methods.analysis.statistics import (
+    bootstrap_interval,
+    bounds,
+    compare,
+    higher_is_better,
+    spread,
+    support,
+    wilcoxon_p,
+)
+
+
+def crossed(random, subsets, cases, sd, seeds=1):
+    """(runs, cases) around 0: subset, seed and case effects, and noise."""
+    of_subset, of_seed, of_case, noise = sd
+    runs = random.normal(0, of_subset, (subsets, 1, 1)) + random.normal(
+        0, of_seed, (subsets, seeds, 1)
+    )
+    values = (
+        runs + random.normal(0, of_case, cases) + random.normal(0, noise, (subsets, seeds, cases))
+    )
+    return values.reshape(subsets * seeds, cases), np.repeat(np.arange(subsets), seeds)
+
+
+@pytest.mark.parametrize(
+    ("subsets", "seeds", "cases", "sd"),
+    [
+        (3, 1, 20, (0.03, 0.0, 0.10, 0.05)),  # the left atrium at this project's size
+        (3, 1, 39, (0.03, 0.0, 0.05, 0.03)),  # the hippocampus
+        (3, 3, 20, (0.03, 0.02, 0.10, 0.05)),
+        (2, 1, 8, (0.03, 0.0, 0.08, 0.04)),  # the quickstart
+        (1, 3, 20, (0.0, 0.03, 0.10, 0.05)),  # one subset: seeds and cases
+        (1, 1, 20, (0.0, 0.0, 0.10, 0.05)),  # one run: cases alone
+    ],
+)
+def test_interval_covers_the_truth_about_95_times_in_100(subsets, seeds, cases, sd):
+    random = np.random.default_rng(5)
+    simulations, covered = 400, 0
+    for _ in range(simulations):
+        values, of_run = crossed(random, subsets, cases, sd, seeds)
+        interval = bootstrap_interval(values, of_run, replicates=800)
+        covered += interval.low <= 0 <= interval.high
+    assert 0.90 <= covered / simulations <= 0.985
+
+
+def test_plain_percentile_interval_would_cover_too_rarely():
+    """Why the interval is stretched: the usual one, of n draws, on the same data as above."""
+    random, draws = np.random.default_rng(5), np.random.default_rng(6)
+    covered = 0
+    for _ in range(400):
+        values, _ = crossed(random, 3, 39, (0.03, 0.0, 0.05, 0.03))
+        runs = draws.multinomial(3, [1 / 3] * 3, 800) / 3
+        cases = draws.multinomial(39, [1 / 39] * 39, 800) / 39
+        low, high = np.quantile(((runs @ values) * cases).sum(1), [0.025, 0.975])
+        covered += low <= 0 <= high
+    assert covered / 400 < 0.90
+
+
+def test_with_many_cases_and_one_run_it_is_the_t_interval():
+    values = np.random.default_rng(0).normal(0.8, 0.1, (1, 400))
+    interval = bootstrap_interval(values, [0], replicates=20000)
+    expected = stats.t.interval(0.95, 399, values.mean(), stats.sem(values[0]))
+    assert interval.mean == pytest.approx(values.mean())
+    assert (interval.low, interval.high) == pytest.approx(expected, abs=4e-4)
+
+
+def test_seeds_of_one_subset_stay_together():
+    """Nine runs of three subsets know no more than three runs if seeds change nothing."""
+    values, of_run = crossed(np.random.default_rng(1), 3, 20, (0.1, 0, 0.1, 0))
+    once = bootstrap_interval(values, of_run)
+    thrice = bootstrap_interval(np.repeat(values, 3, axis=0), np.repeat(of_run, 3))
+    assert thrice == pytest.approx(once)
+
+
+def test_same_seed_gives_the_same_bits_and_another_seed_does_not():
+    values, of_run = crossed(np.random.default_rng(2), 3, 20, (0.1, 0, 0.1, 0.1))
+    assert bootstrap_interval(values, of_run) == bootstrap_interval(values, of_run)
+    assert bootstrap_interval(values, of_run, seed=1).low != bootstrap_interval(values, of_run).low
+
+
+def test_what_is_not_known_is_not_averaged_over():
+    values = np.array([[0.8, np.nan], [0.7, 0.9]])
+    assert np.isnan(bootstrap_interval(values, [0, 1])).all()
+    alone = bootstrap_interval(np.array([[0.8]]), [0])
+    assert alone.mean == 0.8 and np.isnan([alone.low, alone.high]).all()
+    assert np.isnan(wilcoxon_p(np.array([0.1, np.nan])))
+
+
+def test_constant_values_have_an_interval_of_one_point():
+    assert bootstrap_interval(np.full((3, 5), 0.75), [0, 1, 2]) == pytest.approx((0.75, 0.75, 0.75))
+
+
+def test_interval_stays_within_what_the_metric_can_be():
+    values = np.array([[0.99, 0.999, 0.5], [0.2, 1.0, 0.9]])
+    interval = bootstrap_interval(values, [0, 1], bounds("dice"))
+    assert 0 <= interval.low < interval.mean < interval.high <= 1
+    assert bounds("hd95_mm") == (0, np.inf) and bounds("volume_error_ml") == (-np.inf, np.inf)
+    assert higher_is_better("nsd_1mm") and not higher_is_better("assd_mm")
+
+
+def test_spread_is_that_of_the_means_and_blank_where_there_is_one():
+    means = np.array([0.70, 0.74, 0.80, 0.82])
+    over_subsets, over_seeds = spread(means, [0, 0, 1, 1])
+    assert over_subsets == pytest.approx(np.std([0.72, 0.81], ddof=1))
+    assert over_seeds == pytest.approx(
+        np.sqrt((np.var([0.70, 0.74], ddof=1) + np.var([0.80, 0.82], ddof=1)) / 2)
+    )
+    over_subsets, over_seeds = spread(means[:1], [0])
+    assert np.isnan(over_subsets) and np.isnan(over_seeds)
+
+
+def test_wilcoxon_keeps_its_level():
+    random = np.random.default_rng(3)
+    rejected = np.mean([wilcoxon_p(random.normal(0, 1, 20)) < 0.05 for _ in range(1000)])
+    assert 0.03 <= rejected <= 0.07
+
+
+def test_wilcoxon_of_equal_methods_is_one():
+    assert wilcoxon_p(np.zeros(5)) == 1.0
+
+
+# ---- compare -------------------------------------------------------------------------------------
+
+
+def table(effects, subsets=3, seeds=1, cases=24, noise=0.02, budget="4"):
+    """A ``cases.csv`` in which each method adds its effect to the same cases and runs."""
+    random = np.random.default_rng(4)
+    of_case, of_subset = random.normal(0, 0.05, cases), random.normal(0, 0.02, subsets)
+    rows = []
+    for method, subset, seed, case in itertools.product(
+        effects, range(subsets), range(seeds), range(cases)
+    ):
+        dice = 0.7 + effects[method] + of_case[case] + of_subset[subset] + random.normal(0, noise)
+        rows.append(
+            (
+                method,
+                "unified",
+                budget,
+                4,
+                subset,
+                seed,
+                f"c{case}",
+                "1",
+                dice,
+                dice,
+                10 - 10 * dice,
+                20 - 20 * dice,
+            )
+        )
+    keys = ["method", "recipe", "budget", "labeled", "subset", "seed", "case", "class"]
+    names = [*keys, "dice", "jaccard", "asd_voxel", "hd95_voxel"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def dice_rows(comparisons):
+    return comparisons[comparisons["metric"] == "dice"].set_index("method")
+
+
+def test_known_signs_are_recovered_in_both_directions_of_better():
+    comparisons = compare(table({"supervised": 0, "good": 0.05, "bad": -0.05}), "supervised")
+    verdicts = comparisons.set_index(["method", "metric"])["verdict"]
+    for metric in ("dice", "jaccard", "asd_voxel", "hd95_voxel"):
+        assert verdicts["good", metric] == "better" and verdicts["bad", metric] == "worse"
+    good = dice_rows(comparisons).loc["good"]
+    assert good["low"] < 0.05 < good["high"] and good["low"] > 0
+    assert good["wins"] + good["losses"] == 24 and good["wins"] >= 20
+    distance = comparisons.set_index(["method", "metric"]).loc[("good", "asd_voxel")]
+    assert distance["difference"] < 0 and distance["wins"] >= 20
+
+
+def test_equal_methods_show_no_difference():
+    comparisons = compare(table({"supervised": 0, "same": 0}), "supervised")
+    assert dice_rows(comparisons).loc["same", "verdict"] == "no difference shown"
+
+
+def test_holm_multiplies_the_smallest_of_three_by_three():
+    rows = dice_rows(
+        compare(table({"supervised": 0, "a": 0.004, "b": 0.008, "c": 0}), "supervised")
+    )
+    p = rows["p_value"].sort_values()
+    adjusted = np.maximum.accumulate(p.to_numpy() * [3, 2, 1]).clip(max=1)
+    assert rows.loc[p.index, "p_holm"].to_numpy() == pytest.approx(adjusted)
+
+
+def test_only_runs_that_both_have_are_paired():
+    cases = table({"supervised": 0, "dtc": 0.05}, noise=0)
+    cases = cases[~((cases["method"] == "dtc") & (cases["subset"] == 2))]
+    cases.loc[(cases["method"] == "supervised") & (cases["subset"] == 2), "dice"] = 0.0
+    row = dice_rows(compare(cases, "supervised")).loc["dtc"]
+    assert row["runs"] == 2 and row["difference"] == pytest.approx(0.05)
+    assert row["verdict"] == "too few to tell"
+
+
+def test_few_subsets_or_cases_are_said_to_be_few():
+    assert support(3, 39) == "3 subsets, 39 cases"
+    assert support(1, 39) == "1 subset, 39 cases: too few to tell"
+    assert support(3, 19).endswith("too few to tell")
+
+
+def test_without_the_baseline_there_is_nothing_to_compare():
+    assert compare(table({"dtc": 0}), "supervised").empty
+
+
+# ---- Jensen --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dice", "jaccard", "ok"),
+    [
+        (86.03, 73.26, False),  # DTC paper, Table 3: V-Net, 16 labels
+        (91.14, 83.32, False),  # DTC paper, Table 3: V-Net, all labels
+        (89.42, 80.98, True),  # DTC
+        (88.23, 79.29, True),  # mean teacher
+        (78.27, 64.75, True),  # DTC, pancreas
+    ],
+)
+def test_jensen_finds_the_two_impossible_rows_of_the_paper(dice, jaccard, ok):
+    assert jensen_ok(dice / 100, jaccard / 100, rounding=0.00005) is ok
+
+
+def test_least_jaccard_is_that_of_one_case():
+    assert least_jaccard(0.8603) == pytest.approx(0.7548, abs=1e-4)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_every_set_of_cases_passes_jensen(dice):
+    dice = np.array(dice)
+    assert jensen_ok(dice.mean(), (dice / (2 - dice)).mean())

@@ -1,0 +1,98 @@
+"""What Snakemake decides before any job runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from harness import PROJECT, SHARED, TINY, Workflow
+
+from ssl_methods.config import load_experiment
+
+pytestmark = pytest.mark.workflow
+
+EXPERIMENTS = sorted((PROJECT / "configs" / "experiments").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_declared_experiment_can_be_planned(path: Path, workflow: Workflow):
+    experiment = load_experiment(path)
+    source = experiment.dataset.path
+    if source is not None and not (PROJECT / source).exists():
+        pytest.skip(f"{source} is absent")
+    runs = len(list(experiment.runs()))
+    counts = workflow.planned(yaml.safe_load(path.read_text()))
+    assert counts["train"] == counts["evaluate"] == runs
+    assert counts["split"] == len(experiment.budgets) * len(experiment.subsets)
+    assert counts["prepare"] == counts["collect"] == counts["report"] == 1
+
+
+def test_the_line_that_users_type(workflow: Workflow):
+    if not (SHARED / "data" / "left_atrium").is_dir():
+        pytest.skip("shared/data/left_atrium is absent")
+    line = "--cores 8 --resources gpu=2 --configfile configs/experiments/left_atrium.yaml"
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n", *line.split()],
+        cwd=workflow.project,
+        env=workflow.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "profiles/default" in done.stderr
+
+
+def test_without_a_config_file_it_is_the_quickstart(workflow: Workflow):
+    quickstart = load_experiment(PROJECT / "configs" / "experiments" / "quickstart.yaml")
+    assert workflow.planned()["train"] == len(list(quickstart.runs()))
+
+
+def test_a_config_file_is_not_merged_with_the_quickstart(workflow: Workflow):
+    # `subsets` is 2 in the quickstart and 3 by default.
+    experiment = {key: value for key, value in TINY.items() if key != "subsets"}
+    assert workflow.planned(experiment)["split"] == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"methods": ["dct"]}, "there is no method 'dct'; did you mean 'dtc'?"),
+        ({"methods": {"dtc": {"kk": 1}}}, "kk: unknown key; did you mean 'k'?"),
+        ({"trainig": {}}, "trainig: unknown key; did you mean 'training'?"),
+        ({"network": {"width": 0}}, "network.width"),
+        ({"dataset": {"name": "x", "importer": "folder", "path": "absent"}}, "absent"),
+    ],
+)
+def test_bad_settings_end_in_one_line(change: dict, message: str, workflow: Workflow):
+    done = workflow.snakemake("-n", experiment=TINY | change)
+    errors = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 1
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in done.stdout
+
+
+def test_a_thousand_runs_are_planned_in_seconds(workflow: Workflow):
+    grid = {"budgets": [1, 2, 3, 4, "all"], "subsets": 10, "seeds": 10}
+    assert workflow.planned(TINY | grid)["train"] == 1000
+
+
+def test_lint_finds_nothing(workflow: Workflow):
+    done = workflow.snakemake("--lint")
+    assert done.returncode == 0, done.stdout
+
+
+def test_rules_are_formatted():
+    files = ["Snakefile", "workflow"]
+    done = subprocess.run(
+        [Path(sys.executable).with_name("snakefmt"), "--check", *files],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,148 @@
+"""A tiny experiment through the real Snakefile: what it makes, and what makes it run again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from harness import TINY, Workflow
+
+pytestmark = pytest.mark.workflow
+
+RUN = "labeled-2/subset-0/seed-0"
+TRAINED = ["run.yaml", "model.pt", "history.csv", "cost.json", "provenance.json"]
+
+
+def test_from_nothing_to_a_report(finished):
+    workflow, printed = finished
+    results = workflow.folder / "results" / "tiny"
+    assert printed.splitlines()[-1] == "results/tiny/report.html"
+    assert (results / "report.html").is_file()
+    for method in ("supervised", "dtc"):
+        run = results / "runs" / method / RUN
+        for name in [*TRAINED, "cases.csv", "slices.npz", "train.log", "train.tsv"]:
+            assert (run / name).stat().st_size > 0, f"{method}/{name}"
+        assert not (run / "checkpoint.pt").exists()
+    with (results / "tables" / "runs.csv").open() as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["done", "done"]
+
+
+def test_a_second_time_nothing_is_to_be_done(finished):
+    workflow, _ = finished
+    assert workflow.planned(TINY) == {}
+
+
+def test_a_method_that_changes_runs_again_alone(finished):
+    workflow, _ = finished
+    changed = TINY | {"methods": {"supervised": {}, "dtc": {"weight": 0.5}}}
+    again = {"train": 1, "evaluate": 1, "collect": 1, "report": 1}
+    assert workflow.planned(changed) == again
+
+
+def test_a_method_that_is_added_runs_alone(finished):
+    workflow, _ = finished
+    assert workflow.planned(TINY | {"methods": ["supervised", "dtc", "mean_teacher"]})["train"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"description": "other words"}, {"collect": 1, "report": 1}),
+        ({"evaluation": {"window_batch": 1}}, {"evaluate": 2, "collect": 1, "report": 1}),
+        (
+            {"training": TINY["training"] | {"iterations": 61}},
+            {"train": 2, "evaluate": 2, "collect": 1, "report": 1},
+        ),
+    ],
+    ids=["description", "evaluation", "training"],
+)
+def test_settings_rerun_what_they_concern(finished, change, again):
+    workflow, _ = finished
+    assert workflow.planned(TINY | change) == again
+
+
+def test_another_experiment_shares_the_prepared_data(finished):
+    workflow, _ = finished
+    assert "prepare" not in workflow.planned(TINY | {"name": "other"})
+
+
+@pytest.mark.parametrize(
+    ("source", "again"),
+    [
+        ("reporting/style.py", {"report": 1}),
+        ("losses.py", {"train": 2, "evaluate": 2, "collect": 1, "report": 1}),
+        ("methods/dtc.py", {"train": 1, "evaluate": 1, "collect": 1, "report": 1}),
+        ("cli.py", {}),
+    ],
+)
+def test_sources_rerun_what_rests_on_them(finished, source, again):
+    workflow, _ = finished
+    path = workflow.project / "ssl_methods" / source
+    before = path.read_text()
+    path.write_text(before + "\nEDITED = True\n")
+    try:
+        assert workflow.planned(TINY) == again
+    finally:
+        path.write_text(before)
+
+
+def test_killed_in_training_it_resumes_to_the_same_bits(finished, workflow: Workflow):
+    undisturbed = finished[0].folder / "results" / "tiny" / "runs"
+    disturbed = workflow.folder / "results" / "tiny" / "runs"
+    run = disturbed / "dtc" / RUN
+    with subprocess.Popen(
+        workflow.command("measurements", experiment=TINY),
+        cwd=workflow.project,
+        env=workflow.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as snakemake:
+        kill_training(snakemake.pid, "dtc", once_exists=run / "checkpoint.pt")
+        assert snakemake.wait() == 1
+    assert (run / "checkpoint.pt").exists()
+    assert not (run / "model.pt").exists()
+
+    done = workflow.snakemake("measurements", experiment=TINY)
+    assert done.returncode == 0, done.stdout
+    assert json.loads((run / "provenance.json").read_text())["resumed_from"]
+    for method in ("supervised", "dtc"):
+        for name in ("model.pt", "cases.csv"):
+            same = (undisturbed / method / RUN / name).read_bytes()
+            assert (disturbed / method / RUN / name).read_bytes() == same, f"{method}/{name}"
+
+
+def kill_training(snakemake: int, method: str, once_exists: Path) -> None:
+    """SIGKILL the process that trains, as soon as its checkpoint is there."""
+    give_up = time.monotonic() + 120
+    while not once_exists.exists():
+        assert time.monotonic() < give_up, f"{once_exists} did not appear"
+        time.sleep(0.005)
+    for process in psutil.Process(snakemake).children(recursive=True):
+        command = process.cmdline()
+        if "train" in command and method in command and "ssl_methods" in command:
+            os.kill(process.pid, signal.SIGKILL)
+            return
+    raise AssertionError("training had ended before it could be killed")
+
+
+def test_a_failed_job_says_why_and_the_others_go_on(workflow: Workflow):
+    done = workflow.snakemake("splits", experiment=TINY | {"budgets": [99, 2]})
+    assert done.returncode == 1
+    assert "error: " in done.stdout
+    assert "99" in done.stdout.partition("error: ")[2].splitlines()[0]
+    assert "Traceback" not in done.stdout
+    assert (workflow.folder / "results/tiny/splits/labeled-2_subset-0.json").is_file()
+
+
+@pytest.mark.parametrize(("asked", "allowed"), [((), 2), (("--resources", "gpu=1"), 1)])
+def test_gpu_jobs_are_no_more_than_gpus(asked, allowed, workflow: Workflow):
+    done = workflow.snakemake("data", *asked, experiment=TINY, CUDA_VISIBLE_DEVICES="0,1")
+    assert re.search(rf"Provided resources: gpu=\D*{allowed}\b", done.stdout), done.stdout

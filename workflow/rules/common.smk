@@ -1,0 +1,133 @@
+# The grid of the experiment, and every helper of the rules. Nothing here reads scans, or imports torch
+# unless a method's settings are overridden and have to be checked.
+
+import os
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+from ssl_methods.config import budget_text, digest, load_experiment
+from ssl_methods.data.prepare import source_fingerprint
+from ssl_methods.data.splits import split_name
+from ssl_methods.data.store import store_folder
+from ssl_methods.devices import visible_gpus
+from ssl_methods.errors import UserError
+from ssl_methods.files import write_yaml
+from ssl_methods.methods import check_choice
+from ssl_methods.provenance import source_digest
+
+# Jobs use the Python that runs Snakemake, also where its environment is not activated.
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
+)
+
+# ---- the experiment --------------------------------------------------------------------------------
+
+try:
+    experiment = load_experiment(config)
+    for choice in experiment.methods.values():
+        check_choice(choice, f"{experiment.name}: methods")
+    data_fingerprint = source_fingerprint(experiment.dataset)
+except UserError as error:
+    # Snakemake's own error would bury the line in the position in this file.
+    sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
+
+HOME = f"results/{experiment.name}"
+EXPERIMENT = f"{HOME}/experiment.yaml"
+STORE = store_folder(experiment.dataset, Path("results")).as_posix()
+MANIFEST = f"{STORE}/manifest.json"
+TABLES = [
+    f"{HOME}/tables/{name}.csv" for name in ("cases", "runs", "summary", "comparisons")
+]
+REPORT = f"{HOME}/report.html"
+RUN = "results/{experiment}/runs/{method}/labeled-{budget}/subset-{subset}/seed-{seed}"
+RUNS = {f"results/{run.folder.as_posix()}": run for run in experiment.runs()}
+
+
+def one_of(values):
+    return "|".join(re.escape(str(value)) for value in values)
+
+
+wildcard_constraints:
+    experiment=re.escape(experiment.name),
+    method=one_of(experiment.methods),
+    budget=one_of(budget_text(budget) for budget in experiment.budgets),
+    subset=one_of(experiment.subsets),
+    seed=one_of(experiment.seeds),
+
+
+def declare():
+    """Write the settings that the jobs read, as Snakemake resolved them (--config included).
+
+    They are no job's input: a job runs again if the digest in its params, of the settings that concern
+    it, has changed. (Nor a rule's output taken as ancient(): if that rule has to run, Snakemake 9.27
+    overlooks that the params of what follows have changed too.)
+    """
+    write_yaml(Path(EXPERIMENT), experiment.model_dump(mode="json"))
+    write_yaml(Path(f"{STORE}.yaml"), experiment.dataset.model_dump(mode="json"))
+
+
+# ---- what a job depends on -------------------------------------------------------------------------
+
+
+def of_every_run(name):
+    return [f"{folder}/{name}" for folder in RUNS]
+
+
+def of_every_split():
+    return [
+        f"{HOME}/splits/{split_name(budget, subset)}"
+        for budget in experiment.budgets
+        for subset in experiment.subsets
+    ]
+
+
+def run_of(wildcards):
+    return RUNS[RUN.format(**wildcards)]
+
+
+def training_settings(wildcards):
+    return run_of(wildcards).training_digest()
+
+
+def evaluation_settings(wildcards):
+    return run_of(wildcards).evaluation_digest()
+
+
+@cache
+def sources(stage, name):
+    return source_digest(stage, experiment.methods[name].method)
+
+
+def training_sources(wildcards):
+    return sources("train", wildcards.method)
+
+
+def evaluation_sources(wildcards):
+    return sources("evaluate", wildcards.method)
+
+
+def report_was_wanted():
+    return any(job.rule.name == "report" for job in workflow.dag.jobs)
+
+
+# ---- devices ---------------------------------------------------------------------------------------
+
+
+def share_gpus():
+    """Start no more GPU jobs at a time than there are GPUs, unless --resources gpu=N says otherwise.
+
+    One more would do no harm, but hold a core while it waits for its device (ssl_methods/devices.py).
+    """
+    gpus = len(visible_gpus())
+    if (
+        gpus
+        and workflow.is_main_process
+        and workflow.local_exec
+        and "gpu" not in workflow.global_resources
+    ):
+        workflow.register_resource("gpu", gpus)
+
+
+share_gpus()

@@ -1,0 +1,42 @@
+# Scans into the prepared store, which experiments on one dataset share; and which cases are labeled.
+
+
+rule prepare:
+    output:
+        MANIFEST,
+    log:
+        f"{STORE}.log",
+    benchmark:
+        f"{STORE}.tsv"
+    conda:
+        "../envs/ssl_methods.yaml"
+    threads: 8
+    params:
+        settings=f"{STORE}.yaml",
+        data=data_fingerprint,
+        sources=source_digest("prepare"),
+    message:
+        "Prepare the data: {output}"
+    shell:
+        "python -m ssl_methods prepare {params.settings} --out results --workers {threads}"
+        " > {log} 2>&1"
+
+
+rule split:
+    input:
+        MANIFEST,
+    output:
+        "results/{experiment}/splits/labeled-{budget}_subset-{subset}.json",
+    log:
+        "results/{experiment}/splits/labeled-{budget}_subset-{subset}.log",
+    conda:
+        "../envs/ssl_methods.yaml"
+    params:
+        validation_cases=experiment.validation_cases,
+        sources=source_digest("split"),
+    message:
+        "Draw the labeled cases: {wildcards.budget}, subset {wildcards.subset}"
+    shell:
+        "python -m ssl_methods split results/{wildcards.experiment}/experiment.yaml --out results"
+        " --budget {wildcards.budget} --subset {wildcards.subset}"
+        " > {log} 2>&1"

@@ -1,0 +1,33 @@
+# One job per run. Its checkpoint lies in the same folder and is no output: Snakemake deletes the outputs
+# of a job that failed, and a run that was interrupted is to resume.
+
+
+rule train:
+    input:
+        MANIFEST,
+        "results/{experiment}/splits/labeled-{budget}_subset-{subset}.json",
+    output:
+        f"{RUN}/run.yaml",
+        f"{RUN}/model.pt",
+        f"{RUN}/history.csv",
+        f"{RUN}/cost.json",
+        f"{RUN}/provenance.json",
+    log:
+        f"{RUN}/train.log",
+    benchmark:
+        f"{RUN}/train.tsv"
+    conda:
+        "../envs/ssl_methods.yaml"
+    threads: experiment.training.cpu_threads
+    resources:
+        gpu=1,
+    params:
+        settings=training_settings,
+        sources=training_sources,
+    message:
+        "Train {wildcards.method}: {wildcards.budget} labeled, subset {wildcards.subset}, seed {wildcards.seed}"
+    shell:
+        "python -m ssl_methods train results/{wildcards.experiment}/experiment.yaml --results results"
+        " --method {wildcards.method} --budget {wildcards.budget}"
+        " --subset {wildcards.subset} --seed {wildcards.seed}"
+        " > {log} 2>&1"
