@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -577,7 +577,5 @@ def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:
 
 def _importers() -> dict[str, type[DatasetBase]]:
     """The dataset models by the importer that each is for."""
-    return {
-        kind.model_fields["importer"].annotation.__args__[0]: kind
-        for kind in DatasetBase.__subclasses__()
-    }  # type: ignore[union-attr]
+    kinds = DatasetBase.__subclasses__()
+    return {get_args(kind.model_fields["importer"].annotation)[0]: kind for kind in kinds}

@@ -51,7 +51,7 @@ def signed_distance(mask: NDArray, spacing: Sequence[float] | None = None) -> ND
 
 
 def _inner_contour(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Foreground voxels with a face neighbour in the background; the border of the array is none."""
+    """Foreground voxels that touch background by a face; the border of the array is none."""
     contour = np.zeros_like(inside)
     for axis in range(inside.ndim):
         along, touches = np.moveaxis(inside, axis, 0), np.moveaxis(contour, axis, 0)

@@ -25,6 +25,7 @@ from ssl_methods.analysis.tables import (
     write_table,
 )
 from ssl_methods.config import Experiment, Run, budget_text, load_run
+from ssl_methods.data.splits import split_name
 from ssl_methods.errors import UserError
 from ssl_methods.files import atomic, read_json, write_text
 
@@ -164,8 +165,7 @@ def identify(experiment: Experiment, run: Run, results: Path) -> dict[str, Any]:
 
 
 def split_path(run: Run, results: Path) -> Path:
-    name = f"labeled-{budget_text(run.budget)}_subset-{run.subset}.json"
-    return results / run.experiment / "splits" / name
+    return results / run.experiment / "splits" / split_name(run.budget, run.subset)
 
 
 def check_settings(run: Run, results: Path) -> None:

@@ -101,7 +101,8 @@ class Grid:
         shares = (edges - before).reshape(-1, *[1] * (image.ndim - 1))
         at_edges = sums[before] * (1 - shares) + sums[before + 1] * shares
         widths = np.diff(edges).reshape(-1, *[1] * (image.ndim - 1))
-        return np.moveaxis(np.diff(at_edges, axis=0) / widths, 0, axis).astype(np.float32)
+        means: NDArray[np.float32] = (np.diff(at_edges, axis=0) / widths).astype(np.float32)
+        return np.moveaxis(means, 0, axis)
 
 
 def restore_label(

@@ -35,12 +35,13 @@ from ssl_methods.data.importers import (
 )
 from ssl_methods.data.store import CaseRecord, Manifest, Store, case_file, file_sha256, store_folder
 from ssl_methods.errors import UserError
-from ssl_methods.files import write_json, write_with
+from ssl_methods.files import write_json, write_text, write_with
+from ssl_methods.provenance import source_digest
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # raise it when the same source and settings would be prepared differently
-
+# Beside the manifest, not in it: copying the scans changes their times, and need not retrain anything.
+SOURCE_FILE = "source.txt"
 
 # ---- the store ----------------------------------------------------------------------------------
 
@@ -79,15 +80,20 @@ def is_current(dataset: Dataset, folder: Path) -> bool:
         for case in store.manifest.cases
         for kind in (("image", "label") if case.labeled else ("image",))
     )
-    return store.manifest.source == source_fingerprint(dataset) and all(map(Path.is_file, files))
+    made_from = folder / SOURCE_FILE
+    return (
+        made_from.is_file()
+        and made_from.read_text().strip() == source_fingerprint(dataset)
+        and all(map(Path.is_file, files))
+    )
 
 
 def source_fingerprint(dataset: DatasetBase) -> str:
-    """Changes with the names, sizes and times of modification of the source's files.
+    """Changes with the names, sizes and times of the source's files, and with the code used here.
 
     Raises UserError if the folder is not set or not there.
     """
-    text = f"{VERSION}"
+    text = source_digest("prepare")
     if dataset.importer != "phantom":  # type: ignore[attr-defined]
         folder = source_folder(dataset)
         text += "".join(f"\n{name} {size} {time}" for name, size, time in sorted(_files(folder)))
@@ -115,13 +121,13 @@ def _build(dataset: Dataset, folder: Path, workers: int) -> None:
         manifest = Manifest(
             dataset=dataset.name,
             settings=dataset.model_dump(mode="json"),
-            source=fingerprint,
             dimensions=len(records[0].shape),
             channels=channels,
             classes=class_names(dataset, source),
             crop_used_label=dataset.crop_used_label,
             cases=records,
         )
+        write_text(building / SOURCE_FILE, fingerprint + "\n")
         write_json(building / "manifest.json", manifest.model_dump(mode="json"))
         _replace(building, folder)
     finally:

@@ -46,7 +46,6 @@ class Manifest(BaseModel):
     format: Literal[1] = 1
     dataset: str
     settings: dict[str, Any]
-    source: str
     dimensions: Literal[2, 3]
     channels: int
     classes: list[str]

@@ -200,7 +200,7 @@ def write_label(
     import nibabel
 
     placed = affine_of(spacing) if affine is None else np.asarray(affine)
-    image: Any = nibabel.Nifti1Image(label, placed)  # type: ignore[no-untyped-call]
+    image: Any = nibabel.Nifti1Image(label, placed)
     image.header.set_xyzt_units("mm")
     data = gzip.compress(image.to_bytes(), mtime=0)
     write_with(path, lambda file: file.write(data))

@@ -63,7 +63,7 @@ class Results:
             store = Store.open(store_folder(self.experiment.dataset, self.root))
         except UserError:
             return None
-        for case in store.ids("test"):
+        for case in [case for case in store.ids("test") if store.cases[case].labeled]:
             label = np.asarray(store.label(case))
             if label.any():
                 return np.asarray(store.image(case)[0]), label

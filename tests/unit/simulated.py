@@ -213,7 +213,7 @@ def write_store(declared: Experiment, results: Path) -> None:
         "foreground_voxels": [int(label.sum())],
     }  # fmt: skip
     manifest = {
-        "format": 1, "dataset": "blobs", "settings": {}, "source": "",
+        "format": 1, "dataset": "blobs", "settings": {},
         "dimensions": 3, "channels": 1,
         "classes": ["chamber"], "crop_used_label": False, "cases": [record],
     }  # fmt: skip

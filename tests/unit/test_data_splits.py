@@ -36,7 +36,6 @@ def store(labeled: int = 20, unlabeled: int = 0, test: int = 5, **settings) -> S
     manifest = Manifest(
         dataset=settings.pop("name", "demo"),
         settings={"split_seed": 0} | settings,
-        source="",
         dimensions=2,
         channels=1,
         classes=["foreground"],

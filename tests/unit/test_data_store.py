@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_the_same_settings_give_the_same_bytes_with_any_number_of_workers(tmp_pa
     one = prepare(phantom(), tmp_path / "one")
     two = prepare(phantom(), tmp_path / "two", workers=2)
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
-    assert len(files) == 11
+    assert len(files) == 12
     assert files == sorted(path.relative_to(two) for path in two.rglob("*") if path.is_file())
     assert all((one / path).read_bytes() == (two / path).read_bytes() for path in files)
 
@@ -118,13 +119,26 @@ def test_prepared_again_only_if_the_source_changed_or_a_file_is_gone(tmp_path):
     prepare(dataset, tmp_path)
     assert case_file(folder, "s1", "image").is_file()
 
-    before = Store.open(folder).manifest
+    before, fingerprint = Store.open(folder).manifest, source_fingerprint(dataset)
     (tmp_path / "source" / "labels" / "s2.nii.gz").unlink()
-    assert source_fingerprint(dataset) != before.source
+    assert source_fingerprint(dataset) != fingerprint
     prepare(dataset, tmp_path)
     after = Store.open(folder)
     assert before.cases[2].labeled and not after.cases["s2"].labeled
     assert not case_file(folder, "s2", "label").exists()
+
+
+def test_new_times_alone_change_no_byte_of_the_manifest(tmp_path):
+    """Training depends on the manifest: scans that were merely copied retrain nothing."""
+    write_scans(tmp_path / "source")
+    dataset = folder_dataset(tmp_path / "source")
+    folder = prepare(dataset, tmp_path)
+    manifest, fingerprint = (folder / "manifest.json").read_bytes(), source_fingerprint(dataset)
+    for scan in (tmp_path / "source").rglob("*.nii.gz"):
+        os.utime(scan, (1, 1))
+    assert source_fingerprint(dataset) != fingerprint
+    prepare(dataset, tmp_path)
+    assert (folder / "manifest.json").read_bytes() == manifest
 
 
 def test_other_settings_are_another_store(tmp_path):

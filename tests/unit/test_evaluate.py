@@ -87,7 +87,6 @@ def make_store(
         "format": 1,
         "dataset": run.dataset.name,
         "settings": run.dataset.model_dump(mode="json"),
-        "source": "by hand",
         "dimensions": label.ndim,
         "channels": 2,
         "classes": ["core", "rim"],

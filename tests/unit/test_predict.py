@@ -90,7 +90,6 @@ def make_run_folder(tmp_path: Path, **dataset: object) -> tuple[Path, Path]:
         "format": 1,
         "dataset": run.dataset.name,
         "settings": run.dataset.model_dump(mode="json"),
-        "source": "by hand",
         "dimensions": 3,
         "channels": 1,
         "classes": ["ball"],

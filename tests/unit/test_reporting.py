@@ -227,10 +227,8 @@ def test_weights_that_do_not_change_are_no_ramp():
     })  # fmt: skip
     with pytest.raises(NothingToShow, match="no run has a term whose weight changes"):
         training.lambda_warmup(history)
-    assert [axis.get_ylabel() for axis in training.training_curves(history).axes] == [
-        "loss",
-        "dice",
-    ]
+    labels = [axis.get_ylabel() for axis in training.training_curves(history).axes]
+    assert labels == ["loss", "dice loss"]
 
 
 def test_inverse_curves_are_the_logistic_function():

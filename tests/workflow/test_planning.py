@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from harness import PROJECT, SHARED, TINY, Workflow
+from packaging.requirements import Requirement
 
 from ssl_methods.config import load_experiment
 
@@ -96,3 +98,14 @@ def test_rules_are_formatted():
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_conda_environment_is_that_of_the_project():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    own_names = {"matplotlib": "matplotlib-base", "torch": "pytorch"}
+    declared = {"python": project["requires-python"]}
+    for requirement in map(Requirement, project["dependencies"]):
+        if requirement.name not in {"snakemake", "pygments"}:  # not needed by jobs
+            declared[own_names.get(requirement.name, requirement.name)] = str(requirement.specifier)
+    environment = yaml.safe_load((PROJECT / "workflow" / "envs" / "ssl_methods.yaml").read_text())
+    assert dict(line.split(" ") for line in environment["dependencies"]) == declared

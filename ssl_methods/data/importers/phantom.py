@@ -65,7 +65,8 @@ class Anatomy:
         room = np.array(shape) / 2 - 0.3 * self.size
         shift = rng.uniform(-1, 1, n) * np.maximum(room, 0) * difficulty
         self.centre = np.array(shape) / 2 - 0.5 + shift
-        self.radii = self.size * (0.25 + 0.1 * difficulty * rng.uniform(-1, 1, n))
+        self.radii = self.size * (0.25 + 0.06 * difficulty * rng.uniform(-1, 1, n))
+        self.radii *= 1 + 0.6 * difficulty * rng.uniform(-1, 0.6)
         bumps = smooth_field(rng, shape, self.size / 5) * self.size * 0.04 * (0.5 + difficulty)
         self.chamber = self._ellipsoid(self.centre, self.radii) + bumps
         self.branches = self._branches()
@@ -156,15 +157,15 @@ def acquire(rng: Generator, anatomy: Anatomy, difficulty: float) -> Field:
         """Drawn anew for each case, from a range around the middle that grows with difficulty."""
         return middle + difficulty * float(rng.uniform(low, high))
 
-    tissue = vary(0.35, -0.2, 0.2)
+    tissue = vary(0.35, -0.2, 0.3)
     contrast = vary(0.45, -0.35, 0.05)
-    lookalike = contrast * vary(0.7, -0.3, 0.8)
+    lookalike = contrast * vary(0.7, -0.6, 1.2)
     image = tissue * (1 + vary(0, 0.1, 0.6) * smooth_field(rng, shape, size / 14))
     image -= 0.25 * inside(anatomy.lung)
     image += (tissue + lookalike - image) * inside(anatomy.lookalikes)
     blood = contrast * (1 + vary(0, 0.1, 0.5) * smooth_field(rng, shape, size / 7))
     image += (tissue + blood - image) * inside(anatomy.blood)
-    image *= np.exp(vary(0, 0.2, 0.7) * smooth_field(rng, shape, size / 2.5))
+    image *= np.exp(vary(0, 0.2, 1.0) * smooth_field(rng, shape, size / 2.5))
     image = ndimage.gaussian_filter(image, vary(0.4, 0, 0.8))
     noise = vary(0.02, 0, 0.1)
     real, imaginary = rng.standard_normal((2, *shape), dtype=np.float32) * np.float32(noise)

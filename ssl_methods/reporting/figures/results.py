@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 
 from ssl_methods.analysis.tables import MEAN_CLASS, overall
 from ssl_methods.reporting.style import (
@@ -138,6 +139,7 @@ def metric_distributions(cases: pd.DataFrame) -> Figure:
         row[0].set_ylabel(title)
         if metric.endswith("_voxel"):  # a failure lies far above the rest, and 0 is possible
             row[0].set_yscale("symlog", linthresh=1)
+            row[0].yaxis.set_major_locator(FixedLocator([0, 1, 3, 10, 30, 100, 300]))
             row[0].yaxis.set_major_formatter("{x:g}")
             row[0].set_ylim(bottom=0)
     return figure

@@ -35,7 +35,9 @@ def training_curves(history: pd.DataFrame) -> Figure:
     if history.empty:
         raise NothingToShow("no run has a history.csv")
     names = [name for name in history if name not in NOT_CURVES and not name.startswith("weight_")]
-    curves = [name for name in names if history[name].notna().any()]
+    curves = sorted(
+        (name for name in names if history[name].notna().any()), key="validation_dice".__eq__
+    )
     texts, style = budgets(history), looks(history["method"])
     figure = Figure(figsize=(DOUBLE if len(texts) > 1 else SINGLE * 1.35, 0.6 + 1.35 * len(curves)))
     axes = figure.subplots(len(curves), len(texts), sharex=True, sharey="row", squeeze=False)
@@ -62,7 +64,8 @@ def training_curves(history: pd.DataFrame) -> Figure:
                     )
             if curve == curves[0]:
                 axis.set_title(labeled_text(text))
-        row[0].set_ylabel(curve.replace("_", " "))
+        is_term = curve not in ("loss", "validation_dice")
+        row[0].set_ylabel(curve.replace("_", " ") + " loss" * is_term)
         if curve != "validation_dice":
             row[0].set_ylim(bottom=0)
     figure.supxlabel("iteration", fontsize=8)

@@ -1,0 +1,223 @@
+"""The command line: each verb by hand, and how it speaks to those who mistype."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import yaml
+
+from ssl_methods.cli import main
+
+VERBS = [
+    "prepare",
+    "split",
+    "train",
+    "evaluate",
+    "predict",
+    "metrics",
+    "collect",
+    "report",
+    "methods",
+    "doctor",
+    "import-checkpoint",
+]
+
+
+@pytest.fixture
+def declared(experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An experiment file in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "tiny.yaml"
+    tiny = experiment(methods=["supervised", "dtc"], subsets=2)
+    path.write_text(yaml.safe_dump(tiny.model_dump(mode="json")))
+    return path
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "ssl_methods", *map(str, arguments)]
+
+
+def error_of(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on stderr."""
+    line, *more = capsys.readouterr().err.splitlines()
+    assert not more
+    assert line.startswith("error: ")
+    return line
+
+
+# ---- help ----------------------------------------------------------------------------------------
+
+
+def test_help_lists_every_verb(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    assert re.findall(r"^    ([a-z-]+)\b", capsys.readouterr().out, re.M) == VERBS
+
+
+def test_help_comes_at_once():
+    heavy = {"torch", "numpy", "pandas", "scipy", "pydantic", "matplotlib", "snakemake"}
+    code = "import sys, ssl_methods.cli as c; c.parser().format_help(); print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert heavy.isdisjoint(modules.stdout.split())
+    start = time.monotonic()
+    subprocess.run(command("--help"), check=True, stdout=subprocess.DEVNULL)
+    assert time.monotonic() - start < 1
+
+
+# ---- by hand, without Snakemake ------------------------------------------------------------------
+
+
+def test_every_step_works_by_hand(declared, tmp_path, capsys):
+    assert run("prepare", declared) == 0
+    store = Path(capsys.readouterr().out.strip())
+    assert (store / "manifest.json").is_file()
+
+    assert run("split", declared) == 0
+    splits = [Path(line) for line in capsys.readouterr().out.split()]
+    assert [path.name for path in splits] == [f"labeled-2_subset-{i}.json" for i in (0, 1)]
+    assert run("split", declared, "--budget", "all", "--subset", 5) == 0
+    assert len(json.loads(Path(capsys.readouterr().out.strip()).read_text())["unlabeled"]) == 0
+
+    assert run("train", declared, "--method", "dtc", "--budget", 2, "--subset", 1) == 0
+    folder = Path(capsys.readouterr().out.strip())
+    assert folder == Path("results/tiny/runs/dtc/labeled-2/subset-1/seed-0")
+
+    assert run("evaluate", declared, "--method", "dtc", "--budget", 2, "--subset", 1) == 0
+    cases = (folder / "cases.csv").read_text()
+    assert run("evaluate", folder, "--out", "again") == 0
+    assert run("evaluate", folder / "run.yaml", "--out", "once-more") == 0
+    assert (Path("again") / "cases.csv").read_text() == cases
+    assert (Path("once-more") / "cases.csv").read_text() == cases
+
+    assert run("train", folder / "run.yaml", "--out", "retrained") == 0
+    assert Path("retrained", "model.pt").read_bytes() == (folder / "model.pt").read_bytes()
+
+    capsys.readouterr()
+    assert run("collect", declared) == 0
+    assert Path(capsys.readouterr().out.strip(), "runs.csv").is_file()
+
+
+def test_training_needs_no_step_before_it(declared):
+    assert run("train", declared, "--method", "supervised", "--budget", "all", "--out", "here") == 0
+    assert Path("here/model.pt").is_file()
+
+
+def test_prepare_takes_a_dataset_file(declared, capsys):
+    dataset = yaml.safe_load(declared.read_text())["dataset"]
+    Path("dataset.yaml").write_text(yaml.safe_dump(dataset))
+    assert run("prepare", "dataset.yaml") == run("prepare", declared) == 0
+    assert len(set(capsys.readouterr().out.split())) == 1
+
+
+def test_metrics_of_two_label_files(tmp_path, capsys):
+    reference = np.zeros((8, 8, 8), np.uint8)
+    reference[2:6, 2:6, 2:6] = 1
+    prediction = np.roll(reference, 1, axis=0)
+    for name, label in (("reference", reference), ("prediction", prediction)):
+        nibabel.save(nibabel.Nifti1Image(label, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    files = [tmp_path / "prediction.nii.gz", tmp_path / "reference.nii.gz"]
+    assert run("metrics", *files, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["dice"] == pytest.approx(0.75)
+    assert run("metrics", *files, "--json", "--spacing", 3, 1, 1) == 0
+    assert json.loads(capsys.readouterr().out)["volume_error_ml"] == pytest.approx(0)
+    assert run("metrics", *files) == 0
+    assert re.search(r"dice +0\.75", capsys.readouterr().out)
+
+
+def test_methods_lists_every_method_with_its_settings(capsys):
+    assert run("methods", "--json") == 0
+    listing = {method["name"]: method for method in json.loads(capsys.readouterr().out)}
+    assert {"supervised", "mean_teacher", "sdf_multitask", "dtc"} <= set(listing)
+    assert "weight" in listing["dtc"]["settings"]
+    assert run("methods") == 0
+    assert "dtc" in capsys.readouterr().out
+
+
+# ---- what can go wrong ---------------------------------------------------------------------------
+
+
+def test_a_mistyped_method_is_named_with_the_nearest(declared, capsys):
+    assert run("train", declared, "--method", "dct", "--budget", 2) == 2
+    assert "did you mean 'dtc'?" in error_of(capsys)
+
+
+def test_an_experiment_is_not_one_run(declared, capsys):
+    assert run("train", declared) == 2
+    assert "--method" in error_of(capsys)
+
+
+def test_a_missing_file_is_named(capsys):
+    assert run("prepare", "absent.yaml") == 2
+    assert "absent.yaml" in error_of(capsys)
+
+
+def test_a_budget_beyond_the_training_set(declared, capsys):
+    assert run("split", declared, "--budget", 99) == 2
+    assert "99" in error_of(capsys)
+
+
+def test_a_run_is_not_retrained_over_itself(declared, capsys):
+    run("train", declared, "--method", "supervised", "--budget", 2, "--out", "here")
+    capsys.readouterr()
+    assert run("train", "here/run.yaml") == 2
+    assert "--out" in error_of(capsys)
+
+
+def test_an_error_has_no_traceback(tmp_path):
+    done = subprocess.run(
+        command("prepare", "absent.yaml"), cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: absent.yaml")
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_training_quietly(declared, tmp_path):
+    experiment = yaml.safe_load(declared.read_text())
+    experiment["training"] |= {"iterations": 100_000, "checkpoint_every": 1}
+    declared.write_text(yaml.safe_dump(experiment))
+    arguments = ("train", declared, "--method", "supervised", "--budget", 2, "--out", "here")
+    with subprocess.Popen(
+        command(*arguments), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not Path("here/checkpoint.pt").exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in printed
+
+
+# ---- doctor --------------------------------------------------------------------------------------
+
+
+def test_doctor_finds_this_installation_healthy(capsys):
+    assert run("doctor") == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^ok +torch ", printed, re.M)
+    assert re.search(r"quickstart\.yaml: data are there", printed)
+
+
+def test_doctor_misses_the_data_that_it_is_asked_for(declared, capsys):
+    experiment = yaml.safe_load(declared.read_text())
+    experiment["dataset"] = {"name": "x", "importer": "folder", "path": "absent"}
+    declared.write_text(yaml.safe_dump(experiment))
+    assert run("doctor", declared) == 1
+    assert re.search(r"^NOT +.*tiny\.yaml: not ready .*absent", capsys.readouterr().out, re.M)
