@@ -194,7 +194,7 @@ class TrainingConfig(Settings):
         source="DTC paper: every 2500 of 6000",
     )
     flip_axes: tuple[int, ...] = setting(
-        (0, 1), "axes mirrored with probability 1/2 each", source="UA-MT and DTC code: the first two"
+        (0, 1), "axes mirrored with probability 1/2 each", source="UA-MT, DTC code"
     )
     rotate: bool = setting(
         True, "rotate by a multiple of 90 degrees in the plane of the first two axes"
@@ -394,11 +394,6 @@ class Experiment(Settings):
         factor = 2 ** (self.network.levels - 1)
         if any(size < factor or size % factor for size in self.training.patch_size):
             raise ValueError(
-               
-               
-               
-               
-               
                 f"training.patch_size {list(self.training.patch_size)} must be multiples of"
                 f" {factor} (network.levels: {self.network.levels})"
             )

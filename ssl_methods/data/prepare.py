@@ -40,7 +40,7 @@ from ssl_methods.provenance import source_digest
 
 logger = logging.getLogger(__name__)
 
-# Beside the manifest, not in it: copying the scans changes their times, and need not retrain anything.
+# Beside the manifest, not in it: scans that were merely copied have new times, and retrain nothing.
 SOURCE_FILE = "source.txt"
 
 # ---- the store ----------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from ssl_methods.analysis.collect import is_done, metric_columns, read_cases
 from ssl_methods.analysis.tables import overall, read_table, with_class_mean
 from ssl_methods.config import Experiment, Run, budget_text, read_yaml
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.errors import UserError
 from ssl_methods.files import read_json
 
 
@@ -58,11 +57,14 @@ class Results:
         return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
     def example(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Image (first channel) and label of the first test case with foreground, if prepared."""
-        try:
-            store = Store.open(store_folder(self.experiment.dataset, self.root))
-        except UserError:
+        """Image (first channel) and label of the first test case with foreground, if prepared.
+
+        Raises UserError if the prepared store is there and broken.
+        """
+        folder = store_folder(self.experiment.dataset, self.root)
+        if not folder.exists():
             return None
+        store = Store.open(folder)
         for case in [case for case in store.ids("test") if store.cases[case].labeled]:
             label = np.asarray(store.label(case))
             if label.any():

@@ -112,7 +112,7 @@ def drawings(found: Results) -> list[Drawing]:
 
 def present(example: tuple[np.ndarray, np.ndarray] | None) -> tuple[np.ndarray, np.ndarray]:
     if example is None:
-        raise NothingToShow("the prepared data are not there")
+        raise NothingToShow("there are no prepared data, or no test case with foreground")
     return example
 
 

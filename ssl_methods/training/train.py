@@ -104,8 +104,11 @@ def _train(run: Run, store: Store, split: Split, out: Path, device: torch.device
 
 
 def open_store(run: Run, results: Path) -> Store:
-    """The prepared data, made now if there are none. A store that is there is never replaced under a
-    running experiment; if its source has changed since, that is said."""
+    """The prepared data, made now if there are none.
+
+    A store that is there is never replaced under a running experiment; if its source has changed
+    since, that is said.
+    """
     folder = store_folder(run.dataset, results)
     if not (folder / "manifest.json").exists():
         prepare(run.dataset, results)

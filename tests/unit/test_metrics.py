@@ -242,7 +242,12 @@ def test_bounds_and_symmetry(pair: tuple[Mask, Mask, tuple[float, ...] | None]) 
 
 def test_columns_are_those_of_the_design_page() -> None:
     mask = blob(0)
-    expected = ["dice", "jaccard", "asd_voxel", "hd95_voxel", "asd_mm", "hd95_mm", "assd_mm", "nsd_1.5mm", "volume_error_ml", "empty_prediction", "empty_reference", "dice_largest_component", "jaccard_largest_component", "asd_voxel_largest_component", "hd95_voxel_largest_component"]
+    expected = [
+        *("dice", "jaccard", "asd_voxel", "hd95_voxel", "asd_mm", "hd95_mm", "assd_mm"),
+        *("nsd_1.5mm", "volume_error_ml", "empty_prediction", "empty_reference"),
+        *("dice_largest_component", "jaccard_largest_component"),
+        *("asd_voxel_largest_component", "hd95_voxel_largest_component"),
+    ]
     for prediction in (mask, np.zeros_like(mask)):
         found = case_metrics(prediction, mask, nsd_tolerance_mm=1.5)
         assert list(found) == columns(1.5) == expected

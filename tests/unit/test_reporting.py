@@ -178,6 +178,14 @@ def test_classes_and_the_oracle_crop_are_shown(tmp_path):
     assert "cropped with the help of the reference label" in text
 
 
+def test_a_broken_store_is_an_error_and_no_missing_figure(tmp_path):
+    declared = make(tmp_path, methods=["supervised"], budgets=[4], subsets=1, test_cases=2)
+    simulated.write_store(declared, tmp_path)
+    next(tmp_path.glob("prepared/*/manifest.json")).write_text("{}")
+    with pytest.raises(UserError, match=r"manifest\.json.*run 'prepare' again"):
+        report(declared, tmp_path)
+
+
 def test_without_tables_the_verb_to_run_is_named(tmp_path):
     with pytest.raises(UserError, match="run 'collect' first"):
         report(simulated.experiment(), tmp_path)

@@ -1,0 +1,47 @@
+"""The JSON schema of experiment files, for editors: `python -m ssl_methods.schema`.
+
+It is generated from the settings, and allows the short forms in which a file may write them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ssl_methods.config import Experiment
+
+
+def experiment_schema() -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of an experiment file as a person writes it."""
+    schema = Experiment.model_json_schema()
+    properties = schema["properties"]
+    properties["dataset"] = _or({"type": "string"}, properties["dataset"])
+    overrides = {
+        "type": "object",
+        "properties": schema["$defs"]["MethodChoice"]["properties"],
+        "description": "settings of the method, and method, recipe",
+    }
+    properties["methods"] = {
+        "description": "names of methods, or each row's name with its overrides",
+        "anyOf": [
+            {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            {
+                "type": "object",
+                "additionalProperties": _or({"type": ["string", "null"]}, overrides),
+                "minProperties": 1,
+            },
+        ],
+    }
+    for name in ("subsets", "seeds"):
+        properties[name] = _or({"type": "integer", "minimum": 1}, properties[name])
+    budgets = properties["budgets"]
+    budgets["items"] = _or({"const": "all"}, budgets["items"])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _or(short: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [short, full]}
+
+
+if __name__ == "__main__":
+    print(json.dumps(experiment_schema(), indent=1))

@@ -1,0 +1,187 @@
+"""Settings: bounds, digests, and one clear line for every mistake."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from ssl_methods import methods
+from ssl_methods.config import (
+    Experiment,
+    MethodChoice,
+    find_config,
+    load_experiment,
+    load_run,
+    parse_budget,
+)
+from ssl_methods.errors import UserError
+from ssl_methods.schema import experiment_schema
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trainin": 1}, "trainin: unknown key; did you mean 'training'?"),
+        (
+            {"training": {"iteratons": 3}},
+            "training.iteratons: unknown key; did you mean 'iterations'?",
+        ),
+        (
+            {"dataset": {"name": "a", "importer": "phantom", "shap": [8, 8]}},
+            "dataset.shap: unknown key; did you mean 'shape'?",
+        ),
+        (
+            {"dataset": {"name": "a", "importer": "phantm"}},
+            "dataset.importer: there is no 'phantm'; did you mean 'phantom'?",
+        ),
+        ({"dataset": "hippocampos"}, "there is no 'hippocampos'; did you mean 'hippocampus'?"),
+        ({"name": "../elsewhere"}, "name: String should match pattern"),
+        ({"name": "prepared"}, "name: 'prepared' is reserved"),
+        ({"budgets": []}, "budgets: "),
+        ({"budgets": [0]}, "budgets.0: "),
+        ({"budgets": [4, 4]}, "budgets: must name at least one value, and none twice"),
+        ({"budgets": [1.5]}, "budgets.0: "),
+        ({"subsets": [-1]}, "subsets: must not be negative"),
+        ({"methods": {}}, "methods: "),
+        ({"baseline": "supervisd", "methods": ["dtc", "supervised"]}, "did you mean 'supervised'?"),
+        ({"training": {"learning_rate": -1}}, "training.learning_rate: "),
+        ({"training": {"learning_rate": float("nan")}}, "training.learning_rate: "),
+        ({"training": {"patch_size": [31, 32, 32]}}, "must be multiples of 2"),
+        ({"evaluation": {"stride": [8, 8]}}, "evaluation.stride needs 3 numbers"),
+        ({"evaluation": {"stride": [999, 8, 8]}}, "evaluation.stride must be within"),
+        ({"training": {"flip_axes": [3]}}, "training.flip_axes must be within 0..2"),
+        ({"training": {"validate_every": 5}}, "training.validate_every needs validation_cases"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_key(experiment, change, message):
+    with pytest.raises(UserError) as caught:
+        experiment(**change)
+    lines = [line for line in str(caught.value).splitlines() if message in line]
+    assert lines, str(caught.value)
+    assert "pydantic" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"method": "dct"}, "there is no method 'dct'; did you mean 'dtc'?"),
+        ({"method": "dtc", "settings": {"kk": 3}}, "kk: unknown key; did you mean 'k'?"),
+        ({"method": "dtc", "settings": {"k": -1}}, "k: "),
+    ],
+)
+def test_a_mistake_in_a_method_is_found_while_planning(choice, message):
+    with pytest.raises(UserError, match="methods") as caught:
+        methods.check_choice(MethodChoice(**choice))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "just text", "a: [1", "\x00"])
+def test_a_file_that_is_no_mapping(tmp_path, content):
+    path = tmp_path / "x.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=str(path)):
+        load_experiment(path)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match=r"nothing\.yaml: cannot be read"):
+        load_experiment(tmp_path / "nothing.yaml")
+
+
+def test_the_grid(experiment):
+    declared = experiment(budgets=[2, 0.5, "all"], subsets=2, seeds=[7])
+    runs = list(declared.runs())
+    assert len(runs) == 4 * 3 * 2
+    assert len({run.folder for run in runs}) == len(runs)
+    assert Path("tiny/runs/dtc/labeled-1.0/subset-1/seed-7") in {run.folder for run in runs}
+
+
+def test_settings_survive_the_round_trip(experiment, tmp_path):
+    declared = experiment(methods={"supervised": {}, "soft": {"method": "dtc", "k": 10}})
+    again = load_experiment(json.loads(json.dumps(declared.model_dump(mode="json"))))
+    assert again == declared
+    run = declared.run("soft", 2, 0, 0)
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run.model_dump(mode="json") | {"more": 1}))
+    assert load_run(tmp_path / "run.yaml") == run
+
+
+def test_digests_follow_what_they_stand_for(experiment):
+    def digests(**changes):
+        run = experiment(**changes).run("dtc", 2, 0, 0)
+        return run.training_digest(), run.evaluation_digest(), run.dataset.digest()
+
+    base = digests()
+    assert digests(name="other") == base
+    assert digests(methods={"dtc": {}, "supervised": {"ce_weight": 1}}) == base
+    trained, evaluated, data = digests(methods={"dtc": {"k": 10}, "supervised": {}})
+    assert trained != base[0] and evaluated != base[1] and data == base[2]
+    trained, evaluated, _ = digests(evaluation={"nsd_tolerance_mm": 3})
+    assert trained == base[0] and evaluated != base[1]
+
+
+def test_a_method_file_overrides(tmp_path, monkeypatch, experiment):
+    (tmp_path / "configs/methods").mkdir(parents=True)
+    (tmp_path / "configs/methods/soft.yaml").write_text("method: dtc\nk: 10\n")
+    monkeypatch.chdir(tmp_path)
+    choice = experiment(methods={"supervised": {}, "soft": "soft"}).methods["soft"]
+    assert choice == MethodChoice(method="dtc", settings={"k": 10})
+
+
+@pytest.mark.parametrize("text", ["4", "0.1", "1.0", "all"])
+def test_budgets_on_the_command_line(text):
+    assert parse_budget(text) == {"4": 4, "0.1": 0.1, "1.0": 1.0, "all": 1.0}[text]
+    assert isinstance(parse_budget(text), int) == (text == "4")
+
+
+def test_budgets_that_are_none():
+    with pytest.raises(UserError, match="a count"):
+        parse_budget("four")
+
+
+def test_recipes_resolve_in_order():
+    released = methods.resolve(MethodChoice(method="dtc", recipe="as_released"))
+    assert (released.ce_weight, released.dice_weight, released.ramp) == (0.0, 1.0, "stepwise")
+    own = MethodChoice(method="dtc", recipe="as_released", settings={"ramp": "constant"})
+    assert methods.resolve(own).ramp == "constant"
+    assert methods.resolve(MethodChoice(method="dtc")).ce_weight == 0.5
+
+
+def test_every_setting_has_a_meaning():
+    def check(schema):
+        for definition in [schema, *schema.get("$defs", {}).values()]:
+            for name, field in definition.get("properties", {}).items():
+                described = field.get("description") or name in {
+                    *("name", "importer", "dataset", "methods", "network", "training"),
+                    *("evaluation", "method", "recipe", "settings"),
+                }
+                assert described, name
+
+    check(Experiment.model_json_schema())
+
+
+def test_the_published_schema_is_current_and_takes_every_experiment():
+    """Editors check experiment files with it."""
+    path = ROOT / "workflow" / "schemas" / "experiment.schema.json"
+    schema = json.loads(path.read_text())
+    assert schema == experiment_schema(), f"run: python -m ssl_methods.schema > {path}"
+    for declared in (ROOT / "configs/experiments").glob("*.yaml"):
+        jsonschema.validate(yaml.safe_load(declared.read_text()), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"name": "a", "dataset": "a", "methods": [], "budgets": [4]}, schema)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs/experiments").glob("*.yaml")), ids=str)
+def test_the_declared_experiments_are_valid(path):
+    for choice in load_experiment(path).methods.values():
+        methods.check_choice(choice)
+
+
+def test_the_declared_datasets_are_valid(experiment):
+    for path in (ROOT / "configs/datasets").glob("*.yaml"):
+        assert find_config("datasets", path.stem).samefile(path)
+        patch = [16, 16] if "2d" in path.stem else [16, 16, 16]
+        experiment(dataset=path.stem, training={"patch_size": patch})
