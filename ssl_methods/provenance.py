@@ -61,9 +61,11 @@ def source_digest(stage: str, method: str | None = None) -> str:
             continue
         seen[name], imports = _module(name)
         modules += imports
-    return hashlib.sha256(
-        "\n".join(f"{name} {seen[name]}" for name in sorted(seen)).encode()
-    ).hexdigest()[:16]
+    if stage == "report":
+        templates = (PACKAGE / "reporting" / "templates").iterdir()
+        seen |= {path.name: file_sha256(path) for path in templates}
+    lines = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
 @cache

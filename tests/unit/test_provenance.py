@@ -58,6 +58,11 @@ def test_a_figure_reruns_no_training(copy):
     assert changed == {"report"}
 
 
+def test_the_template_of_the_page_reruns_the_report_alone(copy):
+    file = "reporting/templates/report.html.j2"
+    assert changed_by(copy, file, "<p>more</p>") == {"report"}
+
+
 def test_comments_and_docstrings_rerun_nothing(copy):
     before = digests(copy)
     path = copy / "ssl_methods" / "losses.py"

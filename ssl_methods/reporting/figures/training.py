@@ -93,7 +93,7 @@ def lambda_warmup(history: pd.DataFrame) -> Figure:
         raise NothingToShow("no run has a term whose weight changes while it trains")
     figure = Figure(figsize=(SINGLE * 1.35, 3.0))
     axis = figure.subplots()
-    t_max = float(used["iteration"].max())
+    t_max = float(history["iteration"].max())
     t = np.linspace(0, t_max, 801)
     axis.plot(
         t,
@@ -146,7 +146,7 @@ def _ramped_weights(history: pd.DataFrame) -> pd.DataFrame:
                     pd.DataFrame(
                         {
                             "method": method,
-                            "iteration": run["iteration"],
+                            "iteration": run["iteration"] - 1,  # steps done before this one
                             "weight": run[column] / run[column].max(),
                         }
                     )
