@@ -160,7 +160,7 @@ def history(run: Run) -> pd.DataFrame:
     if run.name in UNLABELED_TERM:
         warmup = stepwise_warmup if run.choice.recipe == "as_released" else gaussian_warmup
         table["consistency"] = (0.1 * decay + 0.01) * noise[:, 3]
-        table["weight_consistency"] = [UNLABELED_TERM[run.name] * warmup(x, t[-1]) for x in t]
+        table["weight_consistency"] = [UNLABELED_TERM[run.name] * warmup(x - 1, t[-1]) for x in t]
     terms = [
         name for name in ("cross_entropy", "dice", "level_set", "consistency") if name in table
     ]

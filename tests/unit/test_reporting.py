@@ -225,7 +225,7 @@ def test_used_weights_lie_on_the_formula():
     lines = {line.get_label(): line for line in axis.lines}
     assert set(lines) == {"released: 40 steps", r"$\exp(-5\,(1 - t/t_{\max})^2)$", "used: DTC"}
     t, weight = lines["used: DTC"].get_data()
-    assert np.allclose(weight, np.exp(-5 * (1 - np.asarray(t) / 600) ** 2))
+    assert np.allclose(weight, np.exp(-5 * (1 - np.asarray(t) / 600) ** 2), rtol=1e-4)
 
 
 def test_weights_that_do_not_change_are_no_ramp():
