@@ -12,6 +12,7 @@ INSTALLED := $(VENV)/.installed
 
 benchmark: $(INSTALLED)
 	@$(BIN)/snakemake --cores all
+	@echo results/quickstart/report.html
 
 test: $(INSTALLED)
 	$(BIN)/pytest

@@ -199,12 +199,12 @@ def train(arguments: argparse.Namespace) -> None:
 def evaluate(arguments: argparse.Namespace) -> None:
     from ssl_methods.evaluation.evaluate import evaluate
 
-    if arguments.file.is_dir():
-        folder = arguments.file
-    else:
+    folder, settings = arguments.file, None
+    if not folder.is_dir():
         run, declared = _run(arguments)
-        folder = arguments.results / run.folder if declared else arguments.file.parent
-    evaluate(folder, arguments.results, arguments.out)
+        folder = arguments.results / run.folder if declared else folder.parent
+        settings = run.evaluation  # what the experiment says now, not what it said when training
+    evaluate(folder, arguments.results, arguments.out, settings)
     print(arguments.out or folder)
 
 

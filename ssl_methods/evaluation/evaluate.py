@@ -34,13 +34,19 @@ Label = NDArray[np.uint8]
 Case = tuple[str, NDArray[np.float32], Label]  # id, image (C, *spatial), label (*spatial)
 
 
-def evaluate(run_folder: Path, results: Path, out: Path | None = None) -> None:
+def evaluate(
+    run_folder: Path,
+    results: Path,
+    out: Path | None = None,
+    settings: EvaluationConfig | None = None,
+) -> None:
     """Predict and measure every test case of a trained run; ``cases.csv`` is written last.
 
     Args:
         run_folder: what `train` wrote.
         results: the folder that holds ``prepared/`` and the experiment's splits.
         out: where to write; the run's folder if None.
+        settings: of the evaluation; if None those that ``run.yaml`` holds since training.
 
     Raises:
         UserError: the run, the model, the store or the split is missing or broken, or a test case
@@ -48,6 +54,7 @@ def evaluate(run_folder: Path, results: Path, out: Path | None = None) -> None:
     """
     out = out or run_folder
     run = load_run(run_folder / "run.yaml")
+    evaluation = settings or run.evaluation
     store = Store.open(store_folder(run.dataset, results))
     ids = load_split(run, store, results).test
     store.verify(ids)
@@ -66,12 +73,12 @@ def evaluate(run_folder: Path, results: Path, out: Path | None = None) -> None:
             store,
             ids,
             run.training.patch_size,
-            run.evaluation,
+            evaluation,
             device,
-            save if run.evaluation.save_predictions else None,
+            save if evaluation.save_predictions else None,
         )
     write_with(out / "slices.npz", lambda file: np.savez_compressed(file, **slices))
-    write_text(out / "cases.csv", as_csv(rows, run.evaluation.nsd_tolerance_mm))
+    write_text(out / "cases.csv", as_csv(rows, evaluation.nsd_tolerance_mm))
 
 
 def evaluate_cases(

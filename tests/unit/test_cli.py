@@ -113,6 +113,16 @@ def test_every_step_works_by_hand(declared, tmp_path, capsys):
     assert Path(capsys.readouterr().out.strip(), "runs.csv").is_file()
 
 
+def test_evaluation_follows_the_experiment_and_not_what_it_was_at_training(declared):
+    cell = ("--method", "supervised", "--budget", 2)
+    run("train", declared, *cell)
+    experiment = yaml.safe_load(declared.read_text())
+    experiment["evaluation"]["nsd_tolerance_mm"] = 2.5
+    declared.write_text(yaml.safe_dump(experiment))
+    assert run("evaluate", declared, *cell, "--out", "measured") == 0
+    assert "nsd_2.5mm" in Path("measured/cases.csv").read_text()
+
+
 def test_training_needs_no_step_before_it(declared):
     assert run("train", declared, "--method", "supervised", "--budget", "all", "--out", "here") == 0
     assert Path("here/model.pt").is_file()
