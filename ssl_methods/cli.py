@@ -32,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error.filename or 'file system'}: {error.strerror}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -173,6 +176,8 @@ def split(arguments: argparse.Namespace) -> None:
 
     experiment = load_experiment(arguments.file)
     store = Store.open(prepare(experiment.dataset, arguments.results))
+    for budget in experiment.budgets:  # one that cannot be drawn stops all, before any training
+        make_split(store, budget, 0, experiment.validation_cases)
     budgets = experiment.budgets if arguments.budget is None else [arguments.budget]
     subsets = experiment.subsets if arguments.subset is None else [arguments.subset]
     for budget in budgets:

@@ -177,6 +177,14 @@ def test_a_missing_file_is_named(capsys):
     assert "absent.yaml" in error_of(capsys)
 
 
+def test_a_folder_that_cannot_be_written_is_named(declared, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    out = tmp_path / "file" / "run"
+    assert run("train", declared, "--method", "dtc", "--budget", 2, "--out", out) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and str(out) in errors[0]
+
+
 def test_a_budget_beyond_the_training_set(declared, capsys):
     assert run("split", declared, "--budget", 99) == 2
     assert "99" in error_of(capsys)

@@ -133,13 +133,24 @@ def kill_training(snakemake: int, method: str, once_exists: Path) -> None:
     raise AssertionError("training had ended before it could be killed")
 
 
-def test_a_failed_job_says_why_and_the_others_go_on(workflow: Workflow):
-    done = workflow.snakemake("splits", experiment=TINY | {"budgets": [99, 2]})
+def test_a_budget_too_large_is_named_before_any_training(workflow: Workflow):
+    done = workflow.snakemake(experiment=TINY | {"budgets": [99, 2]})
     assert done.returncode == 1
     assert "error: " in done.stdout
     assert "99" in done.stdout.partition("error: ")[2].splitlines()[0]
     assert "Traceback" not in done.stdout
-    assert (workflow.folder / "results/tiny/splits/labeled-2_subset-0.json").is_file()
+    assert not list((workflow.folder / "results/tiny").rglob("train.log"))
+
+
+def test_a_failed_run_says_why_and_the_others_go_on(workflow: Workflow):
+    diverging = {"method": "supervised", "ce_weight": 1e38}
+    methods = {"supervised": {}, "diverging": diverging}
+    done = workflow.snakemake("models", experiment=TINY | {"methods": methods})
+    assert done.returncode == 1
+    assert re.search(r"error: loss term '\w+' became (nan|inf) at iteration \d+", done.stdout)
+    assert "Traceback" not in done.stdout
+    assert (workflow.folder / "results/tiny/runs/supervised" / RUN / "model.pt").is_file()
+    assert not (workflow.folder / "results/tiny/runs/diverging" / RUN / "model.pt").exists()
 
 
 @pytest.mark.parametrize(("asked", "allowed"), [((), 2), (("--resources", "gpu=1"), 1)])
