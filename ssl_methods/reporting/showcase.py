@@ -1,0 +1,123 @@
+"""The small part of an experiment's results that is kept with the project.
+
+    python -m ssl_methods.reporting.showcase configs/experiments/hippocampus.yaml
+
+In: `results/<experiment>/` after its report. Out: `results/showcase/<experiment>/`: the tables but
+for the one of all cases, the figures as small PNGs, a README that says how they were made; and the
+main table between the marks of that experiment in the project's README. No number is typed.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from ssl_methods.analysis.tables import (
+    duration,
+    markdown,
+    read_table,
+    shown_comparisons,
+    shown_summary,
+)
+from ssl_methods.config import budget_text, load_experiment
+from ssl_methods.files import write_text, write_with
+from ssl_methods.reporting.found import Results
+
+TABLES = ("runs.csv", "summary.csv", "comparisons.csv", "summary.tex", "comparisons.tex")
+WIDEST = 1400  # pixels
+
+
+def showcase(path: Path, results: Path, readme: Path) -> Path:
+    """Write the showcase of a finished experiment and return its folder."""
+    experiment = load_experiment(path)
+    found = Results(experiment, results)
+    folder = results / "showcase" / experiment.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in TABLES:
+        shutil.copy(found.folder / "tables" / name, folder)
+    figures = sorted((found.folder / "figures").glob("*.png"))
+    for figure in figures:
+        write_with(folder / figure.name, lambda file, figure=figure: file.write(small(figure)))  # type: ignore[misc]
+    write_text(folder / "README.md", page(path, found, [figure.name for figure in figures]))
+    if readme.is_file():
+        write_text(readme, with_table(readme.read_text(), experiment.name, main_table(folder)))
+    return folder
+
+
+def small(figure: Path) -> bytes:
+    """A PNG of at most WIDEST pixels and 256 colours."""
+    content = io.BytesIO()
+    with Image.open(figure) as image:
+        image.thumbnail((WIDEST, 10 * WIDEST))
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+            content, "PNG", optimize=True
+        )
+    return content.getvalue()
+
+
+def page(path: Path, found: Results, figures: list[str]) -> str:
+    """The showcase's README."""
+    experiment = found.experiment
+    comparisons = found.comparisons[found.comparisons["metric"].isin(["dice", "hd95_voxel"])]
+    note = "Means over runs and test cases, 95 % intervals; last checkpoint, no post-processing."
+    parts = [
+        f"# {experiment.name}",
+        experiment.description,
+        f"```\nsnakemake --cores 2 --configfile {path.as_posix()}\n"
+        f"python -m ssl_methods.reporting.showcase {path.as_posix()}\n```",
+        "\n".join(f"- {line}" for line in circumstances(found)),
+        markdown(shown_summary(found.summary), note),
+        markdown(shown_comparisons(comparisons), "Paired by labeled subset and test case."),
+        *(f"![{name.removesuffix('.png')}]({name})" for name in figures),
+    ]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def circumstances(found: Results) -> list[str]:
+    """The grid, the versions and the machine, from the runs' own records."""
+    experiment = found.experiment
+    records = [record for _, record in found.records("provenance.json")]
+    versions = {f"{name} {v}" for record in records for name, v in record["versions"].items()}
+    devices = {str(record["device"]) for record in records}
+    sources = {record["sources"] for record in records}
+    runs = found.runs.drop_duplicates(["method", "budget", "subset", "seed"])
+    crop = "with" if experiment.dataset.crop_used_label else "without"
+    training = experiment.training
+    return [
+        f"{len(found.done)} of {len(runs)} runs done: {', '.join(experiment.methods)}",
+        f"labels: {', '.join(map(budget_text, experiment.budgets))} (1.0: all);"
+        f" subsets: {len(experiment.subsets)}; seeds: {len(experiment.seeds)}",
+        f"{training.iterations} iterations, patches {' x '.join(map(str, training.patch_size))},"
+        f" V-Net with {experiment.network.width} filters",
+        f"training time in all: {duration(runs['train_seconds'].sum())} on"
+        f" {', '.join(sorted(devices))}, {training.cpu_threads} thread a run",
+        f"scans cropped {crop} the reference label",
+        f"{', '.join(sorted(versions))}; sources {', '.join(sorted(sources))}",
+    ]
+
+
+def main_table(folder: Path) -> str:
+    """The summary as the project's README shows it."""
+    shown = shown_summary(read_table(folder / "summary.csv"))
+    kept = [
+        c for c in ("Method", "Labeled", "Dice %", "95HD voxel", "Failures", "Time") if c in shown
+    ]
+    return markdown(shown[kept], "Means over labeled subsets and test cases, with 95 % intervals.")
+
+
+def with_table(readme: str, name: str, table: str) -> str:
+    """The README with the table between `<!-- name -->` and `<!-- /name -->`."""
+    marks = f"<!-- {name} -->", f"<!-- /{name} -->"
+    pattern = re.escape(marks[0]) + r".*?" + re.escape(marks[1])
+    return re.sub(pattern, lambda _: f"{marks[0]}\n{table}{marks[1]}", readme, flags=re.S)
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        print(showcase(Path(argument), Path("results"), Path("README.md")))
