@@ -110,13 +110,17 @@ def labeled_text(count: str) -> str:
     return "1 labeled case" if count == "1" else f"{count.split()[0]} labeled cases"
 
 
+NAME_WIDTH = 1.15  # inches that a method's name takes in a legend
+
+
 def top_legend(figure: Figure) -> None:
     """One legend above all panels, each name once."""
     named: dict[str, object] = {}
     for axis in figure.axes:
         for handle, text in zip(*axis.get_legend_handles_labels(), strict=True):
             named.setdefault(text, handle)
-    figure.legend(list(named.values()), list(named), loc="outside upper center", ncols=4)
+    columns = max(int(figure.get_figwidth() / NAME_WIDTH), 1)
+    figure.legend(list(named.values()), list(named), loc="outside upper center", ncols=columns)
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
