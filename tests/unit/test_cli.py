@@ -211,13 +211,21 @@ def test_ctrl_c_ends_training_quietly(declared, tmp_path):
     experiment["training"] |= {"iterations": 100_000, "checkpoint_every": 1}
     declared.write_text(yaml.safe_dump(experiment))
     arguments = ("train", declared, "--method", "supervised", "--budget", 2, "--out", "here")
-    with subprocess.Popen(
-        command(*arguments), cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    ) as process:
+    process = subprocess.Popen(
+        command(*arguments),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # As in a terminal: what runs in the background, as CI may, inherits that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
         while not Path("here/checkpoint.pt").exists() and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, printed = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert printed.splitlines()[-1] == "interrupted"
     assert "Traceback" not in printed
