@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
+
+from ssl_methods.reporting.showcase import main_table, with_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,3 +44,10 @@ def test_links_between_pages_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("name", ["left_atrium_small", "hippocampus"])
+def test_the_numbers_of_the_readme_are_those_of_the_showcase(name):
+    page = (ROOT / "README.md").read_text()
+    assert f"<!-- {name} -->" in page
+    assert with_table(page, name, main_table(ROOT / "results/showcase" / name)) == page
