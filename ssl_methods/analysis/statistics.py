@@ -15,6 +15,8 @@ one another and takes the mean of the crossed table ('pigeonhole' bootstrap: Owe
   project's sizes the plain one covers 83 to 92 %, this one 92 to 96 %
   (tests/unit/test_statistics.py).
 
+The works named are cited from memory; what is claimed of the intervals rests on the simulations.
+
 Where runs and cases have no effect of their own and only noise is left, it is too wide: it then
 covers 99 % and more, and a small difference is missed rather than invented.
 """
