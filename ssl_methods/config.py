@@ -162,9 +162,13 @@ Dataset = Annotated[
 
 
 class NetworkConfig(Settings):
-    """The encoder-decoder; the number of heads is the method's choice."""
+    """The encoder-decoder; the number of heads and decoders is the method's choice."""
 
-    name: Literal["vnet"] = setting("vnet", "architecture")
+    name: str = setting(
+        "vnet",
+        "architecture: vnet, unet, or monai:<ClassName> for any network of MONAI",
+        pattern=r"^(vnet|unet|monai:[A-Za-z]\w*)$",
+    )
     width: int = setting(16, "filters at full resolution", source="DTC code: 16", ge=1, le=256)
     levels: int = setting(5, "resolutions; each halves the last", source="DTC code: 5", ge=2, le=7)
     dropout: float = setting(
@@ -174,6 +178,20 @@ class NetworkConfig(Settings):
         ge=0,
         lt=1,
     )
+    arguments: dict[str, Any] = setting(
+        {}, "of a MONAI network, instead of width, levels and dropout"
+    )
+
+    @property
+    def divisor(self) -> int:
+        """Every size of a patch must be a multiple of this; MONAI's networks say it themselves."""
+        return 1 if self.name.startswith("monai:") else 2 ** (self.levels - 1)
+
+    @model_validator(mode="after")
+    def _arguments_are_of_monai(self) -> Self:
+        if self.arguments and not self.name.startswith("monai:"):
+            raise ValueError("arguments are for monai:<ClassName>; here: width, levels, dropout")
+        return self
 
 
 class TrainingConfig(Settings):
@@ -282,6 +300,9 @@ class MethodChoice(Settings):
     """One row of the comparison: a method, its recipe, and what is overridden."""
 
     method: str
+    module: Path | None = setting(
+        None, "Python file that defines a method of one's own; relative to the working directory"
+    )
     recipe: Recipe = "unified"
     settings: dict[str, Any] = {}
 
@@ -391,7 +412,7 @@ class Experiment(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         dimensions = len(self.training.patch_size)
-        factor = 2 ** (self.network.levels - 1)
+        factor = self.network.divisor
         if any(size < factor or size % factor for size in self.training.patch_size):
             raise ValueError(
                 f"training.patch_size {list(self.training.patch_size)} must be multiples of"
@@ -450,10 +471,12 @@ def _method_choice(name: str, overrides: Any, recipe: str) -> Any:
     if isinstance(overrides, str):
         overrides = read_yaml(find_config("methods", overrides))
     overrides = dict(overrides or {})
-    if set(overrides) == {"method", "recipe", "settings"}:
+    if set(overrides) == set(MethodChoice.model_fields):
         return overrides
+    module = overrides.pop("module", None)
     return {
-        "method": overrides.pop("method", name),
+        "method": overrides.pop("method", Path(module).stem if module else name),
+        "module": module,
         "recipe": overrides.pop("recipe", recipe),
         "settings": overrides,
     }

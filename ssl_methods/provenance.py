@@ -49,7 +49,7 @@ def source_digest(stage: str, method: str | None = None) -> str:
     if method is not None:
         from ssl_methods.methods import modules as method_modules
 
-        modules.append(method_modules()[method].split(":")[0])
+        modules.append(method_modules()[method])
     seen: dict[str, str] = {}
     while modules:
         name = modules.pop()
@@ -87,6 +87,8 @@ def _module(name: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _path(name: str) -> Path | None:
+    if name.endswith(".py"):  # a method in a file of the user's own
+        return Path(name)
     if not name.startswith("ssl_methods"):
         spec = find_spec(name)
         return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssl_methods import methods
-from ssl_methods.config import EvaluationConfig, load_run
+from ssl_methods.config import EvaluationConfig, Run, load_run
 from ssl_methods.data.geometry import affine_of
 from ssl_methods.data.splits import load_split
 from ssl_methods.data.store import Store, store_folder
@@ -28,6 +28,7 @@ from ssl_methods.devices import claim
 from ssl_methods.evaluation.inference import Predict, label_map, sliding_window
 from ssl_methods.evaluation.metrics import case_metrics, columns, overlap
 from ssl_methods.files import write_text, write_with
+from ssl_methods.methods.base import Method
 
 Row = dict[str, str | float | bool]
 Label = NDArray[np.uint8]
@@ -72,7 +73,7 @@ def evaluate(
             method.to(device).predict,
             store,
             ids,
-            run.training.patch_size,
+            window_size(method, run),
             evaluation,
             device,
             save if evaluation.save_predictions else None,
@@ -81,11 +82,16 @@ def evaluate(
     write_text(out / "cases.csv", as_csv(rows, evaluation.nsd_tolerance_mm))
 
 
+def window_size(method: Method, run: Run) -> Sequence[int] | None:
+    """What a method is given at a time: a training patch, or (None) the whole image."""
+    return None if method.whole_image else run.training.patch_size
+
+
 def evaluate_cases(
     predict: Predict,
     store: Store,
     ids: Sequence[str],
-    patch_size: Sequence[int],
+    patch_size: Sequence[int] | None,
     evaluation: EvaluationConfig,
     device: torch.device,
     save: Callable[[str, Label], None] | None = None,
@@ -119,7 +125,7 @@ def mean_dice(
     predict: Predict,
     store: Store,
     ids: Sequence[str],
-    patch_size: Sequence[int],
+    patch_size: Sequence[int] | None,
     evaluation: EvaluationConfig,
     device: torch.device,
 ) -> float:
@@ -137,12 +143,17 @@ def mean_dice(
 def predict_labels(
     predict: Predict,
     image: NDArray[np.float32],
-    patch_size: Sequence[int],
+    patch_size: Sequence[int] | None,
     classes: int,
     evaluation: EvaluationConfig,
     device: torch.device,
 ) -> Label:
-    """A prepared image (C, *spatial) to its label map (*spatial), values 0..classes."""
+    """A prepared image (C, *spatial) to its label map (*spatial), values 0..classes.
+
+    Without a ``patch_size``, ``predict`` is given the whole image at once.
+    """
+    if patch_size is None:
+        patch_size, evaluation = image.shape[1:], evaluation.model_copy(update={"stride": None})
     stride = evaluation.stride or [max(size // 2, 1) for size in patch_size]
     with torch.inference_mode():
         volume = torch.from_numpy(image).to(device)

@@ -20,8 +20,8 @@ from ssl_methods.data.store import Store, store_folder
 from ssl_methods.data.volumes import Volume, read_volume, volume_id
 from ssl_methods.devices import claim
 from ssl_methods.errors import UserError
-from ssl_methods.evaluation.evaluate import Label, predict_labels, write_label
-from ssl_methods.evaluation.inference import Predict
+from ssl_methods.evaluation.evaluate import Label, predict_labels, window_size, write_label
+from ssl_methods.methods.base import Method
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +53,11 @@ def predict_files(run_folder: Path, images: Sequence[Path], out: Path, results: 
     torch.set_num_threads(run.training.cpu_threads)
     torch.use_deterministic_algorithms(run.training.deterministic)
     with claim(run.training.device) as device:
-        predict = method.to(device).predict
+        method.to(device)
         for path, target in zip(images, targets, strict=True):
             scan = _read(path, store)
             try:
-                label = predict_scan(predict, scan, run, len(store.classes), device)
+                label = predict_scan(method, scan, run, len(store.classes), device)
             except UserError as error:
                 raise UserError(f"{path}: {error}") from None
             write_label(target, label, scan.affine.tolist(), scan.spacing)
@@ -66,11 +66,12 @@ def predict_files(run_folder: Path, images: Sequence[Path], out: Path, results: 
 
 
 def predict_scan(
-    predict: Predict, scan: Volume, run: Run, classes: int, device: torch.device
+    method: Method, scan: Volume, run: Run, classes: int, device: torch.device
 ) -> Label:
     """The label map (*spatial) of one scan on its own grid, uint8, values 0..classes."""
     image, _, affine = prepare_image(scan.image, scan.spacing, scan.affine, run.dataset)
-    label = predict_labels(predict, image, run.training.patch_size, classes, run.evaluation, device)
+    window = window_size(method, run)
+    label = predict_labels(method.predict, image, window, classes, run.evaluation, device)
     return restore_label(label, affine, scan.image.shape[1:], scan.affine)
 
 

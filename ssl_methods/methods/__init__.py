@@ -1,4 +1,5 @@
-"""The registry: a method is a file in this folder, or an entry point of `ssl_methods.methods`.
+"""The registry: a method is a file in this folder, a file of one's own, or an entry point of the
+group `ssl_methods.methods`.
 
 Listing names imports nothing; a method's file (and torch) is imported when its class is needed.
 """
@@ -6,9 +7,13 @@ Listing names imports nothing; a method's file (and torch) is imported when its 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
+import sys
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ssl_methods.config import MethodChoice, NetworkConfig, Run, did_you_mean, load_run, parse
@@ -22,19 +27,41 @@ if TYPE_CHECKING:
 GROUP = "ssl_methods.methods"
 
 
+_own_files: dict[str, Path] = {}
+
+
+def register(file: Path) -> str:
+    """Make known a method that a Python file outside this package defines; its name is the file's.
+
+    Raises UserError if there is no such file, or if the name is taken.
+    """
+    path, name = file.resolve(), file.stem
+    if not path.is_file() or path.suffix != ".py":
+        raise UserError(f"{file}: is no Python file that could define a method")
+    if name in _packaged():
+        raise UserError(f"{file}: a method '{name}' exists already; name the file otherwise")
+    if _own_files.setdefault(name, path) != path:
+        raise UserError(f"{file}: '{name}' is already defined by {_own_files[name]}; rename one")
+    return name
+
+
 def modules() -> dict[str, str]:
-    """Method name to the module that defines it."""
+    """Method name to the module that defines it (for a file of one's own, its path)."""
+    own = {name: str(path) for name, path in _own_files.items()}
+    return dict(sorted({**_packaged(), **own}.items()))
+
+
+@cache
+def _packaged() -> dict[str, str]:
+    """Files of this folder, and entry points."""
     files = Path(__file__).parent.glob("*.py")
     found = {
         file.stem: f"{__name__}.{file.stem}"
         for file in files
         if file.stem not in {"__init__", "base"}
     }
-    return dict(
-        sorted(
-            {**{point.name: point.value for point in entry_points(group=GROUP)}, **found}.items()
-        )
-    )
+    points = {point.name: point.value.split(":")[0] for point in entry_points(group=GROUP)}
+    return {**points, **found}
 
 
 def names() -> list[str]:
@@ -48,7 +75,7 @@ def method_class(name: str) -> type[Method]:
 
     if name not in modules():
         raise UserError(f"there is no method '{name}'{did_you_mean(name, names())}")
-    module = importlib.import_module(modules()[name].split(":")[0])
+    module = _import(name)
     classes = [
         item
         for _, item in inspect.getmembers(module, inspect.isclass)
@@ -61,11 +88,31 @@ def method_class(name: str) -> type[Method]:
     return classes[0]
 
 
+def _import(name: str) -> ModuleType:
+    """The module of a method; a file of one's own is imported once, under a name of its own."""
+    if name not in _own_files:
+        return importlib.import_module(modules()[name])
+    unique = f"ssl_methods_own_{name}"
+    if unique not in sys.modules:
+        spec = importlib.util.spec_from_file_location(unique, _own_files[name])
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[unique] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[unique]
+            raise UserError(f"{_own_files[name]}: {type(error).__name__}: {error}") from error
+    return sys.modules[unique]
+
+
 def resolve(choice: MethodChoice, where: str = "methods") -> MethodConfig:
     """Every setting of a chosen method: defaults, then the recipe, then the overrides.
 
     Raises UserError naming an unknown method or setting and the nearest valid one.
     """
+    if choice.module is not None:
+        register(choice.module)
     config = method_class(choice.method).Config
     released = config.as_released if choice.recipe == "as_released" else {}
     return parse(config, {**released, **choice.settings}, f"{where}.{choice.method}")
@@ -73,7 +120,7 @@ def resolve(choice: MethodChoice, where: str = "methods") -> MethodConfig:
 
 def check_choice(choice: MethodChoice, where: str = "methods") -> None:
     """The same check while the workflow is planned: imports the method only if it has overrides."""
-    if choice.settings:
+    if choice.settings or choice.module is not None:
         resolve(choice, where)
     elif choice.method not in modules():
         raise UserError(
@@ -96,7 +143,7 @@ def create(
     Args:
         name: one of ``names()``.
         recipe: ``unified`` or ``as_released``.
-        network: width, levels, dropout; the paper's by default.
+        network: kind and size; the paper's by default.
         in_channels, classes, dimensions: of the data: C, K, 2 or 3.
         settings: overrides of the method's Config.
     """
@@ -108,14 +155,11 @@ def build(
     choice: MethodChoice, network: NetworkConfig, in_channels: int, classes: int, dimensions: int
 ) -> Method:
     """``create`` from settings already read; the networks are on the CPU."""
-    from ssl_methods.networks import VNet
+    from ssl_methods.networks import MakeNetwork
 
-    sizes = network.model_dump(exclude={"name"})
-
-    def make_network(heads: int) -> VNet:
-        return VNet(in_channels, classes, heads, dimensions=dimensions, **sizes)
-
-    return method_class(choice.method)(resolve(choice), make_network)
+    config = resolve(choice)
+    make_network = MakeNetwork(network, in_channels, classes, dimensions)
+    return method_class(choice.method)(config, make_network)
 
 
 def build_for(run: Run, store: Store) -> Method:
@@ -150,6 +194,7 @@ def describe() -> list[dict[str, Any]]:
             {
                 "name": name,
                 "summary": document.splitlines()[0] if document else "",
+                "role": kind.role,
                 "uses_unlabeled": kind.uses_unlabeled,
                 "targets": sorted(kind.targets),
                 "as_released": dict(kind.Config.as_released),

@@ -1,23 +1,41 @@
 """The method contract: what a researcher writes, and what the harness gives and takes.
 
-A method owns its networks and the loss of one step. The harness owns data, optimiser, schedule of
-the learning rate, precision, logging, checkpoints and evaluation, the same for every method.
+A method owns its networks and the loss of one step. The harness owns data, schedule of the learning
+rate, precision, logging, checkpoints and evaluation, the same for every method.
 
 In: ``Batch`` (images, labels of labeled images, wanted targets) and ``Progress`` (t, t_max).
 Out: ``LossTerms``, named terms with their weights; the harness sums, steps and records them.
+
+Most methods define ``__init__`` (with ``self.network``) and ``loss``. The rest is for those that
+need it: several networks (call ``make_network`` again), a second optimiser (``optimizers``),
+stages (ask ``Progress``), mixed images (mix them in ``loss``), statistics of the labels
+(``before_training``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
 
 from ssl_methods import losses, schedules
-from ssl_methods.config import MethodConfig, RampedConfig
+from ssl_methods.config import MethodConfig, RampedConfig, TrainingConfig
+from ssl_methods.networks import MakeNetwork
+
+__all__ = [
+    "Batch",
+    "LossTerms",
+    "MakeNetwork",
+    "Method",
+    "Progress",
+    "Term",
+    "sgd",
+    "unlabeled_weight",
+]
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,17 @@ class Term(NamedTuple):
 
 
 LossTerms = dict[str, Term]
-MakeNetwork = Callable[[int], nn.Module]  # number of heads -> network: image -> list of logits
+Loss = Callable[[Batch, Progress], LossTerms]
+
+
+def sgd(module: nn.Module, training: TrainingConfig) -> Optimizer:
+    """The loop's optimiser, over what is trainable in a module."""
+    return SGD(
+        [parameter for parameter in module.parameters() if parameter.requires_grad],
+        lr=training.learning_rate,
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+    )
 
 
 class Method(nn.Module):
@@ -56,11 +84,17 @@ class Method(nn.Module):
 
     ``targets``: derived targets wanted in the batch, e.g. ``{"level_set"}``.
     ``uses_unlabeled``: whether unlabeled images enter the loss at all.
+    ``role``: ``bound`` is trained on every training label there is, whatever the budget;
+    ``control`` is not trained, and any method should beat it.
+    ``whole_image``: ``predict`` is given whole images instead of windows.
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     targets: ClassVar[frozenset[str]] = frozenset()
     uses_unlabeled: ClassVar[bool] = False
+    role: ClassVar[Literal["method", "bound", "control"]] = "method"
+    whole_image: ClassVar[bool] = False
+    network: nn.Module  # the one that predicts
 
     def __init__(self, config: MethodConfig, make_network: MakeNetwork) -> None:
         super().__init__()
@@ -71,11 +105,23 @@ class Method(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must define loss()")
 
     def after_step(self, progress: Progress) -> None:
-        """Called after each optimiser step, e.g. to update an averaged teacher."""
+        """Called after each iteration, e.g. to update an averaged teacher."""
+
+    def before_training(self, labels: Sequence[Tensor]) -> None:
+        """Given the whole label maps of the labeled cases, (K, *spatial) of 0 and 1, on the CPU."""
+
+    def optimizers(self, training: TrainingConfig) -> list[tuple[Optimizer, Loss]]:
+        """What is stepped in an iteration, in order: each optimiser with the loss that it lowers.
+
+        The learning rate of the first follows the loop's schedule; others keep theirs. The terms of
+        all losses need names of their own. An empty list: there is nothing to train.
+        """
+        return [(sgd(self, training), self.loss)]
 
     def predict(self, image: Tensor) -> Tensor:
         """Image (N, C, *spatial) to foreground probability per class (N, K, *spatial), float32."""
-        raise NotImplementedError(f"{type(self).__name__} must define predict()")
+        probability: Tensor = self.network(image)[0].float().sigmoid()
+        return probability
 
     # ---- pieces that methods share ----
 

@@ -79,6 +79,3 @@ class MeanTeacher(Method):
 
     def after_step(self, progress: Progress) -> None:
         self.teacher.update_parameters(self.network)
-
-    def predict(self, image: Tensor) -> Tensor:
-        return self.network(image)[0].float().sigmoid()

@@ -64,6 +64,3 @@ class SdfMultitask(Method):
 
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:
         return self.supervised_terms(*self.both_tasks(batch.labeled_images), batch)
-
-    def predict(self, image: Tensor) -> Tensor:
-        return self.both_tasks(image)[0].float().sigmoid()

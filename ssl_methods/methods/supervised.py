@@ -12,8 +12,6 @@ Deviations
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from ssl_methods.config import MethodConfig, TrainingConfig
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress
 
@@ -40,6 +38,3 @@ class Supervised(Method):
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:
         (logits,) = self.network(batch.labeled_images)
         return self.segmentation_terms(logits, batch.labels)
-
-    def predict(self, image: Tensor) -> Tensor:
-        return self.network(image)[0].float().sigmoid()

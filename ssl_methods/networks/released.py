@@ -17,37 +17,36 @@ from ssl_methods.errors import UserError
 from ssl_methods.files import write_with
 
 BLOCKS = {
-    "block_one": "encoder.0",
-    "block_one_dw": "down.0",
-    "block_two": "encoder.1",
-    "block_two_dw": "down.1",
-    "block_three": "encoder.2",
-    "block_three_dw": "down.2",
-    "block_four": "encoder.3",
-    "block_four_dw": "down.3",
-    "block_five": "encoder.4",
-    "block_five_up": "up.3",
-    "block_six": "decoder.3",
-    "block_six_up": "up.2",
-    "block_seven": "decoder.2",
-    "block_seven_up": "up.1",
-    "block_eight": "decoder.1",
-    "block_eight_up": "up.0",
-    "block_nine": "decoder.0",
+    "block_one": "encoder.blocks.0",
+    "block_one_dw": "encoder.down.0",
+    "block_two": "encoder.blocks.1",
+    "block_two_dw": "encoder.down.1",
+    "block_three": "encoder.blocks.2",
+    "block_three_dw": "encoder.down.2",
+    "block_four": "encoder.blocks.3",
+    "block_four_dw": "encoder.down.3",
+    "block_five": "encoder.blocks.4",
+    "block_five_up": "decoders.0.up.3",
+    "block_six": "decoders.0.blocks.3",
+    "block_six_up": "decoders.0.up.2",
+    "block_seven": "decoders.0.blocks.2",
+    "block_seven_up": "decoders.0.up.1",
+    "block_eight": "decoders.0.blocks.1",
+    "block_eight_up": "decoders.0.up.0",
+    "block_nine": "decoders.0.blocks.0",
 }
 
 
 def rename(released: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict of a released V-Net as one of `networks.VNet`.
+    """The state dict of a released V-Net as one of `networks.EncoderDecoder`.
 
     With two heads (`vnet_sdf`), `out_conv` is the level set and `out_conv2` the segmentation: our
     heads 1 and 0. With one (`vnet`), `out_conv` is the segmentation. Raises UserError for an
     unknown name.
     """
     two_heads = any(name.startswith("out_conv2.") for name in released)
-    heads = (
-        {"out_conv": "heads.1", "out_conv2": "heads.0"} if two_heads else {"out_conv": "heads.0"}
-    )
+    first = "out_conv2" if two_heads else "out_conv"
+    heads = {"out_conv": "decoders.0.heads.1", first: "decoders.0.heads.0"}
     renamed = {}
     for name, tensor in released.items():
         match = re.fullmatch(r"(?:module\.)?(\w+?)(?:\.conv)?\.(\d+\.)?(\w+)", name)

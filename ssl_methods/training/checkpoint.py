@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,11 @@ class Checkpoint:
         self.newest, self.previous = folder / "checkpoint.pt", folder / "checkpoint-previous.pt"
         self.key, self.device = key, device
 
-    def save(self, method: nn.Module, optimizer: Optimizer, state: State) -> None:
+    def save(self, method: nn.Module, optimizers: Sequence[Optimizer], state: State) -> None:
         content = {
             "key": self.key,
             "method": method.state_dict(),
-            "optimizer": optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "random": self._random_state(),
             "state": asdict(state),
         }
@@ -55,14 +56,15 @@ class Checkpoint:
             self.newest.replace(self.previous)
         write_with(self.newest, lambda file: torch.save(content, file))
 
-    def restore(self, method: nn.Module, optimizer: Optimizer) -> State:
-        """Load the newest usable checkpoint into both; a fresh ``State`` if there is none."""
+    def restore(self, method: nn.Module, optimizers: Sequence[Optimizer]) -> State:
+        """Load the newest usable checkpoint into all; a fresh ``State`` if there is none."""
         for path in (self.newest, self.previous):
             content = self._read(path)
             if content is None:
                 continue
             method.load_state_dict(content["method"])
-            optimizer.load_state_dict(content["optimizer"])
+            for optimizer, saved in zip(optimizers, content["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
             self._set_random_state(content["random"])
             state = State(**content["state"])
             state.resumed_from.append(state.iteration)

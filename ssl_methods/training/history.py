@@ -16,8 +16,9 @@ log = logging.getLogger(__name__)
 
 
 def write_history(path: Path, rows: Sequence[Row]) -> None:
-    """All rows; a column that a row lacks is left blank."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    """All rows; a column that a row lacks is left blank. No rows: nothing was trained."""
+    first = ["iteration", "learning_rate", "loss"]
+    columns = list(dict.fromkeys([*first, *(name for row in rows for name in row)]))
     columns.sort(key=lambda name: name.startswith("weight_"))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")

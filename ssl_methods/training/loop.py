@@ -1,8 +1,8 @@
 """The training loop, the same for every method.
 
 In: a method, a sampler, the training settings. Out: the trained method (in place) and a ``State``
-with the history and the time spent. SGD, a stepped learning rate, autocast, checkpoints, a check
-for non-finite losses.
+with the history and the time spent. The method's optimisers, a stepped learning rate, autocast,
+checkpoints, a check for non-finite losses.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
-from torch.optim import SGD
+from torch.optim import Optimizer
 from tqdm import tqdm
 
 from ssl_methods import schedules
 from ssl_methods.config import TrainingConfig
 from ssl_methods.data.sampling import Sampler
 from ssl_methods.errors import UserError
-from ssl_methods.methods.base import LossTerms, Method, Progress
+from ssl_methods.methods.base import Batch, Loss, LossTerms, Method, Progress
 from ssl_methods.training.checkpoint import Checkpoint, Row, State
 from ssl_methods.training.history import Observer
 
@@ -50,13 +51,10 @@ def fit(
 
     Raises TrainingDiverged naming the iteration and the loss term; the last good checkpoint stays.
     """
-    optimizer = SGD(
-        [parameter for parameter in method.parameters() if parameter.requires_grad],
-        lr=training.learning_rate,
-        momentum=training.momentum,
-        weight_decay=training.weight_decay,
-    )
-    state = checkpoint.restore(method, optimizer)
+    optimizers = method.optimizers(training)
+    state = checkpoint.restore(method, [optimizer for optimizer, _ in optimizers])
+    if not optimizers:
+        return state
     method.train()
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(training, device))
     total_iterations, unseen = training.iterations, list[Step]()
@@ -72,22 +70,11 @@ def fit(
         rate = training.learning_rate * schedules.stepped_rate(
             t, total_iterations, training.learning_rate_steps
         )
-        for group in optimizer.param_groups:
+        for group in optimizers[0][0].param_groups:
             group["lr"] = rate
-        batch = sampler.batch(t)
-        with autocast:
-            terms = method.loss(batch, progress)
-        optimizer.zero_grad()
-        weighted_sum(terms).backward()
-        optimizer.step()
+        terms = step(optimizers, sampler.batch(t), progress, autocast)
         method.after_step(progress)
-        unseen.append(
-            (
-                t,
-                rate,
-                {name: term._replace(value=term.value.detach()) for name, term in terms.items()},
-            )
-        )
+        unseen.append((t, rate, terms))
 
         done = t + 1
         state.iteration = done
@@ -105,9 +92,27 @@ def fit(
                     state.rows.append(row)
                     observer.see(row, total_iterations)
                 if saving:
-                    checkpoint.save(method, optimizer, state)
+                    checkpoint.save(method, [optimizer for optimizer, _ in optimizers], state)
     clock.stop()
     return state
+
+
+def step(
+    optimizers: list[tuple[Optimizer, Loss]],
+    batch: Batch,
+    progress: Progress,
+    autocast: AbstractContextManager[object] | None = None,
+) -> LossTerms:
+    """One iteration: each optimiser lowers its loss, in order. Returns all terms, detached."""
+    seen: LossTerms = {}
+    for optimizer, loss in optimizers:
+        with autocast or nullcontext():
+            terms = loss(batch, progress)
+        optimizer.zero_grad()
+        weighted_sum(terms).backward()
+        optimizer.step()
+        seen |= {name: term._replace(value=term.value.detach()) for name, term in terms.items()}
+    return seen
 
 
 def uses_bfloat16(training: TrainingConfig, device: torch.device) -> bool:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from torch import nn
@@ -43,6 +45,8 @@ def train(run: Run, results: Path, out: Path) -> None:
         run = run.model_copy(update={"training": config.released_training(run.training)})
     store = open_store(run, results)
     split = load_split(run, store, results)
+    if methods.method_class(run.choice.method).role == "bound":
+        split = with_every_label(split, store)
     store.verify([*split.labeled, *split.validation])
     store.verify(split.unlabeled, labels=False)
     out.mkdir(parents=True, exist_ok=True)
@@ -65,6 +69,7 @@ def _train(run: Run, store: Store, split: Split, out: Path, device: torch.device
         method.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     sources = provenance.source_digest("train", run.choice.method)
     data = data_checksums(store, split)
+    method.before_training(list(whole_labels(store, split.labeled)))
     key = digest([run.training_digest(), sources, data, device.type, torch.__version__])
     unlabeled = split.unlabeled if method.wants_unlabeled else []
     sampler = Sampler(store, split.labeled, unlabeled, training, entropy, method.targets, device)
@@ -117,6 +122,20 @@ def open_store(run: Run, results: Path) -> Store:
     return Store.open(folder)
 
 
+def with_every_label(split: Split, store: Store) -> Split:
+    """The same split with every training label given: for upper bounds."""
+    more = [id for id in split.unlabeled if store.cases[id].labeled]
+    rest = [id for id in split.unlabeled if not store.cases[id].labeled]
+    return split.model_copy(update={"labeled": [*split.labeled, *more], "unlabeled": rest})
+
+
+def whole_labels(store: Store, ids: Sequence[str]) -> Iterator[torch.Tensor]:
+    """Label maps as (K, *spatial) float32."""
+    for case_id in ids:
+        label = torch.from_numpy(np.array(store.label(case_id)))
+        yield torch.stack([label == value for value in range(1, len(store.classes) + 1)]).float()
+
+
 def channels_last(run: Run, device: torch.device) -> bool:
     """For small 3D patches on the CPU.
 
@@ -132,21 +151,26 @@ def validator(run: Run, store: Store, split: Split, device: torch.device) -> Val
     """Mean Dice over the validation cases, or None if the run does not validate."""
     if not run.training.validate_every:
         return None
-    from ssl_methods.evaluation.evaluate import mean_dice
+    from ssl_methods.evaluation.evaluate import mean_dice, window_size
 
     def validate(method: Method) -> float:
         method.eval()
         return mean_dice(
-            method.predict, store, split.validation, run.training.patch_size, run.evaluation, device
+            method.predict,
+            store,
+            split.validation,
+            window_size(method, run),
+            run.evaluation,
+            device,
         )
 
     return validate
 
 
 def count_forward_passes(method: Method) -> list[int]:
-    """A counter, raised by every call of a network of the method (its teacher's too) in
+    """A counter, raised by every call of an encoder of the method (its teacher's too) in
     training."""
-    from ssl_methods.networks import VNet
+    from ssl_methods.networks import Network
 
     calls = [0]
 
@@ -154,8 +178,8 @@ def count_forward_passes(method: Method) -> list[int]:
         calls[0] += module.training
 
     for module in method.modules():
-        if isinstance(module, VNet):
-            module.register_forward_hook(count)
+        if isinstance(module, Network):
+            module.encoder.register_forward_hook(count)
     return calls
 
 
@@ -164,12 +188,12 @@ def cost(
 ) -> dict[str, Any]:
     """What the run cost; forward passes are those of the iterations since the last resumption."""
     iterations = run.training.iterations
-    since = iterations - (state.resumed_from[-1] if state.resumed_from else 0)
+    since = state.iteration - (state.resumed_from[-1] if state.resumed_from else 0)
     return {
         "train_seconds": state.train_seconds,
         "wall_seconds": state.wall_seconds,
         "seconds_per_iteration": state.train_seconds / iterations,
-        "forward_passes_per_iteration": calls[0] / since,
+        "forward_passes_per_iteration": calls[0] / max(since, 1),
         "parameters": sum(p.numel() for p in method.parameters() if p.requires_grad),
         "peak_memory_mb": state.peak_memory_mb,
         "device": device_name(device),
@@ -178,7 +202,10 @@ def cost(
 
 def record(run: Run, method: Method) -> dict[str, Any]:
     """The resolved run: enough to train it again, and every setting that it was trained with."""
-    return run.model_dump(mode="json") | {"method_settings": method.config.model_dump(mode="json")}
+    return run.model_dump(mode="json") | {
+        "role": method.role,
+        "method_settings": method.config.model_dump(mode="json"),
+    }
 
 
 def data_checksums(store: Store, split: Split) -> str:

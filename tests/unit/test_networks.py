@@ -4,27 +4,29 @@ import pytest
 import torch
 
 from ssl_methods.errors import UserError
-from ssl_methods.networks import VNet
+from ssl_methods.networks import EncoderDecoder
 from ssl_methods.networks.released import BLOCKS, read_released, rename
 
 
 def test_the_papers_number_of_parameters():
     """DTC paper, table 1: 9.44 M for every variant; the released two-head network has 9,448,866."""
-    assert sum(p.numel() for p in VNet(heads=2).parameters()) == 9_448_866
-    assert sum(p.numel() for p in VNet(heads=1).parameters()) == pytest.approx(9.44e6, rel=1e-3)
+    assert sum(p.numel() for p in EncoderDecoder(heads=2).parameters()) == 9_448_866
+    assert sum(p.numel() for p in EncoderDecoder(heads=1).parameters()) == pytest.approx(
+        9.44e6, rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("levels", [2, 4])
 def test_one_output_per_head_at_full_resolution(dimensions, levels):
-    network = VNet(3, 2, heads=3, width=2, levels=levels, dimensions=dimensions)
+    network = EncoderDecoder(3, 2, heads=3, width=2, levels=levels, dimensions=dimensions)
     spatial = (16, 24, 8)[:dimensions]
     outputs = network(torch.randn(2, 3, *spatial))
     assert [tuple(output.shape) for output in outputs] == [(2, 2, *spatial)] * 3
 
 
 def test_dropout_acts_in_training_alone():
-    network, image = VNet(width=2, levels=3), torch.randn(2, 1, 16, 16, 16)
+    network, image = EncoderDecoder(width=2, levels=3), torch.randn(2, 1, 16, 16, 16)
     network.train()
     assert not torch.equal(network(image)[0], network(image)[0])
     network.eval()
@@ -61,22 +63,23 @@ def test_released_names_map_one_to_one(two_heads):
     names = list(released_names(two_heads))
     renamed = rename({name: torch.zeros(1) for name in names})
     assert len(renamed) == len(names)
-    assert set(renamed) == set(VNet(heads=1 + two_heads).state_dict())
+    assert set(renamed) == set(EncoderDecoder(heads=1 + two_heads).state_dict())
 
 
 def test_a_released_file_gives_the_same_network(tmp_path):
-    ours = VNet(heads=2, width=4)
+    ours = EncoderDecoder(heads=2, width=4)
     back = {new: old for old, new in BLOCKS.items()}
     released = {}
     for name, tensor in ours.state_dict().items():
-        if name.startswith("heads"):
-            released[name.replace("heads.1", "out_conv").replace("heads.0", "out_conv2")] = tensor
+        if "heads" in name:
+            head = name.removeprefix("decoders.0.")
+            released[head.replace("heads.1", "out_conv").replace("heads.0", "out_conv2")] = tensor
         else:
-            group, level, rest = name.split(".", 2)
-            released[f"{back[f'{group}.{level}']}.conv.{rest}"] = tensor
+            block = next(new for new in back if name.startswith(f"{new}."))
+            released[f"{back[block]}.conv.{name.removeprefix(f'{block}.')}"] = tensor
     assert set(released) == set(released_names(True))
     torch.save(released, tmp_path / "iter_6000.pth")
-    other = VNet(heads=2, width=4)
+    other = EncoderDecoder(heads=2, width=4)
     other.load_state_dict(read_released(tmp_path / "iter_6000.pth"))
     image = torch.randn(1, 1, 16, 16, 16)
     for left, right in zip(ours.eval()(image), other.eval()(image), strict=True):

@@ -257,8 +257,8 @@ def test_checkpoint_keeps_the_newest_two(tmp_path):
     from ssl_methods.training.checkpoint import State
 
     for iteration in (1, 2, 3):
-        checkpoint.save(module, optimizer, State(iteration=iteration))
-    assert checkpoint.restore(module, optimizer).iteration == 3
+        checkpoint.save(module, [optimizer], State(iteration=iteration))
+    assert checkpoint.restore(module, [optimizer]).iteration == 3
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "checkpoint-previous.pt",
         "checkpoint.pt",
