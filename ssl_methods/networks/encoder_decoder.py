@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from ssl_methods.networks.layers import (
-    CONV,
     DROPOUT,
     Enlarge,
     MaxPool,
     Upsampling,
     convolutions,
     downsample,
+    head,
     upsample,
 )
 
@@ -80,7 +80,7 @@ class Decoder(nn.Module):
         )
         self.dropout = DROPOUT[dimensions](dropout)
         self.heads = nn.ModuleList(
-            CONV[dimensions](filters[scale], out_channels, 1)
+            head(filters[scale], out_channels, dimensions)
             for scale in range(scales)
             for _ in range(heads)
         )
@@ -99,7 +99,7 @@ class Decoder(nn.Module):
         for scale, enlarge in enumerate(self.enlarge):
             shared = self.dropout(outputs[scale])
             heads = self.heads[scale * per_scale : (scale + 1) * per_scale]
-            logits += [enlarge(head(shared)) for head in heads]
+            logits += [enlarge(to_logits(shared)) for to_logits in heads]
         return logits
 
 

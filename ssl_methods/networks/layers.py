@@ -45,6 +45,26 @@ def upsample(filters_in: int, filters: int, dimensions: int, by: Upsampling) -> 
     return nn.Sequential(*grow, *norm_relu(filters, dimensions))
 
 
+def head(filters: int, out_channels: int, dimensions: int) -> nn.Module:
+    """A 1x1 convolution to logits."""
+    return {2: nn.Conv2d, 3: Head3d}[dimensions](filters, out_channels, 1)
+
+
+class Head3d(nn.Conv3d):
+    """A 1x1 convolution that keeps channels-last memory as it is.
+
+    With one output channel PyTorch takes the output for contiguous, and so its gradient, and from
+    there all of the decoder's: as a product over channels, the step of a small V-Net on one core
+    takes 0.9 of the time (measured at 48x48x32, 8 filters).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.is_contiguous(memory_format=torch.channels_last_3d):
+            return super().forward(x)
+        logits = functional.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias)
+        return logits.movedim(-1, 1)
+
+
 def norm_relu(filters: int, dimensions: int) -> list[nn.Module]:
     return [NORM[dimensions](filters), nn.ReLU(inplace=True)]
 
