@@ -1,0 +1,84 @@
+"""BCP: labeled and unlabeled images pasted into each other; a teacher labels the unlabeled part.
+
+Bai, Chen, Li, Shen, Wang, "Bidirectional copy-paste for semi-supervised medical image
+segmentation", CVPR 2023. M is 0 in a random cuboid, 1 outside. Stage one: labeled images pasted
+into labeled ones. Stage two, of labeled l and unlabeled u:
+
+    x1 = l_a M + u_a (1 - M),   x2 = u_b M + l_b (1 - M)
+    L = sum over x1, x2 of L_supervised(region of l) + weight * L_supervised(region of u)
+
+Target on u: the teacher's largest component above 0.5. It is averaged from the end of stage one.
+
+Defaults: cuboid 2/3 of each side, weight 0.5, decay 0.99, stage one 2000 of 17000 (BCP code).
+
+Deviations
+- Code: stage two starts from the best weights on the test set, with a new optimiser; here: goes on.
+- Code: x1 and x2 pass the network apart; here together. Stage one mixes each image with the next.
+- Code: Dice of fore- and background, plain sums (`as_released`); here of the foreground.
+- Code: the learning rate falls every 2500 iterations of stage two (`as_released`).
+- Weight 0, or no unlabeled images: stage one all along, no teacher.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ssl_methods.config import RampedConfig, TrainingConfig, setting
+from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress
+from ssl_methods.methods.base import unlabeled_weight as weight_at
+from ssl_methods.methods.parts import copy_paste
+from ssl_methods.methods.parts.largest_component import largest_component
+from ssl_methods.methods.parts.teacher import Teacher
+
+
+class BCPConfig(RampedConfig):
+    """Settings of bidirectional copy-paste."""
+
+    as_released = {"dice_form": "plain"}
+
+    weight: float = setting(0.5, "largest", source="BCP code", ge=0, search=("log", 0.05, 5.0))
+    ramp: Literal["gaussian", "stepwise", "constant"] = setting(
+        "constant", "of the weight", source="BCP code"
+    )
+    decay: float = setting(0.99, "of the average", source="BCP code", ge=0, lt=1)
+    mask_ratio: float = setting(2 / 3, "side of the cuboid", source="BCP code", gt=0, lt=1)
+    pretraining: float = setting(2 / 17, "stage one, of the run", source="BCP code", ge=0, lt=1)
+
+    @classmethod
+    def released_training(cls, training: TrainingConfig) -> TrainingConfig:
+        """The learning rate falls every 2500 iterations of stage two."""
+        steps = tuple((2000 + 2500 * n) / 17000 for n in range(1, 6))
+        return training.model_copy(update={"learning_rate_steps": steps})
+
+
+class BCP(Method):
+    """A student that sees mixed images and a teacher that labels the unlabeled ones."""
+
+    Config = BCPConfig
+    uses_unlabeled = True
+    config: BCPConfig
+
+    def __init__(self, config: BCPConfig, make_network: MakeNetwork) -> None:
+        super().__init__(config, make_network)
+        self.network = make_network(1)
+        self.teacher = Teacher(self.network, config.decay)
+
+    def in_stage_two(self, t: int, t_max: int) -> bool:
+        """Whether iteration t (from 0) mixes unlabeled images in."""
+        return self.wants_unlabeled and t >= round(self.config.pretraining * t_max)
+
+    def loss(self, batch: Batch, progress: Progress) -> LossTerms:
+        images, labels, others = batch.labeled_images, batch.labels, batch.unlabeled_images
+        outside = copy_paste.outside_cuboid(images, self.config.mask_ratio)
+        if not len(others) or not self.in_stage_two(progress.t, progress.t_max):
+            image, label = (copy_paste.paste(x, x.roll(1, 0), outside) for x in (images, labels))
+            return self.segmentation_terms(self.network(image)[0], label)
+        mixes = copy_paste.both_ways(len(images), len(others), outside)
+        (logits,) = self.network(copy_paste.mixed_images(images, others, mixes))
+        guesses = largest_component(self.teacher(others)[0] >= 0).float()  # probability 0.5
+        weight = weight_at(self.config, progress)
+        return copy_paste.both_ways_terms(self.config, logits, mixes, labels, guesses, weight)
+
+    def after_step(self, progress: Progress) -> None:
+        if self.in_stage_two(progress.t + 1, progress.t_max):  # the first time, it is copied
+            self.teacher.update_parameters(self.network)

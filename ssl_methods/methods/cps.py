@@ -1,0 +1,69 @@
+"""CPS: two networks of one kind, each learns the other's hard predictions for unlabeled images.
+
+Chen, Yuan, Zeng, Wang, "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision", CVPR
+2021; for volumes as in the SSL4MIS code. z1, z2 are the logits of the two networks on one image,
+y1 = [z1 > 0], y2 = [z2 > 0] their labels, without gradient and whatever their confidence:
+
+    L = L_supervised(z1) + L_supervised(z2) + lambda(t) * mean_u (CE(z1, y2) + CE(z2, y1))
+
+Each term is a sum over the networks, so that each trains as it would alone. The first one predicts.
+Cost: two networks, one forward pass each.
+
+Defaults: weight 0.1 (SSL4MIS code).
+
+Deviations
+- Paper: cross supervision on labeled and unlabeled images, with a constant weight; SSL4MIS, and
+  here: on unlabeled images, with a weight that rises (`as_released`: in forty steps).
+- SSL4MIS: Kaiming and Xavier initialisation; here two draws of the network's own.
+- Two optimisers of equal settings there are one over both networks here: the same steps.
+- With weight 0 the first network makes the steps of `supervised`, with other draws of dropout.
+"""
+
+from __future__ import annotations
+
+from ssl_methods.config import RampedConfig, setting
+from ssl_methods.losses import cross_entropy
+from ssl_methods.methods.base import (
+    Batch,
+    LossTerms,
+    MakeNetwork,
+    Method,
+    Progress,
+    Term,
+    unlabeled_weight,
+)
+from ssl_methods.methods.parts.summing import summed
+from ssl_methods.methods.parts.two_networks import hard_labels
+
+
+class CPSConfig(RampedConfig):
+    """Settings of cross pseudo supervision."""
+
+    as_released = {"ramp": "stepwise"}
+
+    weight: float = setting(
+        0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 10.0)
+    )
+
+
+class CPS(Method):
+    """Two networks that differ in their initial weights and their dropout."""
+
+    Config = CPSConfig
+    uses_unlabeled = True
+    config: CPSConfig
+
+    def __init__(self, config: CPSConfig, make_network: MakeNetwork) -> None:
+        super().__init__(config, make_network)
+        self.network = make_network(1)
+        self.second = make_network(1)
+
+    def loss(self, batch: Batch, progress: Progress) -> LossTerms:
+        labeled, images = len(batch.labeled_images), self.images(batch)
+        views = [self.network(images)[0], self.second(images)[0]]
+        terms = summed(*(self.segmentation_terms(z[:labeled], batch.labels) for z in views))
+        if len(images) > labeled:
+            z1, z2 = (z[labeled:] for z in views)
+            value = cross_entropy(z1, hard_labels(z2)) + cross_entropy(z2, hard_labels(z1))
+            terms["cross_supervision"] = Term(value, unlabeled_weight(self.config, progress))
+        return terms

@@ -1,0 +1,86 @@
+"""Cross teaching: two networks of different kinds, each learns the other's hard predictions.
+
+Luo, Hu, Song, Wang, Zhang, "Semi-Supervised Medical Image Segmentation via Cross Teaching between
+CNN and Transformer", MIDL 2022. p1, p2 are the predictions of the experiment's network and of its
+partner, y1 = [p1 > 0.5], y2 = [p2 > 0.5] their labels for unlabeled images, without gradient:
+
+    L = L_supervised(p1) + L_supervised(p2) + lambda(t) * (Dice(p1, y2) + Dice(p2, y1))
+
+Each term is a sum over the networks, so that each trains as it would alone. The experiment's own
+predicts. Defaults: weight 0.1 (SSL4MIS code); the partner is chosen here.
+
+Deviations
+- Released: U-Net, and Swin-UNet pretrained on ImageNet, in 2D. Here the partner is a setting:
+  U-Net, or a transformer of MONAI (needs einops), not pretrained, monai:SwinUNETR or, e.g.,
+  `partner: "monai:UNETR", partner_arguments: {img_size: [112, 112, 80]}`.
+- Released: Dice over softmax channels, the background too; here over each class and its
+  complement, the same for one class. The foreground's Dice alone learns nothing of empty labels.
+- The weight rises smoothly; released: every 150 iterations (recipe `as_released`: forty steps).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ssl_methods import losses
+from ssl_methods.config import NetworkConfig, RampedConfig, parse, setting
+from ssl_methods.errors import UserError
+from ssl_methods.methods.base import (
+    Batch,
+    LossTerms,
+    MakeNetwork,
+    Method,
+    Progress,
+    Term,
+    unlabeled_weight,
+)
+from ssl_methods.methods.parts.summing import summed
+from ssl_methods.methods.parts.two_networks import hard_labels
+
+
+class CrossTeachingConfig(RampedConfig):
+    """Settings of cross teaching."""
+
+    as_released = {"ramp": "stepwise"}
+
+    weight: float = setting(
+        0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 10.0)
+    )
+    partner: str = setting("unet", "second backbone: as network.name", source="chosen here")
+    partner_arguments: dict[str, Any] = setting({}, "of a MONAI partner: as network.arguments")
+
+
+class CrossTeaching(Method):
+    """Two backbones; raises UserError if both are of one kind."""
+
+    Config = CrossTeachingConfig
+    uses_unlabeled = True
+    config: CrossTeachingConfig
+
+    def __init__(self, config: CrossTeachingConfig, make_network: MakeNetwork) -> None:
+        super().__init__(config, make_network)
+        own = make_network.config
+        if config.partner == own.name:
+            raise UserError("cross_teaching.partner is network.name; two different ones are needed")
+        other = own.model_dump() | {"name": config.partner, "arguments": config.partner_arguments}
+        partner = parse(NetworkConfig, other, "cross_teaching.partner")
+        self.network, self.second = make_network(1), make_network(1, config=partner)
+
+    def loss(self, batch: Batch, progress: Progress) -> LossTerms:
+        labeled, images = len(batch.labeled_images), self.images(batch)
+        views = [self.network(images)[0], self.second(images)[0]]
+        terms = summed(*(self.segmentation_terms(z[:labeled], batch.labels) for z in views))
+        if len(images) > labeled:
+            z1, z2 = (z[labeled:] for z in views)
+            value = self.dice(z1, z2) + self.dice(z2, z1)
+            terms["cross_teaching"] = Term(value, unlabeled_weight(self.config, progress))
+        return terms
+
+    def dice(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Of one network's prediction, with the other's hard labels for the truth; from logits."""
+        p, y = student.float().sigmoid(), hard_labels(teacher)
+        p, y = torch.cat([p, 1 - p], 1), torch.cat([y, 1 - y], 1)
+        return losses.dice(p, y, self.config.dice_form)

@@ -1,0 +1,77 @@
+"""Entropy minimisation: predictions should be certain, on every image.
+
+Grandvalet & Bengio, "Semi-supervised Learning by Entropy Minimization", NIPS 2004; for segmentation
+Vu, Jain, Bucher, Cord, Pérez, "ADVENT: Adversarial Entropy Minimization for Domain Adaptation in
+Semantic Segmentation", CVPR 2019 (there `MinEnt`, the variant without adversary).
+
+    L = L_supervised + lambda(t) * mean H(f(x)) / ln 2,   H(p) = -p ln p - (1 - p) ln(1 - p)
+
+The mean is over labeled and unlabeled images, so without unlabeled images the term stays.
+
+Defaults: weight 0.1 (SSL4MIS code).
+
+Deviations
+- ADVENT: softmax over all classes, divided by ln(classes); here one sigmoid per class, divided by
+  ln 2: the same number for one foreground class.
+- ADVENT: on the images of the target domain, which have no labels; SSL4MIS, and here: on all.
+- SSL4MIS adds 1e-6 within the logarithm; here the entropy is computed from logits, exactly.
+- The weight rises smoothly; released: every 150 iterations (recipe `as_released`: forty steps).
+- With weight 0 it is `supervised`, step for step.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+from torch.nn import functional
+
+from ssl_methods.config import RampedConfig, setting
+from ssl_methods.methods.base import (
+    Batch,
+    LossTerms,
+    MakeNetwork,
+    Method,
+    Progress,
+    Term,
+    unlabeled_weight,
+)
+
+
+class EntropyMinimizationConfig(RampedConfig):
+    """Settings of entropy minimisation."""
+
+    as_released = {"ramp": "stepwise"}
+
+    weight: float = setting(
+        0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.001, 1.0)
+    )
+
+
+class EntropyMinimization(Method):
+    """One network; the loss adds its mean entropy."""
+
+    Config = EntropyMinimizationConfig
+    uses_unlabeled = True
+    config: EntropyMinimizationConfig
+
+    def __init__(self, config: EntropyMinimizationConfig, make_network: MakeNetwork) -> None:
+        super().__init__(config, make_network)
+        self.network = make_network(1)
+
+    def loss(self, batch: Batch, progress: Progress) -> LossTerms:
+        (logits,) = self.network(self.images(batch))
+        terms = self.segmentation_terms(logits[: len(batch.labeled_images)], batch.labels)
+        if self.wants_unlabeled:
+            value = entropy(logits).mean() / math.log(2)
+            terms["entropy"] = Term(value, unlabeled_weight(self.config, progress))
+        return terms
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy in nats of sigmoid(logits), elementwise, in [0, ln 2], float32.
+
+    H is even in z; for z = |logit|, ln(1 + e^-z) + z sigmoid(-z) has no cancellation.
+    """
+    z = logits.float().abs()
+    return functional.softplus(-z) + z * (-z).sigmoid()

@@ -1,0 +1,85 @@
+"""FixMatch: what the network is sure of on the plain image, it must say on a strong view of it.
+
+Sohn et al., "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence",
+NeurIPS 2020, voxel by voxel. p is the probability on the weak view, q on the strong one:
+
+    L = L_supervised + lambda(t) * mean ([max(p, 1 - p) >= confidence] * CE(q, [p > 0.5]))
+
+Defaults: confidence 0.95, weight 1 (paper); strength 1 (chosen here).
+
+Deviations
+- As in the paper, unsure voxels count as 0 and the mean is over all voxels. SSL4MIS zeroes what is
+  unsure and then takes the argmax, which labels it background; it is not followed in that.
+- The weak view is the batch's patch (cropped, flipped, rotated by the loop), the strong view the
+  same patch with other intensities and a cuboid cut out; the paper's RandAugment also distorts the
+  geometry, which would displace the labels.
+- The weight warms up as that of every method here; the paper's is constant (`ramp: constant`).
+- Labeled, weak and strong patches share one forward pass and its batch statistics, so the running
+  statistics, with which it predicts, include strong views.
+- Recipe `as_released`: confidence, weight and stepped ramp of SSL4MIS, which has 200 steps (here
+  forty) and adds Dice and complementary losses on the strong view (not here).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ssl_methods.config import RampedConfig, setting
+from ssl_methods.methods.base import (
+    Batch,
+    LossTerms,
+    MakeNetwork,
+    Method,
+    Progress,
+    Term,
+    unlabeled_weight,
+)
+from ssl_methods.methods.parts.strong_augmentation import strong
+
+
+class FixMatchConfig(RampedConfig):
+    """Settings of FixMatch."""
+
+    as_released = {"confidence": 0.8, "weight": 0.1, "ramp": "stepwise"}
+
+    weight: float = setting(
+        1.0, "largest weight", source="paper: 1", ge=0, search=("log", 0.01, 10.0)
+    )
+    confidence: float = setting(
+        0.95, "least probability of a pseudo-label", source="paper: 0.95", ge=0.5, lt=1
+    )
+    strength: float = setting(1.0, "of the strong view", source="chosen here", ge=0, le=1)
+
+
+class FixMatch(Method):
+    """One network, two views of each unlabeled image."""
+
+    Config = FixMatchConfig
+    uses_unlabeled = True
+    config: FixMatchConfig
+
+    def __init__(self, config: FixMatchConfig, make_network: MakeNetwork) -> None:
+        super().__init__(config, make_network)
+        self.network = make_network(1)
+
+    def loss(self, batch: Batch, progress: Progress) -> LossTerms:
+        weak = batch.unlabeled_images
+        if not self.wants_unlabeled or not len(weak):
+            (logits,) = self.network(batch.labeled_images)
+            return self.segmentation_terms(logits, batch.labels)
+        views = torch.cat([batch.labeled_images, weak, strong(weak, self.config.strength)])
+        (logits,) = self.network(views)
+        known, plain, changed = logits.split([len(batch.labels), len(weak), len(weak)])
+        value = pseudo_label_loss(changed, plain.detach(), self.config.confidence)
+        terms = self.segmentation_terms(known, batch.labels)
+        return terms | {"pseudo_label": Term(value, unlabeled_weight(self.config, progress))}
+
+
+def pseudo_label_loss(logits: Tensor, weak_logits: Tensor, confidence: float) -> Tensor:
+    """Cross-entropy with the weak view's classes where it is sure of them, mean over all voxels."""
+    p = weak_logits.float().sigmoid()
+    sure, target = torch.maximum(p, 1 - p) >= confidence, (p > 0.5).float()
+    each = functional.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
+    return (sure * each).mean()

@@ -1,0 +1,85 @@
+"""ICT: the student's answer to a mixed image is the same mix of the teacher's answers.
+
+Verma, Lamb, Kannala, Bengio, Lopez-Paz, "Interpolation Consistency Training for Semi-Supervised
+Learning", IJCAI 2019; for segmentation as in SSL4MIS. f' is the teacher, and each batch has one
+share s ~ Beta(alpha, alpha):
+
+    L = L_supervised + lambda(t) * mean (f(s u + (1 - s) v) - (s f'(u) + (1 - s) f'(v)))^2
+
+Defaults: alpha 0.2, decay 0.99, weight 0.1 (SSL4MIS).
+
+Deviations
+- Each unlabeled image is mixed with the one before it in the batch (one alone, with itself). The
+  paper permutes the batch; SSL4MIS makes one mixed image out of exactly two.
+- The teacher sees the clean images in one pass; SSL4MIS: each alone, with its own batch statistics.
+- SSL4MIS: two softmax channels; here one sigmoid channel per class, the same number.
+- lambda rises smoothly; SSL4MIS: in 200 steps (recipe `as_released`: forty).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ssl_methods import losses
+from ssl_methods.config import RampedConfig, setting
+from ssl_methods.methods.base import (
+    Batch,
+    LossTerms,
+    MakeNetwork,
+    Method,
+    Progress,
+    Term,
+    unlabeled_weight,
+)
+from ssl_methods.methods.parts.mixup import mix, random_shares
+from ssl_methods.methods.parts.teacher import Teacher
+
+
+class ICTConfig(RampedConfig):
+    """Settings of interpolation consistency."""
+
+    as_released = {"ramp": "stepwise"}
+
+    weight: float = setting(
+        0.1, "largest weight", source="SSL4MIS: 0.1", ge=0, search=("log", 0.01, 10.0)
+    )
+    decay: float = setting(0.99, "of the average", source="SSL4MIS: 0.99", ge=0, lt=1)
+    alpha: float = setting(
+        0.2, "of Beta(alpha, alpha)", source="SSL4MIS: 0.2", gt=0, search=("log", 0.05, 2.0)
+    )
+
+
+class ICT(Method):
+    """A student that sees mixed unlabeled images and a teacher that sees them apart."""
+
+    Config = ICTConfig
+    uses_unlabeled = True
+    config: ICTConfig
+
+    def __init__(self, config: ICTConfig, make_network: MakeNetwork) -> None:
+        super().__init__(config, make_network)
+        self.network = make_network(1)
+        self.teacher = Teacher(self.network, config.decay)
+
+    def loss(self, batch: Batch, progress: Progress) -> LossTerms:
+        labeled, unlabeled = len(batch.labeled_images), batch.unlabeled_images
+        if not self.wants_unlabeled or not len(unlabeled):
+            (logits,) = self.network(batch.labeled_images)
+            return self.segmentation_terms(logits, batch.labels)
+        share = random_shares(unlabeled, self.config.alpha, 1)
+        mixed = mix(unlabeled, unlabeled.roll(1, 0), share)
+        (logits,) = self.network(torch.cat([batch.labeled_images, mixed]))
+        guess = self.guess(unlabeled)
+        target = mix(guess, guess.roll(1, 0), share)
+        agreement = losses.mean_squared(logits[labeled:].float().sigmoid(), target)
+        terms = self.segmentation_terms(logits[:labeled], batch.labels)
+        return terms | {"consistency": Term(agreement, unlabeled_weight(self.config, progress))}
+
+    @torch.no_grad()
+    def guess(self, images: Tensor) -> Tensor:
+        """The teacher's probability for clean images."""
+        return self.teacher(images)[0].float().sigmoid()
+
+    def after_step(self, progress: Progress) -> None:
+        self.teacher.update_parameters(self.network)

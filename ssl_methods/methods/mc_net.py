@@ -1,0 +1,82 @@
+"""MC-Net: decoders that enlarge in different ways learn each other's sharpened predictions.
+
+Wu, Xu, Ge, Cai, Zhang, "Semi-supervised left atrium segmentation with mutual consistency training",
+MICCAI 2021 (two decoders); MC-Net+: Wu et al., "Mutual consistency learning for semi-supervised
+medical image segmentation", Medical Image Analysis 2022 (three). Decoder i predicts p_i, on labeled
+and unlabeled images alike:
+
+    L = mean over i of L_supervised(p_i) + lambda(t) * sum over i != j of mean (p_i - s(p_j))^2
+    s(p) = p^(1/T) / (p^(1/T) + (1 - p)^(1/T))
+
+Defaults: T 0.1, weight 1, two decoders (transposed convolution, linear); the third: nearest (code).
+
+Deviations
+- Code: half the sum of the decoders' Dice losses, no cross-entropy. Recipe `as_released`: the same
+  for two decoders; for three, give it `dice_weight: 1.5`. The code's Dice has plain sums, pooled
+  over the patches; here `dice_form`.
+- Code: gradients flow through s(p_j) also; here it is a target and has none.
+- Code: the weight rises in 40 steps over 6000 of 15000 iterations, and the learning rate does not
+  fall: both in `as_released`. The unified recipe: over the whole run, and the loop's learning rate.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import get_args
+
+import torch
+
+from ssl_methods import losses
+from ssl_methods.config import RampedConfig, TrainingConfig, setting
+from ssl_methods.methods.base import (
+    Batch,
+    LossTerms,
+    MakeNetwork,
+    Method,
+    Progress,
+    Term,
+    unlabeled_weight,
+)
+from ssl_methods.methods.parts.averaging import average_terms
+from ssl_methods.methods.parts.sharpening import sharpen
+from ssl_methods.networks import Upsampling
+
+
+class MCNetConfig(RampedConfig):
+    """Settings of mutual consistency."""
+
+    as_released = {"ce_weight": 0.0, "dice_weight": 1.0, "ramp": "stepwise", "ramp_fraction": 0.4}
+
+    decoders: int = setting(2, "2: MC-Net; 3: MC-Net+", source="MC-Net paper", ge=2, le=3)
+    temperature: float = setting(
+        0.1, "of sharpening", source="MC-Net code", gt=0, le=1, search=("log", 0.05, 1.0)
+    )
+
+    @classmethod
+    def released_training(cls, training: TrainingConfig) -> TrainingConfig:
+        """The learning rate stays as it is."""
+        return training.model_copy(update={"learning_rate_steps": ()})
+
+
+class MCNet(Method):
+    """One encoder, two or three decoders; the first predicts."""
+
+    Config = MCNetConfig
+    uses_unlabeled = True
+    config: MCNetConfig
+
+    def __init__(self, config: MCNetConfig, make_network: MakeNetwork) -> None:
+        super().__init__(config, make_network)
+        self.network = make_network(decoders=get_args(Upsampling)[: config.decoders])
+
+    def loss(self, batch: Batch, progress: Progress) -> LossTerms:
+        labeled, outputs = len(batch.labels), self.network(self.images(batch))
+        terms = average_terms([self.segmentation_terms(z[:labeled], batch.labels) for z in outputs])
+        if self.wants_unlabeled:
+            guesses = [logits.float().sigmoid() for logits in outputs]
+            targets = [sharpen(p.detach(), self.config.temperature) for p in guesses]
+            pairs = permutations(range(len(guesses)), 2)
+            values = [losses.mean_squared(guesses[i], targets[j]) for i, j in pairs]
+            weight = unlabeled_weight(self.config, progress)
+            terms["consistency"] = Term(torch.stack(values).sum(), weight)
+        return terms

@@ -1,0 +1,51 @@
+"""Perturbations of features, under which a decoder should still say the same.
+
+Ouali et al., CVPR 2020. Each takes and gives features (N, C, *spatial) with C channels, draws from
+torch's global generator, for each image anew, and perturbs in evaluation mode too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def perturbed(
+    features: Sequence[Tensor],
+    noise: float,
+    dropout: float,
+    threshold: tuple[float, float] = (0.7, 0.9),
+) -> list[list[Tensor]]:
+    """The features of every level in three ways: with noise, without some channels, without the
+    most active voxels."""
+    return [
+        [uniform_noise(level, noise) for level in features],
+        [channel_dropout(level, dropout) for level in features],
+        [attention_dropout(level, *threshold) for level in features],
+    ]
+
+
+def uniform_noise(features: Tensor, spread: float) -> Tensor:
+    """Each element times 1 + U(-spread, spread)."""
+    return features * (1 + torch.empty_like(features).uniform_(-spread, spread))
+
+
+def channel_dropout(features: Tensor, probability: float) -> Tensor:
+    """Whole channels set to 0 with this probability; the others grow to keep the mean."""
+    channels = features.new_ones(features.shape[:2] + (1,) * (features.ndim - 2))
+    return features * functional.dropout(channels, probability)
+
+
+def attention_dropout(features: Tensor, lowest: float, highest: float) -> Tensor:
+    """Voxels of strong activation set to 0.
+
+    Strong: the mean over channels is at least U(lowest, highest) times its largest value in that
+    image.
+    """
+    attention = features.detach().mean(1, keepdim=True)
+    largest = attention.amax(tuple(range(1, features.ndim)), keepdim=True)
+    threshold = largest * torch.empty_like(largest).uniform_(lowest, highest)
+    return features * (attention < threshold)

@@ -1,0 +1,81 @@
+"""R-Drop: two passes with different dropout predict the same, on every image.
+
+Liang, Wu, Li, Wang, Meng, Qin, Chen, Zhang, Liu, "R-Drop: Regularized Dropout for Neural Networks",
+NeurIPS 2021. One network sees every image twice; p and q are its two predictions:
+
+    L = (L_supervised(p) + L_supervised(q)) / 2 + lambda(t) * mean (KL(p || q) + KL(q || p)) / 2
+
+The mean is over labeled and unlabeled images, so without unlabeled images the term stays. If the
+network has no dropout, both passes are equal and the term is 0: it does nothing.
+
+Defaults: weight 4 (SSL4MIS code).
+
+Deviations
+- Paper: distributions over classes; here one Bernoulli distribution per class and voxel, averaged.
+- Paper: L_supervised summed over both passes; here their mean, so that its size is that of every
+  other method (a weight of 4 here is one of 8 there). Paper: constant weight; here it warms up.
+- The SSL4MIS code of this name trains two networks, compares them on unlabeled images only, and
+  takes their softmax over a spatial axis instead of the classes. Here it is the paper's method.
+- Dropout is the network's own; batch normalisation sees both passes as one batch.
+- With weight 0 there is one pass: it is `supervised`, step for step.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ssl_methods.config import RampedConfig, setting
+from ssl_methods.methods.base import (
+    Batch,
+    LossTerms,
+    MakeNetwork,
+    Method,
+    Progress,
+    Term,
+    unlabeled_weight,
+)
+
+
+class RDropConfig(RampedConfig):
+    """Settings of R-Drop."""
+
+    as_released = {"ramp": "stepwise"}
+
+    weight: float = setting(
+        4.0, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.1, 10.0)
+    )
+
+
+class RDrop(Method):
+    """One network, seen through two dropout masks."""
+
+    Config = RDropConfig
+    uses_unlabeled = True
+    config: RDropConfig
+
+    def __init__(self, config: RDropConfig, make_network: MakeNetwork) -> None:
+        super().__init__(config, make_network)
+        self.network = make_network(1)
+
+    def loss(self, batch: Batch, progress: Progress) -> LossTerms:
+        labeled, images = len(batch.labeled_images), self.images(batch)
+        if not self.wants_unlabeled:
+            (logits,) = self.network(images)
+            return self.segmentation_terms(logits, batch.labels)
+        (logits,) = self.network(torch.cat([images, images]))
+        p, q = logits.chunk(2)
+        left = self.segmentation_terms(p[:labeled], batch.labels)
+        right = self.segmentation_terms(q[:labeled], batch.labels)
+        terms = {key: Term((a.value + right[key].value) / 2, a.weight) for key, a in left.items()}
+        value = symmetric_divergence(p, q).mean()
+        return terms | {"consistency": Term(value, unlabeled_weight(self.config, progress))}
+
+
+def symmetric_divergence(left: Tensor, right: Tensor) -> Tensor:
+    """(KL(p || q) + KL(q || p)) / 2 of Bernoulli p, q given as logits, elementwise, float32, >= 0.
+
+    The sum of both is (p - q) (logit p - logit q): no logarithm of a probability.
+    """
+    left, right = left.float(), right.float()
+    return (left.sigmoid() - right.sigmoid()) * (left - right) / 2

@@ -1,0 +1,85 @@
+"""SASSNet: a discriminator cannot tell the level sets of unlabeled images from those of labeled.
+
+Li, Zhang, He, "Shape-Aware Semi-supervised 3D Semantic Segmentation for Medical Images", MICCAI
+2020. Two heads as in `sdf_multitask`; the discriminator D sees the predicted level set
+s = tanh(z) and the image. In each iteration the network takes one step, then D:
+
+    L   = L_segmentation + beta * mean (s - T(y))^2 + lambda(t) * CE(D(s_u, x_u), labeled)
+    L_D = CE(D(s, x), labeled or unlabeled)
+
+Defaults: beta 0.3, weight 0.01 for 16 labeled scans, D's Adam 1e-4 with betas 0.9, 0.99 (code).
+
+Deviations
+- Code: the Dice loss alone as L_segmentation (recipe `as_released`).
+- Code: D has 64 filters; here 4 per filter of the network, the same at width 16 (recipe
+  `as_released`: 64); it averages over a patch of any size.
+- Code: D learns from a second pass of the network, after its step and without dropout; here from
+  the maps of the step itself, one forward pass less.
+- The weight rises smoothly; code: every 150 of 6000 iterations (recipe `as_released`).
+- With weight 0 it is `sdf_multitask`, step for step, and D is not trained.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ssl_methods.config import TrainingConfig, setting
+from ssl_methods.methods.base import (
+    Batch,
+    Loss,
+    LossTerms,
+    MakeNetwork,
+    Progress,
+    Term,
+    sgd,
+    unlabeled_weight,
+)
+from ssl_methods.methods.parts.discriminator import AdversarialConfig, make_discriminator
+from ssl_methods.methods.sdf_multitask import SdfMultitask, SdfMultitaskConfig
+
+
+class SASSNetConfig(SdfMultitaskConfig, AdversarialConfig):
+    """Settings of the shape-aware network."""
+
+    as_released = {**SdfMultitaskConfig.as_released, "ramp": "stepwise", "discriminator_width": 64}
+
+    weight: float = setting(
+        0.01, "largest weight", source="SASSNet code: 0.01", ge=0, search=("log", 0.001, 0.1)
+    )
+
+
+class SASSNet(SdfMultitask):
+    """The network of `sdf_multitask`, and a discriminator of its level sets."""
+
+    Config = SASSNetConfig
+    uses_unlabeled = True
+    config: SASSNetConfig
+    maps: Tensor  # of the newest step, detached, for the discriminator's
+
+    def __init__(self, config: SASSNetConfig, make_network: MakeNetwork) -> None:
+        super().__init__(config, make_network)
+        self.discriminator = make_discriminator(config, make_network)
+
+    def optimizers(self, training: TrainingConfig) -> list[tuple[Optimizer, Loss]]:
+        steps: list[tuple[Optimizer, Loss]] = [(sgd(self.network, training), self.loss)]
+        if self.wants_unlabeled:
+            adam = self.discriminator.optimizer(self.config.discriminator_rate)
+            steps.append((adam, self.discriminator_loss))
+        return steps
+
+    def loss(self, batch: Batch, progress: Progress) -> LossTerms:
+        labeled, images = len(batch.labeled_images), self.images(batch)
+        logits, level_sets = self.both_tasks(images)
+        terms = self.supervised_terms(logits[:labeled], level_sets[:labeled], batch)
+        self.maps = level_sets.detach()
+        if len(images) > labeled:
+            doubt = self.discriminator.doubt(level_sets[labeled:], images[labeled:])
+            terms["adversarial"] = Term(doubt, unlabeled_weight(self.config, progress))
+        return terms
+
+    def discriminator_loss(self, batch: Batch, progress: Progress) -> LossTerms:
+        """Of the maps that `loss` has just made; weight 0 if there is nothing to tell apart."""
+        labeled = len(batch.labeled_images)
+        error = self.discriminator.error(self.maps, self.images(batch), labeled)
+        return {"discriminator": Term(error, float(len(self.maps) > labeled))}

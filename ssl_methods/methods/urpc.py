@@ -1,0 +1,80 @@
+"""URPC: predictions at several scales agree with their mean, less so where they are uncertain.
+
+Luo et al., "Efficient semi-supervised gross target volume of nasopharyngeal carcinoma segmentation
+via uncertainty rectified pyramid consistency", MICCAI 2021. p_s is the prediction of the head at
+scale s of S, enlarged to full size; p the mean over s; D_s = KL(p || p_s) per voxel:
+
+    L = mean over s of L_supervised(p_s) + lambda(t) * mean over s of
+        [ mean(exp(-D_s) (p - p_s)^2) / mean(exp(-D_s)) + mean(D_s) ]   on unlabeled images
+
+Defaults: 4 scales, weight 0.1 (SSL4MIS code).
+
+Deviations
+- Released: KL and squares over softmax channels; here per class over foreground and background,
+  the same for one class. D_s is computed from logits, finite where log(softmax) is not.
+- Released: dropout 0.5, 0.3, 0.2, 0.1 before the heads; here the network's own before each.
+- Released: the weight rises in 400 steps, the learning rate starts at 0.1 and falls as a power;
+  here smoothly and the loop's, in both recipes.
+- Four scales need a network of five levels; with fewer, making the method is an error.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from ssl_methods.config import RampedConfig, setting
+from ssl_methods.methods.base import (
+    Batch,
+    LossTerms,
+    MakeNetwork,
+    Method,
+    Progress,
+    Term,
+    unlabeled_weight,
+)
+from ssl_methods.methods.parts.averaging import average_terms
+
+
+class URPCConfig(RampedConfig):
+    """Settings of the uncertainty-rectified pyramid consistency."""
+
+    weight: float = setting(
+        0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 10.0)
+    )
+    scales: int = setting(4, "resolutions with a head", source="URPC paper", ge=2, le=6)
+
+
+class URPC(Method):
+    """One network with a head at each of several scales; the finest predicts."""
+
+    Config = URPCConfig
+    uses_unlabeled = True
+    config: URPCConfig
+
+    def __init__(self, config: URPCConfig, make_network: MakeNetwork) -> None:
+        super().__init__(config, make_network)
+        self.network = make_network(scales=config.scales)
+
+    def loss(self, batch: Batch, progress: Progress) -> LossTerms:
+        labeled = len(batch.labeled_images)
+        scales = self.network(self.images(batch))
+        terms = average_terms([self.segmentation_terms(z[:labeled], batch.labels) for z in scales])
+        if len(scales[0]) > labeled:
+            agreement = rectified_consistency(torch.stack([z[labeled:] for z in scales]).float())
+            terms["consistency"] = Term(agreement, unlabeled_weight(self.config, progress))
+        return terms
+
+
+def rectified_consistency(logits: Tensor) -> Tensor:
+    """The bracket above from logits (S, N, K, *spatial), averaged over the scales S."""
+    inside, outside = logsigmoid(logits), logsigmoid(-logits)
+    log_mean, log_rest = ((x.logsumexp(0) - math.log(len(x))) for x in (inside, outside))
+    p, rest, axes = log_mean.exp(), log_rest.exp(), tuple(range(1, logits.ndim))
+    divergence = p * (log_mean - inside) + rest * (log_rest - outside)
+    trust, squares = (-divergence).exp(), (p - logits.sigmoid()).square()
+    rectified = (trust * squares).mean(axes) / (trust.mean(axes) + 1e-8)
+    return (rectified + divergence.mean(axes)).mean()
