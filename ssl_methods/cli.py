@@ -107,6 +107,12 @@ def parser() -> argparse.ArgumentParser:
 
     it = verb("methods", methods, "list the methods and their settings")
     it.add_argument("--json", action="store_true", help="print JSON, with every setting")
+    _own_files(it)
+    more = it.add_subparsers(metavar="check")
+    it = more.add_parser("check", help="go through the properties that a method must have")
+    it.add_argument("name", metavar="NAME", help="of the method; that of its file")
+    _own_files(it, default=argparse.SUPPRESS)
+    it.set_defaults(verb=check)
 
     it = verb("doctor", doctor, "check the installation, the devices and the data")
     it.add_argument(
@@ -134,6 +140,17 @@ def _results(it: argparse.ArgumentParser, flag: str = "--results") -> None:
         type=Path,
         default=Path("results"),
         help="where all results are (results)",
+    )
+
+
+def _own_files(it: argparse.ArgumentParser, **default: Any) -> None:
+    it.add_argument(
+        "--method-module",
+        type=Path,
+        action="append",
+        metavar="FILE.py",
+        help="a method of one's own (may be given several times)",
+        **default,
     )
 
 
@@ -254,14 +271,27 @@ def report(arguments: argparse.Namespace) -> None:
 
 
 def methods(arguments: argparse.Namespace) -> None:
-    from ssl_methods.methods import describe
+    from ssl_methods.methods import describe, register
 
+    for file in arguments.method_module or []:
+        register(file)
     listing = describe()
     if arguments.json:
         print(json.dumps(listing, indent=1))
     else:
+        width = max(len(method["name"]) for method in listing)
         for method in listing:
-            print(f"{method['name']:16} {method['summary']}")
+            print(f"{method['name']:{width}} {method['summary']}")
+
+
+def check(arguments: argparse.Namespace) -> int:
+    from ssl_methods.checks import check_method
+    from ssl_methods.methods import register
+
+    for file in arguments.method_module or []:
+        register(file)
+    logging.getLogger("ssl_methods").setLevel(logging.ERROR)
+    return 0 if check_method(arguments.name) else 1
 
 
 def doctor(arguments: argparse.Namespace) -> int:

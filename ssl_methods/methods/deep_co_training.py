@@ -18,8 +18,7 @@ Deviations
 - Code: epsilon is of images within [0, 1], clipped to it; here of the normalised images, where it
   is a smaller step. Adversaries there come from passes in evaluation mode; here from the step's
   own, with dropout and batch statistics, which saves two passes.
-- Code: weights rise over 50 of 120 epochs (`as_released`), D's from epoch 20; here both over the
-  whole run.
+- Code: weights rise over 50 of 120 epochs (`as_released`), D's from epoch 20; here over the run.
 - Peng et al.: any number of networks, a subset of labels each; here two, with all labels.
 """
 

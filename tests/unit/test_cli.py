@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -157,6 +158,101 @@ def test_methods_lists_every_method_with_its_settings(capsys):
     assert "weight" in listing["dtc"]["settings"]
     assert run("methods") == 0
     assert "dtc" in capsys.readouterr().out
+
+
+# ---- methods of one's own ------------------------------------------------------------------------
+
+OWN = '''"""A copy of the baseline, in a file of its own."""
+from ssl_methods.methods import supervised
+
+
+class Own(supervised.Supervised):
+    """The same."""
+'''
+
+
+@pytest.fixture
+def no_own_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    from ssl_methods import methods
+
+    monkeypatch.setattr(methods, "_own_files", {})
+
+
+def test_a_file_of_ones_own_is_listed(tmp_path, capsys, no_own_methods):
+    for name in ("listed_first", "listed_second"):
+        (tmp_path / f"{name}.py").write_text(OWN)
+    files = [tmp_path / "listed_first.py", tmp_path / "listed_second.py"]
+    assert run("methods", "--method-module", files[0], "--method-module", files[1]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^listed_first +A copy of the baseline", printed, re.M)
+    assert re.search(r"^listed_second +A copy of the baseline", printed, re.M)
+
+
+def test_a_method_in_a_file_of_ones_own_is_trained_and_measured(declared, tmp_path):
+    """In processes of their own, as in the workflow, all that names the file is the key `module`.
+    What is trained is what the method that it copies trains."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/by_hand.py").write_text(OWN)
+    experiment = yaml.safe_load(declared.read_text())
+    experiment["methods"] = {"supervised": {}, "mine": {"module": "own/by_hand.py"}}
+    declared.write_text(yaml.safe_dump(experiment))
+    for verb in ("train", "evaluate"):
+        cell = (declared, "--budget", 2, "--method")
+        assert run(verb, *cell, "supervised") == 0
+        done = subprocess.run(
+            command(verb, *cell, "mine"), cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    expected, found = (
+        tmp_path / "results/tiny/runs" / name / "labeled-2/subset-0/seed-0"
+        for name in ("supervised", "mine")
+    )
+    for file in ("model.pt", "history.csv", "cases.csv"):
+        assert (found / file).read_bytes() == (expected / file).read_bytes()
+    assert yaml.safe_load((found / "run.yaml").read_text())["choice"]["method"] == "by_hand"
+
+
+def test_an_installed_package_brings_a_method(tmp_path):
+    """Found by its entry point alone."""
+    (tmp_path / "my_package.py").write_text(OWN)
+    (tmp_path / "my_package-1.0.dist-info").mkdir()
+    for file, text in (
+        ("METADATA", "Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n"),
+        ("entry_points.txt", "[ssl_methods.methods]\nfrom_package = my_package\n"),
+    ):
+        (tmp_path / "my_package-1.0.dist-info" / file).write_text(text)
+    done = subprocess.run(
+        command("methods"),
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(r"^from_package +A copy of the baseline", done.stdout, re.M)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "message"),
+    [
+        ("absent", None, "absent.py: is no Python file"),
+        ("dtc", OWN, "a method 'dtc' exists already"),
+        ("empty_handed", "", "must define one subclass of Method, and defines 0"),
+        ("two_in_one", OWN + "class More(Own): pass\n", "and defines 2"),
+        ("broken", "import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
+    ],
+)
+def test_a_file_that_is_no_method_is_named(name, source, message, tmp_path, capsys, no_own_methods):
+    if source is not None:
+        (tmp_path / f"{name}.py").write_text(source)
+    assert run("methods", "check", name, "--method-module", tmp_path / f"{name}.py") == 2
+    line = error_of(capsys)
+    assert str(tmp_path / f"{name}.py") in line and message in line
+
+
+def test_a_mistyped_method_is_not_checked(capsys):
+    assert run("methods", "check", "mean_teachr") == 2
+    assert "did you mean 'mean_teacher'?" in error_of(capsys)
 
 
 # ---- what can go wrong ---------------------------------------------------------------------------

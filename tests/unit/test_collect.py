@@ -8,7 +8,16 @@ import pytest
 import simulated
 
 from ssl_methods.analysis.collect import collect, read_cases
-from ssl_methods.analysis.tables import UNKNOWN, duration, latex, markdown, number, read_table
+from ssl_methods.analysis.tables import (
+    UNKNOWN,
+    duration,
+    latex,
+    markdown,
+    number,
+    read_table,
+    role_note,
+    shown_summary,
+)
 from ssl_methods.errors import UserError
 
 MISSING = (("dtc", "16", 2, 0),)
@@ -156,6 +165,72 @@ def test_collecting_twice_gives_the_same_bytes(collected):
     }  # fmt: skip
 
 
+# ---- upper bounds and controls -------------------------------------------------------------------
+
+ROWS = ["mean_shape", "supervised", "supervised_all", "empty", "dtc"]
+IN_ORDER = ["supervised_all", "supervised", "dtc", "mean_shape", "empty"]
+
+
+@pytest.fixture(scope="module")
+def with_roles(tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    declared = simulated.experiment(methods=ROWS, budgets=[4, 16])
+    missing = tuple(("supervised_all", "16", subset, 0) for subset in range(3))
+    simulated.write_results(declared, results, test_cases=20, missing=missing)
+    collect(declared, results)
+    return results
+
+
+def test_every_table_names_the_role_of_a_row(with_roles):
+    for name in ("cases", "runs", "summary", "comparisons"):
+        rows = table(with_roles, name)
+        expected = [simulated.ROLES.get(method, "method") for method in rows["method"]]
+        assert rows["role"].tolist() == expected
+    assert (table(with_roles, "runs")["status"] == "missing").sum() == 3
+
+
+def test_rows_are_bounds_methods_controls_within_each_budget(with_roles):
+    text = (with_roles / "simulated/tables/summary.md").read_text()
+    cells = [line.split(" | ")[:2] for line in text.splitlines() if line.startswith("| ")][2:]
+    names = [cell[0].removeprefix("| ") for cell in cells]
+    apart = [name if name in ("supervised", "dtc") else f"*{name}*" for name in IN_ORDER]
+    assert names == apart * 2
+    labeled = ["all", "4", "4", "4", "4", "all", "16", "16", "16", "16"]
+    assert [cell[1] for cell in cells] == labeled
+    assert "Upper bound, given every training label at each budget: supervised_all." in text
+    assert "any method should beat it: mean_shape, empty." in text
+
+
+def test_latex_sets_bounds_and_controls_apart(with_roles):
+    lines = (with_roles / "simulated/tables/summary.tex").read_text().splitlines()
+    body = lines[lines.index(r"\midrule") + 1 : lines.index(r"\bottomrule")]
+    heads = [line.split(" & ")[0] for line in body[:8]]
+    assert heads[0] == r"\textit{supervised\_all}" and heads[2:4] == ["supervised", "dtc"]
+    assert [i for i, head in enumerate(heads) if head == r"\addlinespace"] == [1, 4, 7]
+
+
+def test_only_methods_are_tested_against_the_baseline(with_roles):
+    rows = table(with_roles, "comparisons")
+    apart = rows["role"] != "method"
+    assert rows.loc[~apart, ["p_value", "p_holm"]].notna().all(axis=None)
+    assert rows.loc[apart, ["p_value", "p_holm"]].isna().all(axis=None)
+    assert rows.loc[apart, ["difference", "low", "high"]].notna().all(axis=None)
+    assert set(rows.loc[apart, "verdict"]) == {""} and "" not in set(rows.loc[~apart, "verdict"])
+
+
+def test_tables_and_runs_without_roles_are_all_of_methods(with_roles, tmp_path):
+    declared = simulated.experiment(methods=["supervised", "dtc"], budgets=[4], subsets=1)
+    simulated.write_results(declared, tmp_path, test_cases=4)
+    for path in tmp_path.rglob("run.yaml"):
+        path.write_text(path.read_text().replace("role: method\n", ""))
+    collect(declared, tmp_path)
+    assert set(table(tmp_path, "runs")["role"]) == {"method"}
+    old = table(with_roles, "summary").drop(columns="role")
+    assert role_note(old) == ""
+    assert shown_summary(old)["Method"].tolist() == ROWS * 2
+    assert "*" not in markdown(shown_summary(old), "note")
+
+
 # ---- what is refused -----------------------------------------------------------------------------
 
 
@@ -234,6 +309,12 @@ def test_latex_and_markdown_escape_what_is_special_to_them():
     assert UNKNOWN not in text
     rows = markdown(frame, "note").splitlines()
     assert rows[0] == "| Method | Dice % |" and rows[3] == "| a\\|b | " + UNKNOWN + " |"
+
+
+def test_a_table_longer_than_a_page_breaks_in_latex():
+    frame = pd.DataFrame({"Method": ["a"] * 60, "Dice %": ["1.0"] * 60}, index=["method"] * 60)
+    assert r"\begin{longtable}" in latex(frame, "note")
+    assert r"\begin{tabular}" in latex(frame[:20], "note")
 
 
 def test_numbers_are_shown_plainly():

@@ -68,7 +68,7 @@ def test_a_mistake_is_one_line_that_names_the_key(experiment, change, message):
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"method": "dct"}, "there is no method 'dct'; did you mean 'dtc'?"),
+        ({"method": "dtcc"}, "there is no method 'dtcc'; did you mean 'dtc'?"),
         ({"method": "dtc", "settings": {"kk": 3}}, "kk: unknown key; did you mean 'k'?"),
         ({"method": "dtc", "settings": {"k": -1}}, "k: "),
     ],

@@ -1,42 +1,48 @@
 """The documentation does what it says."""
 
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-import yaml
+import torch
 
+from ssl_methods import methods
+from ssl_methods.config import NetworkConfig, TrainingConfig
+from ssl_methods.errors import UserError
+from ssl_methods.methods.base import sgd
 from ssl_methods.reporting.showcase import main_table, with_table
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_method_of_the_how_to_trains_and_predicts(tmp_path, experiment):
+def test_the_how_to_says_what_an_error_says():
     page = (ROOT / "docs/how-to/add-a-method.md").read_text()
-    (source,) = re.findall(r"```python\n(.*?)```", page, re.S)
-    shutil.copytree(
-        ROOT / "ssl_methods", tmp_path / "ssl_methods", ignore=shutil.ignore_patterns("__pycache__")
+    with pytest.raises(UserError) as refused:
+        methods.create("mc_net", network=NetworkConfig(name="monai:SegResNet"))
+    assert f"error: {refused.value}\n" in page
+
+
+def test_the_second_optimiser_of_the_how_to():
+    """The commands and the file of that page are followed in tests/workflow."""
+    page = (ROOT / "docs/how-to/add-a-method.md").read_text()
+    _, fragment = re.findall(r"```python\n(.*?)```", page, re.S)
+    names = {"torch": torch, "sgd": sgd}
+    exec(fragment, names)
+    method = SimpleNamespace(
+        network=torch.nn.Linear(1, 1), judge=torch.nn.Linear(1, 1), loss=1, judge_loss=2
     )
-    (tmp_path / "ssl_methods/methods/pseudo_label.py").write_text(source)
-    declared = experiment(methods=["supervised", "pseudo_label"]).model_dump(mode="json")
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(declared))
+    (first, loss), (second, judge_loss) = names["optimizers"](method, TrainingConfig())
+    assert (type(first).__name__, loss) == ("SGD", 1)
+    assert (type(second).__name__, judge_loss) == ("Adam", 2)
 
-    def verb(*arguments):
-        command = [sys.executable, "-m", "ssl_methods", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
-    assert "pseudo_label" in verb("methods")
-    verb("train", "tiny.yaml", "--method", "pseudo_label", "--budget", "2", "--out", "run")
-    verb("evaluate", "run")
-    rows = (tmp_path / "run/cases.csv").read_text().splitlines()
-    assert len(rows) == 3
-    history = (tmp_path / "run/history.csv").read_text().splitlines()
-    assert "pseudo_label" in history[0]
+def test_the_methods_that_the_how_to_points_at_are_there():
+    page = (ROOT / "docs/how-to/add-a-method.md").read_text()
+    table = page.partition("| see |")[2].partition("\n\n")[0]
+    files = re.findall(r"`(\w+)\.py` \|$", table, re.M)
+    assert len(files) > 8
+    assert set(files) <= set(methods.names())
 
 
 def test_links_between_pages_lead_somewhere():

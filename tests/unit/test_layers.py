@@ -44,7 +44,7 @@ def test_one_output_per_decoder_scale_and_head(name, dimensions):
 
 
 def test_u_net_joins_where_v_net_adds():
-    """Ronneberger et al.: two convolutions a level, the first of a decoder sees twice the filters."""
+    """Two convolutions a level; the first of a decoder sees twice the filters."""
     network = EncoderDecoder(name="unet", width=4, levels=3)
     assert [len(block) for block in network.encoder.blocks] == [6, 6, 6]
     assert network.decoders[0].blocks[0][0].in_channels == 8

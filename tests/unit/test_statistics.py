@@ -193,6 +193,22 @@ def test_holm_multiplies_the_smallest_of_three_by_three():
     assert rows.loc[p.index, "p_holm"].to_numpy() == pytest.approx(adjusted)
 
 
+def test_bounds_and_controls_are_measured_but_do_not_count_as_methods():
+    effects = {"supervised": 0, "a": 0.004, "b": 0.008, "c": 0}
+    alone = dice_rows(compare(table(effects), "supervised"))
+    cases = table(effects | {"top": 0.1, "nothing": -0.5})
+    kinds = {"top": "bound", "nothing": "control"}
+    cases["role"] = [kinds.get(method, "method") for method in cases["method"]]
+    rows = dice_rows(compare(cases, "supervised"))
+    assert rows["role"].to_dict() == {"a": "method", "b": "method", "c": "method"} | kinds
+    assert rows["p_holm"].drop(["top", "nothing"]).to_dict() == alone["p_holm"].to_dict()
+    for name, difference in (("top", 0.1), ("nothing", -0.5)):
+        row = rows.loc[name]
+        assert row["low"] < row["difference"] < row["high"]
+        assert row["difference"] == pytest.approx(difference, abs=0.02)
+        assert np.isnan(row["p_value"]) and np.isnan(row["p_holm"]) and row["verdict"] == ""
+
+
 def test_only_runs_that_both_have_are_paired():
     cases = table({"supervised": 0, "dtc": 0.05}, noise=0)
     cases = cases[~((cases["method"] == "dtc") & (cases["subset"] == 2))]

@@ -62,7 +62,7 @@ def test_a_config_file_is_not_merged_with_the_quickstart(workflow: Workflow):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"methods": ["dct"]}, "there is no method 'dct'; did you mean 'dtc'?"),
+        ({"methods": ["dtcc"]}, "there is no method 'dtcc'; did you mean 'dtc'?"),
         ({"methods": {"dtc": {"kk": 1}}}, "kk: unknown key; did you mean 'k'?"),
         ({"trainig": {}}, "trainig: unknown key; did you mean 'training'?"),
         ({"network": {"width": 0}}, "network.width"),

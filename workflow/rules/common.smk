@@ -24,8 +24,20 @@ os.environ.update(
 
 # ---- the experiment --------------------------------------------------------------------------------
 
+
+def with_own_methods(settings):
+    """--config method_module=FILE.py,... adds methods of one's own, each named as its file."""
+    settings = dict(settings)
+    for file in filter(None, str(settings.pop("method_module", "")).split(",")):
+        listed, name = settings.get("methods") or {}, Path(file).stem
+        methods = dict.fromkeys(listed) if isinstance(listed, list) else listed
+        own = (methods.get(name) or {}) | {"module": file}
+        settings["methods"] = methods | {name: own}
+    return settings
+
+
 try:
-    experiment = load_experiment(config)
+    experiment = load_experiment(with_own_methods(config))
     for choice in experiment.methods.values():
         check_choice(choice, f"{experiment.name}: methods")
     data_fingerprint = source_fingerprint(experiment.dataset)
