@@ -19,18 +19,19 @@ from ssl_methods.analysis.tables import (
     latex,
     markdown,
     read_table,
+    role_note,
     shown_comparisons,
     shown_summary,
     with_class_mean,
     write_table,
 )
-from ssl_methods.config import Experiment, Run, budget_text, load_run
+from ssl_methods.config import Experiment, Run, budget_text, load_run, read_yaml
 from ssl_methods.data.splits import split_name
 from ssl_methods.errors import UserError
 from ssl_methods.files import atomic, read_json, write_text
 
 RUN_COLUMNS = [
-    "dataset", "method", "recipe", "budget", "labeled", "unlabeled", "subset", "seed",
+    "dataset", "method", "role", "recipe", "budget", "labeled", "unlabeled", "subset", "seed",
     "crop_used_label",
 ]  # fmt: skip
 COST_COLUMNS = [
@@ -87,18 +88,24 @@ def collect(experiment: Experiment, results: Path) -> None:
     write_table(folder / "runs.csv", runs)
     write_table(folder / "summary.csv", summary)
     write_table(folder / "comparisons.csv", comparisons)
-    shown = shown_comparisons(comparisons)
-    note = NO_COMPARISON if shown.empty else COMPARISON_NOTE
     for render, suffix in ((markdown, "md"), (latex, "tex")):
-        write_text(
-            folder / f"summary.{suffix}", render(shown_summary(summary), summary_note(experiment))
-        )
-        write_text(folder / f"comparisons.{suffix}", render(shown, note))
+        note = summary_note(experiment, summary)
+        write_text(folder / f"summary.{suffix}", render(shown_summary(summary), note))
+        note = comparison_note(comparisons)
+        write_text(folder / f"comparisons.{suffix}", render(shown_comparisons(comparisons), note))
 
 
-def summary_note(experiment: Experiment) -> str:
+def summary_note(experiment: Experiment, summary: pd.DataFrame) -> str:
     """What stands below the summary wherever it is shown."""
-    return SUMMARY_NOTE + (ONE_SUBSET if len(experiment.subsets) == 1 else "")
+    subsets = ONE_SUBSET if len(experiment.subsets) == 1 else ""
+    return f"{SUMMARY_NOTE}{subsets} {role_note(summary)}".strip()
+
+
+def comparison_note(comparisons: pd.DataFrame) -> str:
+    """What stands below the comparisons wherever they are shown."""
+    if comparisons.empty:
+        return NO_COMPARISON
+    return f"{COMPARISON_NOTE} {role_note(comparisons)}".strip()
 
 
 def is_done(run: Run, results: Path) -> bool:
@@ -143,17 +150,23 @@ def case_rows(experiment: Experiment, results: Path, runs: list[Run]) -> Iterato
             raise UserError(
                 f"{path}: its columns differ from those of other runs; evaluate it again"
             )
-        identity = list(identify(experiment, run, results).values())
+        identity = list(identify(experiment, run, results, role(run, results)).values())
         yield from ([*identity, *row] for row in rows)
 
 
-def identify(experiment: Experiment, run: Run, results: Path) -> dict[str, Any]:
-    """The columns that name a run; numbers of cases from its split, None without one."""
+def identify(
+    experiment: Experiment, run: Run, results: Path, role: str | None = None
+) -> dict[str, Any]:
+    """The columns that name a run; numbers of cases from its split, None without one.
+
+    These are the numbers of the budget, also for an upper bound, which is given every label.
+    """
     path = split_path(run, results)
     split = read_json(path) if path.is_file() else {}
     return {
         "dataset": experiment.dataset.name,
         "method": run.name,
+        "role": role,
         "recipe": run.choice.recipe,
         "budget": budget_text(run.budget),
         "labeled": len(split["labeled"]) if split else None,
@@ -162,6 +175,11 @@ def identify(experiment: Experiment, run: Run, results: Path) -> dict[str, Any]:
         "seed": run.seed,
         "crop_used_label": experiment.dataset.crop_used_label,
     }
+
+
+def role(run: Run, results: Path) -> str:
+    """As its ``run.yaml`` records it; runs of earlier versions record none."""
+    return str(read_yaml(results / run.folder / "run.yaml").get("role", "method"))
 
 
 def split_path(run: Run, results: Path) -> Path:
@@ -211,11 +229,11 @@ def run_table(
     by_run = dict(tuple(cases.groupby(["method", "budget", "subset", "seed"], sort=False)))
     rows = []
     for run in experiment.runs():
-        identity = identify(experiment, run, results)
         own = by_run.get((run.name, budget_text(run.budget), run.subset, run.seed))
         if own is None:
-            rows.append(identity | {"status": "missing"})
+            rows.append(identify(experiment, run, results) | {"status": "missing"})
             continue
+        identity = identify(experiment, run, results, own["role"].iloc[0])
         cost = read_json(results / run.folder / "cost.json")
         for klass, group in own.groupby("class", sort=False):
             means = group[metrics].mean(skipna=False).to_dict()
@@ -223,7 +241,8 @@ def run_table(
             costs = {name: cost.get(name) for name in COST_COLUMNS}
             rows.append(identity | counts | means | costs | {"status": "done"})
     columns = [*RUN_COLUMNS, "class", "cases", "failures", *metrics, *COST_COLUMNS, "status"]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(role=table.groupby("method", sort=False)["role"].transform("first"))
 
 
 def summary_table(
@@ -239,7 +258,7 @@ def summary_table(
         first, done = group.iloc[0], group[group["status"] == "done"]
         for klass in measured["class"].unique():
             own = done[done["class"] == klass]
-            row = {name: first[name] for name in ("dataset", "method", "recipe", "budget")}
+            row = {name: first[name] for name in ("dataset", "method", "role", "recipe", "budget")}
             row |= {
                 name: group[name].dropna().iloc[0] if group[name].notna().any() else None
                 for name in ("labeled", "unlabeled")
@@ -253,7 +272,7 @@ def summary_table(
                 row["jensen_ok"] = jensen_ok(row["dice"], row["jaccard"])
             rows.append(row)
     leading = [
-        *RUN_COLUMNS[:6],
+        *RUN_COLUMNS[:7],
         "crop_used_label",
         "class",
         "runs_done",

@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ssl_methods.analysis.tables import CELL, case_matrix
+from ssl_methods.analysis.tables import CELL, case_matrix, roles
 
 METRICS_COMPARED = ("dice", "jaccard", "asd_voxel", "hd95_voxel")
 FEWEST_SUBSETS, FEWEST_CASES = 3, 20
@@ -175,7 +175,10 @@ def compare(cases: pd.DataFrame, baseline: str) -> pd.DataFrame:
         cases, of differences averaged over runs: it takes the subsets as given. ``p_holm`` adjusts
         it over the methods of one budget, class and metric (Holm 1979). ``verdict`` asks for both:
         an interval without 0 and ``p_holm`` below 0.05, on at least 3 subsets and 20 cases.
+        Upper bounds and controls (column ``role``) are measured and not tested: they have no
+        p-value and no verdict, and do not count among the methods that Holm adjusts over.
     """
+    cases = cases.assign(role=roles(cases))
     rows = []
     for (budget, klass), group in cases.groupby(["budget", "class"], sort=False):
         reference = group[group["method"] == baseline]
@@ -184,11 +187,12 @@ def compare(cases: pd.DataFrame, baseline: str) -> pd.DataFrame:
                 if not reference.empty and (row := _compare(own, reference, metric)):
                     first = own.iloc[0]
                     rows.append({
-                        "method": method, "recipe": first["recipe"],
+                        "method": method, "role": first["role"], "recipe": first["recipe"],
                         "baseline": baseline, "budget": budget,
                         "labeled": first["labeled"], "class": klass, "metric": metric, **row,
                     })  # fmt: skip
     frame = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
+    frame.loc[frame["role"] != "method", "p_value"] = np.nan
     for _, group in frame.groupby(["budget", "class", "metric"], sort=False):
         frame.loc[group.index, "p_holm"] = _holm(group["p_value"].to_numpy(float))
     frame["verdict"] = [_verdict(row) for _, row in frame.iterrows()]
@@ -196,7 +200,7 @@ def compare(cases: pd.DataFrame, baseline: str) -> pd.DataFrame:
 
 
 COMPARISON_COLUMNS = [
-    "method", "recipe", "baseline", "budget", "labeled", "class", "metric",
+    "method", "role", "recipe", "baseline", "budget", "labeled", "class", "metric",
     "runs", "subsets", "cases",
     "difference", "low", "high", "p_value", "p_holm", "wins", "losses", "support", "verdict",
 ]  # fmt: skip
@@ -237,6 +241,8 @@ def _holm(p_values: NDArray) -> NDArray:
 
 
 def _verdict(row: pd.Series) -> str:
+    if row["role"] != "method":
+        return ""
     if not _enough(row["subsets"], row["cases"]):
         return "too few to tell"
     if not (row["p_holm"] < LEVEL and (row["low"] > 0 or row["high"] < 0)):

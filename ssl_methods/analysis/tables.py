@@ -18,6 +18,7 @@ CELL = ("method", "budget", "subset", "seed")
 TEXT = (
     "dataset",
     "method",
+    "role",
     "recipe",
     "budget",
     "case",
@@ -26,6 +27,7 @@ TEXT = (
     "metric",
     "device",
     "support",
+    "verdict",
 )
 INTEGERS = (
     "labeled",
@@ -34,9 +36,11 @@ INTEGERS = (
     "cases",
     "failures",
     "measurements",
-    "forward_passes_per_iteration",
 )
 MEAN_CLASS = "mean"
+
+ROLES = ("bound", "method", "control")
+"""In the order of rows: upper bounds, the methods that are compared, controls."""
 
 UNKNOWN = "\N{EN DASH}"
 """Stands for a number that is not known."""
@@ -95,6 +99,34 @@ def overall(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["class"] == (MEAN_CLASS if MEAN_CLASS in classes else classes[0])]
 
 
+# ---- roles ---------------------------------------------------------------------------------------
+
+
+def roles(frame: pd.DataFrame) -> pd.Series:
+    """The role of each row: 'method' where none is recorded, as in tables of earlier versions."""
+    if "role" not in frame:
+        return pd.Series("method", index=frame.index)
+    return frame["role"].where(frame["role"].isin(ROLES), "method")
+
+
+def in_order(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Rows by these columns, then upper bounds first and controls last; else as they were."""
+    keyed = frame.assign(_rank=roles(frame).map(ROLES.index))
+    return keyed.sort_values([*columns, "_rank"], kind="stable").drop(columns="_rank")
+
+
+def role_note(frame: pd.DataFrame) -> str:
+    """What sets some rows apart, in a sentence or two that go below a table; '' if nothing does."""
+    names = {role: list(frame.loc[roles(frame) == role, "method"].unique()) for role in ROLES}
+    bound, control = ", ".join(names["bound"]), ", ".join(names["control"])
+    sentences = []
+    if bound:
+        sentences.append(f"Upper bound, given every training label at each budget: {bound}.")
+    if control:
+        sentences.append(f"Control, trained on no image; any method should beat it: {control}.")
+    return " ".join([*sentences, "These are not among the methods compared."] if sentences else [])
+
+
 # ---- as shown ------------------------------------------------------------------------------------
 
 
@@ -121,6 +153,11 @@ def p_text(p: Any) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def labeled_text(row: pd.Series) -> str:
+    """How many labels a row's runs were given: the budget's, and for an upper bound all."""
+    return "all" if row.get("role") == "bound" else number(row["labeled"], 0)
+
+
 def with_interval(row: pd.Series, columns: Sequence[str], scale: float, sign: bool = False) -> str:
     """'71.1 [62.0, 76.7]' from three columns: the value and both ends; without ends if unknown."""
     value, low, high = (
@@ -138,12 +175,15 @@ HEADINGS = {
 
 
 def shown_summary(summary: pd.DataFrame) -> pd.DataFrame:
-    """``summary.csv`` as it is read: percent, intervals in brackets, no column without content."""
-    rows = []
-    for _, row in summary.sort_values("labeled", kind="stable").iterrows():
+    """``summary.csv`` as it is read: percent, intervals in brackets, no column without content.
+
+    Its index is each row's role.
+    """
+    rows, summary = [], in_order(summary, "labeled")
+    for _, row in summary.iterrows():
         shown = {
             "Method": row["method"],
-            "Labeled": number(row["labeled"], 0),
+            "Labeled": labeled_text(row),
             "Class": row["class"],
         }
         shown |= {"Recipe": row["recipe"], "Runs": f"{row['runs_done']} of {row['runs_declared']}"}
@@ -154,7 +194,7 @@ def shown_summary(summary: pd.DataFrame) -> pd.DataFrame:
         shown["Failures"] = f"{number(row['failures'], 0)} of {number(row['measurements'], 0)}"
         shown["Time"] = duration(row["train_seconds"])
         rows.append(shown)
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows, index=roles(summary))
     silent = [
         name for name in ("Class", "Recipe") if frame[name].replace("", None).dropna().nunique() < 2
     ]
@@ -163,14 +203,17 @@ def shown_summary(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """``comparisons.csv`` as it is read; differences of Dice and Jaccard in percentage points."""
-    rows = []
-    for _, row in comparisons.sort_values("labeled", kind="stable").iterrows():
+    """``comparisons.csv`` as it is read; differences of Dice and Jaccard in percentage points.
+
+    Its index is each row's role.
+    """
+    rows, comparisons = [], in_order(comparisons, "labeled")
+    for _, row in comparisons.iterrows():
         title, scale = HEADINGS[row["metric"]]
         difference = with_interval(row, ["difference", "low", "high"], scale, sign=True)
         rows.append({
             "Method": row["method"],
-            "Labeled": number(row["labeled"], 0),
+            "Labeled": labeled_text(row),
             "Class": row["class"],
             "Metric": title,
             f"Difference from {row['baseline']}": difference,
@@ -178,33 +221,62 @@ def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
             "p (Holm)": p_text(row["p_holm"]),
             "Cases won": f"{row['wins']} of {row['cases']}",
             "Stands on": row["support"].removesuffix(": too few to tell"),
-            "Verdict": row["verdict"],
+            "Verdict": row["verdict"] or UNKNOWN,
         })  # fmt: skip
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows, index=roles(comparisons))
     return frame if frame.empty or frame["Class"].nunique() > 1 else frame.drop(columns="Class")
 
 
 def markdown(frame: pd.DataFrame, note: str) -> str:
-    """A pipe table with its note below."""
+    """A pipe table with its note below; in italics what its index calls no method."""
 
     def line(cells: Iterable[object]) -> str:
         return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
 
     if frame.empty:
         return f"{note}\n"
-    lines = [line(frame.columns), line("---" for _ in frame.columns), *map(line, frame.to_numpy())]
+    lines = [line(frame.columns), line("---" for _ in frame.columns)]
+    for role, (name, *cells) in zip(frame.index, frame.to_numpy(), strict=True):
+        lines.append(line([f"*{name}*" if is_apart(role) else name, *cells]))
     return "\n".join(lines) + f"\n\n{note}\n"
 
 
 def latex(frame: pd.DataFrame, note: str) -> str:
-    """A booktabs tabular (``\\usepackage{booktabs}``) in a table with the note as its caption."""
+    """A booktabs tabular (``\\usepackage{booktabs}``) in a table with the note as its caption.
+
+    What its index calls no method is in italics, with some space around. A table that is longer
+    than a page is a ``longtable`` (``\\usepackage{longtable}``).
+    """
     caption = note.replace("%", r"\%").replace("_", r"\_")
     if frame.empty:
         return f"% {note}\n"
     styler = (
         frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
     )
-    layout = "ll" + "r" * (len(frame.columns) - 2)
-    return str(styler.to_latex(hrules=True, caption=caption, column_format=layout)).replace(
-        UNKNOWN, "--"
-    )
+    text = str(
+        styler.to_latex(
+            hrules=True,
+            caption=caption,
+            column_format="ll" + "r" * (len(frame.columns) - 2),
+            environment="longtable" if len(frame) > PAGE_ROWS else None,
+        )
+    ).replace(UNKNOWN, "--")
+    lines = text.splitlines()
+    body = [i for i, line in enumerate(lines) if line.endswith(r"\\")][-len(frame) :]
+    role_before = frame.index[0]
+    for i, role in zip(body, frame.index, strict=True):
+        if is_apart(role):
+            name, rest = lines[i].split(" & ", 1)
+            lines[i] = rf"\textit{{{name}}} & {rest}"
+        if role != role_before:
+            lines[i] = "\\addlinespace\n" + lines[i]
+        role_before = role
+    return "\n".join(lines) + "\n"
+
+
+PAGE_ROWS = 45
+
+
+def is_apart(role: object) -> bool:
+    """Is a row of this role no method that is compared? (A table without roles: all are.)"""
+    return role in ("bound", "control")

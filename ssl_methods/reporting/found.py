@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ssl_methods.analysis.collect import is_done, metric_columns, read_cases
-from ssl_methods.analysis.tables import overall, read_table, with_class_mean
+from ssl_methods.analysis.tables import in_order, overall, read_table, with_class_mean
 from ssl_methods.config import Experiment, Run, budget_text, read_yaml
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.files import read_json
@@ -24,9 +24,9 @@ class Results:
         self.folder = results / experiment.name
         cases = read_cases(self.folder / "tables" / "cases.csv")
         self.measured = cases
-        self.cases = with_class_mean(cases, metric_columns(cases))
+        self.cases = in_order(with_class_mean(cases, metric_columns(cases)))
         self.runs = read_table(self.folder / "tables" / "runs.csv")
-        self.summary = read_table(self.folder / "tables" / "summary.csv")
+        self.summary = in_order(read_table(self.folder / "tables" / "summary.csv"))
         self.comparisons = read_table(self.folder / "tables" / "comparisons.csv")
         self.done = [run for run in experiment.runs() if is_done(run, results)]
 
@@ -39,12 +39,16 @@ class Results:
                 yield run, read(path)
 
     def history(self) -> pd.DataFrame:
-        """All ``history.csv`` below one another, each row with its run."""
+        """All ``history.csv`` below one another, each row with its run.
+
+        In the order of the tables; a run that trained nothing has no rows.
+        """
+        order = list(dict.fromkeys(self.summary["method"]))
         labeled = self.runs.set_index("budget")["labeled"].dropna().to_dict()
         found = []
-        for run in self.done:
+        for run in sorted(self.done, key=lambda run: order.index(run.name)):
             path = self.root / run.folder / "history.csv"
-            if path.is_file():
+            if path.is_file() and not (rows := read_table(path)).empty:
                 budget = budget_text(run.budget)
                 identity = {
                     "method": run.name,
@@ -53,7 +57,7 @@ class Results:
                     "subset": run.subset,
                     "seed": run.seed,
                 }
-                found.append(read_table(path).assign(**identity))
+                found.append(rows.assign(**identity))
         return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
     def example(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -72,7 +76,10 @@ class Results:
         return None
 
     def overlay_runs(self) -> list[Run]:
-        """One run per method at the smallest budget, all of one subset and seed."""
+        """One run per method at the smallest budget, all of one subset and seed.
+
+        Upper bounds first, controls last.
+        """
         smallest = next(
             iter(overall(self.summary).dropna(subset=["dice"]).sort_values("labeled")["budget"]),
             None,
@@ -82,4 +89,6 @@ class Results:
             sliced = (self.root / run.folder / "slices.npz").is_file()
             if sliced and budget_text(run.budget) == smallest:
                 cells.setdefault((run.subset, run.seed), []).append(run)
-        return max(cells.values(), key=len, default=[])
+        order = list(dict.fromkeys(self.summary["method"]))
+        chosen = max(cells.values(), key=len, default=[])
+        return sorted(chosen, key=lambda run: order.index(run.name))

@@ -18,17 +18,22 @@ from ssl_methods.errors import UserError
 from ssl_methods.reporting.figures import level_sets, results, training
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.overlays import Slice, best_median_worst, overlays
-from ssl_methods.reporting.style import RC, NothingToShow, save
+from ssl_methods.reporting.style import MANY, RC, NothingToShow, save
 
+FIRST = 6  # of many methods, those whose overlays need no click
 PIXELS_PER_INCH = 125  # on the page: text of figures as large as text of tables
 
 
 class Drawing(NamedTuple):
-    """A figure to draw: its file name, its caption, how it is made."""
+    """A figure to draw: its file name, its caption, how it is made.
+
+    ``folded``: on the page it is opened with a click, and not missed if there is none.
+    """
 
     name: str
     caption: str
     draw: Callable[[], Figure]
+    folded: bool = False
 
 
 class Shown(NamedTuple):
@@ -39,6 +44,7 @@ class Shown(NamedTuple):
     picture: str
     width: int
     reason: str
+    folded: bool = False
 
 
 def draw(drawing: Drawing, folder: Path) -> Shown:
@@ -49,42 +55,61 @@ def draw(drawing: Drawing, folder: Path) -> Shown:
     except NothingToShow as reason:
         for suffix in ("pdf", "png"):
             (folder / f"{drawing.name}.{suffix}").unlink(missing_ok=True)
-        return Shown(drawing.name, drawing.caption, "", 0, str(reason))
+        return Shown(drawing.name, drawing.caption, "", 0, str(reason), drawing.folded)
     save(figure, folder, drawing.name)
     data = base64.b64encode((folder / f"{drawing.name}.png").read_bytes()).decode()
     width = round(figure.get_figwidth() * PIXELS_PER_INCH)
-    return Shown(drawing.name, drawing.caption, f"data:image/png;base64,{data}", width, "")
+    picture = f"data:image/png;base64,{data}"
+    return Shown(drawing.name, drawing.caption, picture, width, "", drawing.folded)
 
 
 def drawings(found: Results) -> list[Drawing]:
     """Every figure, in the order of the page; the first is its main figure."""
-    history, example = found.history(), found.example()
+    history, example, baseline = found.history(), found.example(), found.experiment.baseline
+    many = found.summary["method"].nunique() > MANY
     return [
         Drawing(
             "dice_vs_budget",
-            "Mean Dice against the number of labeled cases. Bars and bands: 95 % intervals over "
-            "labeled subsets and test cases. Small dots: single runs. Methods are set side by "
+            "Mean Dice of every method. Bars: 95 % intervals over labeled subsets and test cases. "
+            f"Small dots: single runs. Thin line: the mean of {baseline}. An arrow with a number: "
+            "a mean beyond the axis."
+            if many
+            else "Mean Dice against the number of labeled cases. Bars and bands: 95 % intervals "
+            "over labeled subsets and test cases. Small dots: single runs. Methods are set side by "
             "side so that they do not hide one another.",
-            lambda: results.dice_vs_budget(found.summary, found.runs),
+            lambda: results.dice_vs_budget(found.summary, found.runs, baseline),
         ),
         Drawing(
             "metric_distributions",
             "Every measurement behind the means: one dot per test case and run. Boxes: quartiles "
             "and median; whiskers: 5th to 95th percentile. Distances: linear to 1, logarithmic "
-            "above. An empty prediction lies at the volume's diagonal.",
+            "above. An empty prediction lies at the volume's diagonal."
+            + " An arrow with a number: a median beyond the axis."
+            * many,
             lambda: results.metric_distributions(found.cases),
         ),
         Drawing(
             "time_vs_dice",
-            "Mean Dice against the training time of one run. Bars: 95 % intervals.",
+            "Mean Dice against the training time of one run."
+            + ("" if many else " Bars: 95 % intervals."),
             lambda: results.time_vs_dice(found.summary),
         ),
         Drawing("overlays", overlay_caption(found), lambda: draw_overlays(found)),
         Drawing(
+            "overlays_others",
+            "The same test cases for the other methods.",
+            lambda: draw_overlays(found, others=True),
+            folded=True,
+        ),
+        Drawing(
             "training_curves",
-            "Loss and its terms (before their weights) while training: mean over runs and their "
-            "range, each a running mean over a twentieth of the run. Validation Dice, where there "
-            "is one, is not smoothed.",
+            "Loss and its terms (before their weights) while training, with the fewest labels: "
+            "means over runs, each a running mean over a twentieth of the run. Terms of a method's "
+            "own are named in its panel. The other budgets: history.csv of each run."
+            if many
+            else "Loss and its terms (before their weights) while training: mean over runs and "
+            "their range, each a running mean over a twentieth of the run. Validation Dice, where "
+            "there is one, is not smoothed.",
             lambda: training.training_curves(history),
         ),
         Drawing(
@@ -116,18 +141,28 @@ def present(example: tuple[np.ndarray, np.ndarray] | None) -> tuple[np.ndarray, 
     return example
 
 
-def draw_overlays(found: Results) -> Figure:
+def draw_overlays(found: Results, others: bool = False) -> Figure:
+    """Of many methods the first few, or (``others``) those that these leave."""
     runs = found.overlay_runs()
     if not runs:
         raise NothingToShow("no run has a slices.npz")
     cases = overall(found.cases)
     dice = pd.DataFrame({run.name: _dice(cases, run) for run in runs}).T
     chosen = best_median_worst(dice.loc[_chooser(found, runs)])
+    first = _first(runs)
+    drawn = runs[len(first) :] if others else first
+    if not drawn:
+        raise NothingToShow("every method is shown")
     slices = {
         run.name: _slices(found.root / run.folder / "slices.npz", list(chosen.values()))
-        for run in runs
+        for run in drawn
     }
-    return overlays(slices, dice, chosen)
+    return overlays(slices, dice, chosen, abreast=2 if others else 1)
+
+
+def _first(runs: list[Run]) -> list[Run]:
+    """Those whose overlays are shown at once: all, or of many the first few as declared."""
+    return runs if len(runs) <= MANY else runs[:FIRST]
 
 
 def _dice(cases: pd.DataFrame, run: Run) -> pd.Series:
@@ -159,8 +194,9 @@ def overlay_caption(found: Results) -> str:
     if not runs:
         return "Predictions of the best, the median and the worst test case."
     chooser, first = _chooser(found, runs), runs[0]
+    whom = "for every method" if _first(runs) == runs else f"for the first {FIRST} methods"
     return (
         f"The best, the median and the worst test case of {chooser} by Dice, and the same cases "
-        f"for every method (budget {budget_text(first.budget)}, subset {first.subset}, seed "
+        f"{whom} (budget {budget_text(first.budget)}, subset {first.subset}, seed "
         f"{first.seed}): the slice with most foreground. Above each panel: Dice of the whole case."
     )

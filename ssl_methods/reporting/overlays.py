@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -47,7 +48,10 @@ def best_median_worst(dice: pd.Series) -> dict[str, str]:
 
 
 def overlays(
-    slices: Mapping[str, Mapping[str, Slice]], dice: pd.DataFrame, chosen: Mapping[str, str]
+    slices: Mapping[str, Mapping[str, Slice]],
+    dice: pd.DataFrame,
+    chosen: Mapping[str, str],
+    abreast: int = 1,
 ) -> Figure:
     """Contours of reference and prediction; rows are methods, columns the chosen cases.
 
@@ -55,22 +59,29 @@ def overlays(
         slices: method -> case -> its slice.
         dice: (methods, cases), 0..1: the Dice of the whole case, printed above each panel.
         chosen: column heading -> case, see ``best_median_worst``.
+        abreast: methods side by side in a row; of more than one the headings name no cases.
     """
     shapes = [own[case].image.shape for own in slices.values() for case in chosen.values()]
     tallest = min(max(height / width for width, height in shapes), 1.5)
-    width = min(DOUBLE, 0.35 + 2.1 * len(chosen))
-    panel = (width - 0.35) / len(chosen)
-    figure = Figure(figsize=(width, 0.6 + (panel * tallest + 0.3) * len(slices)))
-    axes = figure.subplots(len(slices), len(chosen), squeeze=False)
-    for row, (method, own) in zip(axes, slices.items(), strict=True):
+    columns, rows = abreast * len(chosen), -(-len(slices) // abreast)
+    width = min(DOUBLE, 0.35 + 2.1 * columns)
+    panel = (width - 0.35 * abreast) / columns
+    figure = Figure(figsize=(width, 0.6 + (panel * tallest + 0.3) * rows))
+    axes = figure.subplots(rows, columns, squeeze=False)
+    places = axes.reshape(rows * abreast, len(chosen))
+    for axis in places[len(slices) :].flat:
+        axis.remove()
+    for row, (method, own) in zip(places, slices.items(), strict=False):
         for axis, (heading, case) in zip(row, chosen.items(), strict=True):
             title = f"Dice {dice.loc[method, case] * 100:.1f} %"
             if axis in axes[0]:
-                title = f"{heading}: {case}\n{title}"
+                named = f"{heading}: {case}" if abreast == 1 else heading
+                title = f"{named}\n{title}"
             show_slice(axis, own[case].image, title)
             outline(axis, own[case].reference, REFERENCE, "solid")
             outline(axis, own[case].prediction, PREDICTION, "dashed")
-        row[0].set_ylabel(label(method))
+        name = label(method)
+        row[0].set_ylabel(textwrap.fill(name, 14, break_on_hyphens=False) if abreast > 1 else name)
     lines = [Line2D([], [], color=REFERENCE), Line2D([], [], color=PREDICTION, linestyle="dashed")]
     figure.legend(
         lines, ["reference", "prediction"], loc="outside lower center", ncols=2, labelcolor="black"

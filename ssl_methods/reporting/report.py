@@ -10,14 +10,21 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ssl_methods.analysis.collect import COMPARISON_NOTE, NO_COMPARISON, summary_note
-from ssl_methods.analysis.tables import number, overall, shown_comparisons, shown_summary
+from ssl_methods.analysis.collect import comparison_note, summary_note
+from ssl_methods.analysis.tables import (
+    number,
+    overall,
+    roles,
+    shown_comparisons,
+    shown_summary,
+)
 from ssl_methods.config import Experiment, budget_text
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
 from ssl_methods.reporting import tables
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.gallery import Shown, draw, drawings
+from ssl_methods.reporting.style import MANY, methods_of
 
 
 def report(experiment: Experiment, results: Path) -> Path:
@@ -47,12 +54,11 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
     declared = runs.drop_duplicates(["method", "budget", "subset", "seed"])
     by_dice = found.comparisons["metric"] == "dice"
     comparisons = shown_comparisons(found.comparisons[by_dice])
-    settings = {
-        run.name: record.get("method_settings", {}) for run, record in found.records("run.yaml")
-    }
+    records = list(found.records("run.yaml"))
+    settings = {run.name: record.get("method_settings", {}) for run, record in records}
     loops: list[dict[str, Any]] = [
         {key: record[key] for key in ("network", "training", "evaluation") if key in record}
-        for _, record in found.records("run.yaml")
+        for _, record in records
     ]
     return {
         "experiment": experiment,
@@ -62,19 +68,23 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "crop_used_label": experiment.dataset.crop_used_label,
         "reading": reading(found),
         "main": shown[0],
-        "figures": shown[1:],
+        "figures": [figure for figure in shown[1:] if figure.picture or not figure.folded],
         "summary": tables.of_frame(shown_summary(found.summary)),
-        "summary_note": summary_note(experiment),
+        "summary_note": summary_note(experiment, found.summary),
         "comparisons": tables.of_frame(comparisons),
         "other_comparisons": tables.of_frame(shown_comparisons(found.comparisons[~by_dice])),
-        "comparison_note": NO_COMPARISON if comparisons.empty else COMPARISON_NOTE,
+        "comparison_note": comparison_note(found.comparisons),
         "costs": tables.costs(found.summary),
         "missing": tables.missing(runs),
         "failures": tables.failures(
             found.measured.assign(labeled=found.measured["labeled"].astype("Int64"))
         ),
         "jensen": jensen(found.summary),
-        "method_settings": tables.side_by_side(settings),
+        "controls": (roles(found.summary) == "control").any(),
+        "many": len(experiment.methods) > MANY,
+        "method_settings": tables.one_below_another(settings)
+        if len(settings) > MANY
+        else tables.side_by_side(settings),
         "settings": tables.common(loops),
         "provenance": tables.common(
             relevant(record) for _, record in found.records("provenance.json")
@@ -100,9 +110,12 @@ def facts(found: Results, declared: pd.DataFrame) -> dict[str, str]:
         for _, row in counts.iterrows()
     )
     done = int((declared["status"] == "done").sum())
+    kinds = list(methods_of(found.runs).values())
+    counts_apart = {role: kinds.count(role) for role in ("bound", "control") if role in kinds}
+    apart = [f"{n} {role}{'s' * (n > 1)}" for role, n in counts_apart.items()]
     return {
         "Dataset": experiment.dataset.name,
-        "Methods": str(len(experiment.methods)),
+        "Methods": ", ".join([str(kinds.count("method")), *apart]),
         "Labeled cases": with_labels or ", ".join(map(budget_text, experiment.budgets)),
         "Subsets x seeds": f"{len(experiment.subsets)} x {len(experiment.seeds)}",
         "Test cases": str(found.measured["case"].nunique()),
@@ -120,7 +133,10 @@ READING = {
 
 
 def reading(found: Results) -> list[str]:
-    """The main comparison in words, one line per budget, from the verdicts of the table."""
+    """The main comparison in words, one line per budget, from the verdicts of the table.
+
+    Upper bounds and controls have no part in who is highest; they are named after it.
+    """
     lines = []
     summary = overall(found.summary).dropna(subset=["dice"])
     verdicts = found.comparisons
@@ -130,15 +146,29 @@ def reading(found: Results) -> list[str]:
     for budget, group in summary.sort_values("labeled", kind="stable").groupby(
         "budget", sort=False
     ):
-        best = group.loc[group["dice"].idxmax()]
-        highest = f"{number(best['dice'], 1, 100)} %, {best['method']}"
-        line = f"{int(best['labeled'])} labeled: highest mean Dice {highest}."
+        line = f"{int(group['labeled'].iloc[0])} labeled:"
+        compared = group[roles(group) == "method"]
+        if not compared.empty:
+            best = compared.loc[compared["dice"].idxmax()]
+            line += f" highest mean Dice {number(best['dice'], 1, 100)} %, {best['method']}."
         own = verdicts[verdicts["budget"] == budget]
         for verdict, start in READING.items():
             if names := list(own.loc[own["verdict"] == verdict, "method"]):
                 line += f" {start.format(found.experiment.baseline)}: {', '.join(names)}."
-        lines.append(line)
+        lines.append(line + apart(group))
     return lines
+
+
+def apart(group: pd.DataFrame) -> str:
+    """The means of upper bounds and controls, and which methods a control reaches."""
+    text, compared = "", group[roles(group) == "method"]
+    for role, start in (("bound", "Upper bound"), ("control", "Control")):
+        for _, row in group[roles(group) == role].iterrows():
+            text += f" {start} {row['method']}: {number(row['dice'], 1, 100)} %."
+            reached = compared.loc[compared["dice"] <= row["dice"], "method"]
+            if role == "control" and len(reached):
+                text += f" Not above it: {', '.join(reached)}."
+    return text
 
 
 def jensen(summary: pd.DataFrame) -> str:

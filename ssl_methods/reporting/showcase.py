@@ -21,6 +21,7 @@ from ssl_methods.analysis.tables import (
     duration,
     markdown,
     read_table,
+    role_note,
     shown_comparisons,
     shown_summary,
 )
@@ -72,7 +73,7 @@ def page(path: Path, found: Results, figures: list[str]) -> str:
         f"```\nsnakemake --cores 2 --configfile {path.as_posix()}\n"
         f"python -m ssl_methods.reporting.showcase {path.as_posix()}\n```",
         "\n".join(f"- {line}" for line in circumstances(found)),
-        markdown(shown_summary(found.summary), note),
+        markdown(shown_summary(found.summary), f"{note} {role_note(found.summary)}".strip()),
         markdown(shown_comparisons(comparisons), "Paired by labeled subset and test case."),
         *(f"![{name.removesuffix('.png')}]({name})" for name in figures),
     ]
@@ -104,11 +105,13 @@ def circumstances(found: Results) -> list[str]:
 
 def main_table(folder: Path) -> str:
     """The summary as the project's README shows it."""
-    shown = shown_summary(read_table(folder / "summary.csv"))
+    summary = read_table(folder / "summary.csv")
+    shown = shown_summary(summary)
     kept = [
         c for c in ("Method", "Labeled", "Dice %", "95HD voxel", "Failures", "Time") if c in shown
     ]
-    return markdown(shown[kept], "Means over labeled subsets and test cases, with 95 % intervals.")
+    note = "Means over labeled subsets and test cases, with 95 % intervals."
+    return markdown(shown[kept], f"{note} {role_note(summary)}".strip())
 
 
 def with_table(readme: str, name: str, table: str) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ssl_methods.analysis.tables import in_order, roles
 from ssl_methods.files import write_with
 
 SINGLE, DOUBLE = 3.5, 7.2
@@ -46,6 +50,11 @@ RC = {
 }
 
 
+MANY = 8
+"""More methods than this are not drawn over one another: each then has a line or panel of its own,
+with its name beside it."""
+
+
 class Look(NamedTuple):
     """What stands for a method: colour (Okabe & Ito 2008, safe for the colour-blind) and marker."""
 
@@ -54,20 +63,73 @@ class Look(NamedTuple):
 
 
 FIXED = {
+    # no unlabeled images
     "supervised": Look("#6e6e6e", "o"),
+    "supervised_all": Look("#000000", "s"),
+    # an averaged teacher
     "mean_teacher": Look("#e69f00", "s"),
+    "ua_mt": Look("#e69f00", "v"),
+    "ict": Look("#e69f00", "P"),
+    # level sets
     "sdf_multitask": Look("#009e73", "^"),
+    "sassnet": Look("#009e73", "X"),
+    "multi_task_consistency": Look("#009e73", "h"),
     "dtc": Look("#0072b2", "D"),
+    "dtc_supervised": Look("#0072b2", "d"),
+    # several networks
+    "cps": Look("#d55e00", "o"),
+    "deep_co_training": Look("#d55e00", "s"),
+    "cross_teaching": Look("#d55e00", "^"),
+    "r_drop": Look("#d55e00", "D"),
+    # several decoders or scales
+    "cct": Look("#cc79a7", "o"),
+    "mc_net": Look("#cc79a7", "s"),
+    "mc_net_plus": Look("#cc79a7", "P"),
+    "urpc": Look("#cc79a7", "v"),
+    # the distribution of the output
+    "entropy_minimization": Look("#56b4e9", "o"),
+    "dan": Look("#56b4e9", "X"),
+    # pseudo-labels and mixed images
+    "fixmatch": Look("#b59f00", "o"),
+    "mixmatch": Look("#b59f00", "s"),
+    "bcp": Look("#b59f00", "D"),
+    # controls
+    "mean_shape": Look("#9a9a9a", "P"),
+    "empty": Look("#9a9a9a", "X"),
 }
 OTHERS = ("#d55e00", "#cc79a7", "#56b4e9", "#000000", "#b59f00")
-OTHER_MARKERS = ("v", "P", "X", "<", ">", "p", "h")
+OTHER_MARKERS = ("<", ">", "p", "8", "H", "d")
 
 NAMES = {
     "supervised": "Supervised",
+    "supervised_all": "Supervised (all labels)",
     "mean_teacher": "Mean teacher",
+    "ua_mt": "UA-MT",
+    "ict": "ICT",
     "sdf_multitask": "SDF multitask",
+    "sassnet": "SASSNet",
+    "multi_task_consistency": "Multi-task consistency",
     "dtc": "DTC",
+    "dtc_supervised": "DTC (supervised)",
+    "cps": "CPS",
+    "deep_co_training": "Deep co-training",
+    "cross_teaching": "Cross teaching",
+    "r_drop": "R-Drop",
+    "cct": "CCT",
+    "mc_net": "MC-Net",
+    "mc_net_plus": "MC-Net+",
+    "urpc": "URPC",
+    "entropy_minimization": "Entropy minimization",
+    "dan": "DAN",
+    "fixmatch": "FixMatch",
+    "mixmatch": "MixMatch",
+    "bcp": "BCP",
+    "mean_shape": "Mean shape",
+    "empty": "Empty",
 }
+
+DASHES = {"bound": "--", "method": "-", "control": ":"}
+"""How the line of a role is drawn."""
 
 
 class NothingToShow(Exception):
@@ -90,6 +152,61 @@ def label(method: str) -> str:
     return NAMES.get(method, method)
 
 
+def methods_of(frame: pd.DataFrame) -> dict[str, str]:
+    """Each method and its role: upper bounds first, controls last, else as they come."""
+    frame = in_order(frame)
+    return dict(zip(frame["method"], roles(frame), strict=True))
+
+
+def rows_of(frame: pd.DataFrame) -> dict[str, float]:
+    """Where each method stands in a list from top to bottom, with a gap between roles."""
+    places: dict[str, float] = {}
+    before, y = "", -1.0
+    for method, role in methods_of(frame).items():
+        y += 1.0 if role == before or not before else 1.5
+        places[method], before = y, role
+    return places
+
+
+def list_methods(axis: Axes, frame: pd.DataFrame) -> None:
+    """The methods' names along the y axis, from top to bottom; a rule between roles."""
+    places, kinds = rows_of(frame), methods_of(frame)
+    axis.set_yticks(list(places.values()), [label(method) for method in places])
+    axis.set_ylim(max(places.values()) + 0.7, -0.7)
+    axis.tick_params(axis="y", length=0)
+    for text, role in zip(axis.get_yticklabels(), kinds.values(), strict=False):  # inner: none
+        if role != "method":
+            text.set(style="italic", color=APART)
+    names = list(places)
+    for above, below in pairwise(names):
+        if kinds[above] != kinds[below]:
+            axis.axhline((places[above] + places[below]) / 2, color="#b8b8b8", linewidth=0.6)
+    axis.grid(visible=False, axis="y")
+
+
+def keep_in_view(
+    axis: Axes, along: str, values: Sequence[np.ndarray], margin: float = 0.04
+) -> None:
+    """Limits of one axis ('x' or 'y') from what is compared, so that a control cannot squeeze it.
+
+    On a scale that is not linear the margin is a factor.
+    """
+    found = np.concatenate([np.ravel(part) for part in values]).astype(float)
+    found = found[np.isfinite(found)]
+    if not len(found):
+        return
+    low, high = found.min(), found.max()
+    gap = (high - low or 1.0) * margin
+    if getattr(axis, f"get_{along}scale")() == "linear":
+        getattr(axis, f"set_{along}lim")(low - gap, high + gap)
+    else:
+        getattr(axis, f"set_{along}lim")(low * (1 - margin), high * (1 + 5 * margin))
+
+
+APART = "#6a6a6a"
+"""Ink for the names of upper bounds and controls."""
+
+
 def budgets(frame: pd.DataFrame) -> dict[str, str]:
     """Each budget, from few labels to many, with the text that figures write: '16', '80 (all)'."""
     counts = (
@@ -110,7 +227,7 @@ def labeled_text(count: str) -> str:
     return "1 labeled case" if count == "1" else f"{count.split()[0]} labeled cases"
 
 
-NAME_WIDTH = 1.15  # inches that a method's name takes in a legend
+NAME_WIDTH = 1.15  # inches that a method's name of 13 letters takes in a legend
 
 
 def top_legend(figure: Figure) -> None:
@@ -119,13 +236,16 @@ def top_legend(figure: Figure) -> None:
     for axis in figure.axes:
         for handle, text in zip(*axis.get_legend_handles_labels(), strict=True):
             named.setdefault(text, handle)
-    columns = max(int(figure.get_figwidth() / NAME_WIDTH), 1)
+    longest = max(map(len, named), default=0)
+    width = NAME_WIDTH + 0.055 * max(longest - 13, 0)
+    columns = max(int(figure.get_figwidth() / width), 1)
     figure.legend(list(named.values()), list(named), loc="outside upper center", ncols=columns)
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
     """``<name>.pdf`` (vector) and ``<name>.png`` (300 dpi); equal figures give equal bytes."""
     with mpl.rc_context(RC):
+        figure.set_dpi(RC["savefig.dpi"])  # text is a little wider than at a screen's resolution
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, for both files
         write_with(

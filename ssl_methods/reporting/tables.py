@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ssl_methods.analysis.tables import UNKNOWN, duration, number, overall
+from ssl_methods.analysis.tables import (
+    UNKNOWN,
+    duration,
+    in_order,
+    is_apart,
+    labeled_text,
+    number,
+    overall,
+    roles,
+)
 
 
 class Table(NamedTuple):
-    """Headings, and rows of cells as text."""
+    """Headings, and rows of cells as text; the style of each row, if it has one."""
 
     head: list[str]
     rows: list[list[str]]
+    styles: Sequence[str] = ()
 
 
 def of_frame(frame: pd.DataFrame) -> Table:
+    """What its index calls no method is set apart (``analysis.tables.shown_summary``)."""
     return Table(
         [str(name) for name in frame.columns],
         [[str(cell) for cell in row] for row in frame.to_numpy()],
+        row_styles(frame.index),
     )
 
 
+def row_styles(kinds: Iterable[object]) -> list[str]:
+    """'apart' for upper bounds and controls, 'starts' where the role changes."""
+    found, before = [], None
+    for kind in kinds:
+        starts = before is not None and kind != before and (is_apart(kind) or is_apart(before))
+        found.append(" ".join(["apart"] * is_apart(kind) + ["starts"] * starts))
+        before = kind
+    return found
+
+
 def costs(summary: pd.DataFrame) -> Table:
-    """What a run costs, per method and budget: means over its runs."""
+    """What a run costs, per method and budget: means over its runs. Controls train nothing."""
+    trained = overall(summary)
+    trained = in_order(trained[roles(trained) != "control"], "labeled")
     head = [
         "Method",
         "Labeled",
@@ -36,11 +60,11 @@ def costs(summary: pd.DataFrame) -> Table:
     ]
     head += ["Parameters", "Peak memory", "Device"]
     rows = []
-    for _, row in overall(summary).sort_values("labeled", kind="stable").iterrows():
+    for _, row in trained.iterrows():
         memory = number(row["peak_memory_mb"], 0)
         rows.append([
             row["method"],
-            number(row["labeled"], 0),
+            labeled_text(row),
             duration(row["train_seconds"]),
             duration(row["wall_seconds"]),
             f"{number(row['seconds_per_iteration'], 1, 1000)} ms",
@@ -49,7 +73,7 @@ def costs(summary: pd.DataFrame) -> Table:
             memory if memory == UNKNOWN else f"{memory} MB",
             row["device"] or UNKNOWN,
         ])  # fmt: skip
-    return Table(head, rows)
+    return Table(head, rows, row_styles(roles(trained)))
 
 
 def missing(runs: pd.DataFrame) -> Table:
@@ -65,10 +89,10 @@ def missing(runs: pd.DataFrame) -> Table:
 
 
 def failures(cases: pd.DataFrame) -> Table:
-    """Every prediction that is empty though its reference is not."""
+    """Every prediction that is empty though its reference is not; those of controls apart."""
     head = ["Method", "Labeled", "Subset", "Seed", "Case", "Class"]
     names = [name.lower() for name in head]
-    failed = cases[cases["failure"] > 0]
+    failed = cases[(cases["failure"] > 0) & (roles(cases) != "control")]
     return Table(head, [[str(row[name]) for name in names] for _, row in failed.iterrows()])
 
 
@@ -91,6 +115,17 @@ def common(records: Iterable[Mapping[str, Any]]) -> Table:
         values = list(dict.fromkeys(record.get(key, UNKNOWN) for record in flats))
         rows.append([key, values[0] if len(values) == 1 else f"{len(values)} different values"])
     return Table(["Key", "Value"], rows)
+
+
+def one_below_another(records: Mapping[str, Mapping[str, Any]]) -> Table:
+    """One row per record, its keys and values in one cell: for many records."""
+    return Table(
+        ["Method", "Settings"],
+        [
+            [name, ", ".join(f"{key}: {value}" for key, value in flat(record).items() if key)]
+            for name, record in records.items()
+        ],
+    )
 
 
 def side_by_side(records: Mapping[str, Mapping[str, Any]]) -> Table:

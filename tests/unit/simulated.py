@@ -15,6 +15,13 @@ from ssl_methods.config import Experiment, Run, budget_text, load_experiment
 from ssl_methods.level_set import signed_distance
 from ssl_methods.schedules import gaussian_warmup, stepwise_warmup
 
+MANY = [
+    "supervised", "supervised_all", "mean_teacher", "sdf_multitask", "dtc", "dtc_supervised",
+    "entropy_minimization", "dan", "ua_mt", "cct", "sassnet", "cps", "ict", "urpc", "mc_net",
+    "mc_net_plus", "bcp", "fixmatch", "r_drop", "deep_co_training", "cross_teaching", "mixmatch",
+    "multi_task_consistency", "mean_shape", "empty",
+]  # fmt: skip
+ROLES = {"supervised_all": "bound", "mean_shape": "control", "empty": "control"}
 TRUE_DICE = {"supervised": 0.70, "mean_teacher": 0.72, "sdf_multitask": 0.74, "dtc": 0.80}
 GAIN = {"4": 0.0, "16": 0.10, "1.0": 0.14}
 TRAIN_CASES = 60
@@ -50,6 +57,9 @@ def write_results(
         missing: (method, budget, subset, seed) of runs to leave out.
         dice: true mean Dice of each method at the smallest budget.
         failures: the last case of 'supervised' at 4 labels, subset 0, is an empty prediction.
+
+    Upper bounds and controls (``ROLES``) score as they would: the bound what all labels give,
+    'empty' nothing. Controls have a history without rows, and a cost of 0.
     """
     ids = [f"case_{i:03d}" for i in range(test_cases)]
     for run in declared.runs():
@@ -61,7 +71,8 @@ def write_results(
         cases = simulated_cases(run, ids, classes, dice.get(run.name, 0.75), failures)
         cases.to_csv(folder / "cases.csv", index=False)
         record = run.model_dump(mode="json") | {
-            "method_settings": {"ce_weight": 0.5, **run.choice.settings}
+            "role": ROLES.get(run.name, "method"),
+            "method_settings": {"ce_weight": 0.5, **run.choice.settings},
         }
         (folder / "run.yaml").write_text(yaml.safe_dump(record))
         passes = 3.0 if run.name == "mean_teacher" else 2.0
@@ -80,6 +91,8 @@ def write_results(
             "peak_memory_mb": 812.5,
             "device": "cpu",
         }
+        if ROLES.get(run.name) == "control":
+            cost = {name: cost[name] if name == "device" else 0 for name in cost}
         (folder / "cost.json").write_text(json.dumps(cost))
         versions = {
             "versions": {"python": "3.11", "numpy": "2.4"},
@@ -118,14 +131,15 @@ def simulated_cases(
     subset_effect = np.random.default_rng([run.subset, 7]).normal(0, 0.012)
     case_effect = np.random.default_rng(11).normal(0, 0.06, len(ids))
     rows = []
+    gain = GAIN.get("1.0" if ROLES.get(run.name) == "bound" else budget, 0.0)
     for k, klass in enumerate(classes):
-        truth = dice + GAIN.get(budget, 0.0) - 0.06 * k
+        truth = dice + gain - 0.06 * k
         values = np.clip(
             truth + subset_effect + case_effect + own.normal(0, 0.02, len(ids)), 0.05, 0.99
         )
         for case, value in zip(ids, values, strict=True):
             asd = 12 * (1 - value) ** 1.3 * own.lognormal(0, 0.2)
-            empty = (
+            empty = run.name == "empty" or (
                 failures
                 and run.name == "supervised"
                 and budget == "4"
@@ -149,6 +163,8 @@ def simulated_cases(
 
 
 def history(run: Run) -> pd.DataFrame:
+    if ROLES.get(run.name) == "control":
+        return pd.DataFrame(columns=["iteration", "learning_rate", "loss"])
     t = np.arange(10, run.training.iterations + 1, 10)
     noise = np.random.default_rng([run.subset, run.seed]).lognormal(0, 0.25, (len(t), 4))
     decay = np.exp(-t / 180)

@@ -10,16 +10,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from ssl_methods.analysis.tables import MEAN_CLASS, overall
+from ssl_methods.analysis.tables import MEAN_CLASS, overall, roles
+from ssl_methods.reporting.figures.rows import dice_rows, distribution_rows, time_rows
 from ssl_methods.reporting.style import (
+    APART,
+    DASHES,
     DOUBLE,
+    MANY,
     SINGLE,
     Look,
     NothingToShow,
     budgets,
+    keep_in_view,
     label,
     labeled_text,
     looks,
+    methods_of,
     top_legend,
 )
 
@@ -31,12 +37,15 @@ PAPER_METRICS = {
 }
 
 
-def dice_vs_budget(summary: pd.DataFrame, runs: pd.DataFrame) -> Figure:
+def dice_vs_budget(summary: pd.DataFrame, runs: pd.DataFrame, baseline: str = "") -> Figure:
     """Mean Dice over labeled cases, with 95 % intervals and a dot per run (DTC paper, Fig. 4).
 
-    One panel per class, and one for their mean.
+    One panel per class, and one for their mean. Of many methods each has a row, and each budget a
+    panel. Controls may lie beyond the axis, which then says so.
     """
     summary, runs = summary.dropna(subset=["dice"]), runs[runs["status"] == "done"]
+    if summary["method"].nunique() > MANY:
+        return dice_rows(summary, runs, baseline)
     classes = list(summary["class"].unique())
     columns = min(len(classes), 3)
     rows = -(-len(classes) // columns)
@@ -56,7 +65,8 @@ def dice_vs_budget(summary: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 
 
 def _dice_panel(axis: Axes, summary: pd.DataFrame, runs: pd.DataFrame) -> None:
-    style, texts = looks(summary["method"]), budgets(summary)
+    kinds, texts = methods_of(summary), budgets(summary)
+    style = looks(kinds)
     place = {budget: i for i, budget in enumerate(texts)}
     for (method, look), shift in zip(style.items(), _side_by_side(len(style)), strict=True):
         own = (
@@ -82,6 +92,7 @@ def _dice_panel(axis: Axes, summary: pd.DataFrame, runs: pd.DataFrame) -> None:
             mean,
             color=look.colour,
             marker=look.marker,
+            linestyle=DASHES[kinds[method]],
             label=label(method),
             zorder=3,
             markeredgecolor="white",
@@ -100,6 +111,22 @@ def _dice_panel(axis: Axes, summary: pd.DataFrame, runs: pd.DataFrame) -> None:
     axis.set_xticks(range(len(texts)), list(texts.values()))
     axis.set_xlim(-0.4, len(texts) - 0.6)
     axis.grid(visible=False, axis="x")
+    if "control" in kinds.values():
+        _leave_controls_out_of_view(axis, summary, runs)
+
+
+def _leave_controls_out_of_view(axis: Axes, summary: pd.DataFrame, runs: pd.DataFrame) -> None:
+    """Limits from what is compared; which controls lie below is written at the foot."""
+    compared, dots = summary[roles(summary) != "control"], runs[roles(runs) != "control"]
+    spans = [compared[name].to_numpy(float) for name in ("dice", "dice_low", "dice_high")]
+    keep_in_view(axis, "y", [100 * part for part in (*spans, dots["dice"].to_numpy(float))])
+    controls = summary[roles(summary) == "control"].groupby("method", sort=False)["dice"].max()
+    below = [label(str(name)) for name, dice in controls.items() if dice * 100 < axis.get_ylim()[0]]
+    if below:
+        low, high = axis.get_ylim()
+        axis.set_ylim(low - 0.09 * (high - low), high)  # room for the words
+        text = f"below: {', '.join(below)}"
+        axis.text(0.02, 0.02, text, transform=axis.transAxes, fontsize=7, color=APART)
 
 
 def _side_by_side(n: int, width: float = 0.09) -> list[float]:
@@ -113,7 +140,9 @@ def metric_distributions(cases: pd.DataFrame) -> Figure:
     Distances on a scale that is linear to 1 and logarithmic above.
     """
     cases = overall(cases)
-    texts, style = budgets(cases), looks(cases["method"])
+    if cases["method"].nunique() > MANY:
+        return distribution_rows(cases, PAPER_METRICS)
+    texts, style = budgets(cases), looks(methods_of(cases))
     figure = Figure(
         figsize=(max(SINGLE, min(DOUBLE, 1.0 + len(texts) * (0.7 + 0.36 * len(style)))), 6.6)
     )
@@ -169,18 +198,24 @@ def _boxes(axis: Axes, values: Sequence[np.ndarray], style: Sequence[Look]) -> N
 
 
 def time_vs_dice(summary: pd.DataFrame) -> Figure:
-    """Mean Dice over the training time of one run, with 95 % intervals; a panel per budget."""
+    """Mean Dice over the training time of one run, with 95 % intervals; a panel per budget.
+
+    Controls are left out: they are not trained. Of many methods each is named, without interval.
+    """
     summary = overall(summary).dropna(subset=["dice", "train_seconds"])
+    summary = summary[roles(summary) != "control"]
     if summary.empty:
         raise NothingToShow("no run records its training time")
     seconds = summary["train_seconds"].max()
     size, unit = (1, "s") if seconds < 300 else (60, "min") if seconds < 18000 else (3600, "h")
+    if summary["method"].nunique() > MANY:
+        return time_rows(summary, size, unit)
     texts = budgets(summary)
     figure = Figure(figsize=(max(SINGLE, min(DOUBLE, 0.6 + 2.2 * len(texts))), 2.7))
     axes = figure.subplots(1, len(texts), sharex=True, sharey=True, squeeze=False)[0]
     for axis, (budget, text) in zip(axes, texts.items(), strict=True):
         own = summary[summary["budget"] == budget].set_index("method")
-        for method, look in looks(summary["method"]).items():
+        for method, look in looks(methods_of(summary)).items():
             if method in own.index:
                 row = own.loc[method]
                 x, y = row["train_seconds"] / size, row["dice"] * 100
