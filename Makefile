@@ -15,7 +15,7 @@ benchmark: $(INSTALLED)
 	@echo results/quickstart/report.html
 
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
