@@ -1,4 +1,4 @@
-"""From the folders of runs to four tables: cases, runs, summary, comparisons.
+"""From the folders of runs to the tables: cases, runs, summary, and what is concluded from them.
 
 ``collect`` walks the declared grid, so that a run which is not there is seen to be missing.
 """
@@ -13,7 +13,10 @@ from typing import Any
 
 import pandas as pd
 
+from ssl_methods.analysis.claims import claims_note, judge_claims, shown_claims
 from ssl_methods.analysis.jensen import jensen_ok
+from ssl_methods.analysis.published import published_note, published_table, shown_published
+from ssl_methods.analysis.ranks import agreement, false_claim, ranks
 from ssl_methods.analysis.statistics import compare, summarise
 from ssl_methods.analysis.tables import (
     latex,
@@ -25,6 +28,7 @@ from ssl_methods.analysis.tables import (
     with_class_mean,
     write_table,
 )
+from ssl_methods.analysis.variance import variance_parts
 from ssl_methods.config import Experiment, Run, budget_text, load_run, read_yaml
 from ssl_methods.data.splits import split_name
 from ssl_methods.errors import UserError
@@ -62,7 +66,7 @@ NO_COMPARISON = (
 
 
 def collect(experiment: Experiment, results: Path) -> None:
-    """Write the four tables to ``results/<experiment>/tables/``, the last two also as .md and .tex.
+    """Write the tables to ``results/<experiment>/tables/``, four of them also as .md and .tex.
 
     Raises UserError if no run is done, if a run was trained with other settings than the experiment
     declares, or if its cases are not the test cases of its split.
@@ -85,14 +89,33 @@ def collect(experiment: Experiment, results: Path) -> None:
     summary = summary_table(experiment, runs, summarise(cases, metrics))
     comparisons = compare(cases, experiment.baseline)
 
-    write_table(folder / "runs.csv", runs)
-    write_table(folder / "summary.csv", summary)
-    write_table(folder / "comparisons.csv", comparisons)
-    for render, suffix in ((markdown, "md"), (latex, "tex")):
-        note = summary_note(experiment, summary)
-        write_text(folder / f"summary.{suffix}", render(shown_summary(summary), note))
-        note = comparison_note(comparisons)
-        write_text(folder / f"comparisons.{suffix}", render(shown_comparisons(comparisons), note))
+    published = published_table(experiment, summary)
+    claims = judge_claims(cases, runs)
+    tables = {
+        "runs": runs,
+        "summary": summary,
+        "comparisons": comparisons,
+        "published": published,
+        "claims": claims,
+        "ranks": ranks(cases, "dice"),
+        "agreement": agreement(cases),
+        "false_claims": false_claim(cases, experiment.baseline, "dice"),
+        "variance": variance_parts(cases, "dice"),
+    }
+    for name, table in tables.items():
+        write_table(folder / f"{name}.csv", table)
+    write_shown(folder / "summary", shown_summary(summary), summary_note(experiment, summary))
+    write_shown(
+        folder / "comparisons", shown_comparisons(comparisons), comparison_note(comparisons)
+    )
+    write_shown(folder / "published", shown_published(published), published_note(published))
+    write_shown(folder / "claims", shown_claims(claims), claims_note(claims))
+
+
+def write_shown(path: Path, shown: pd.DataFrame, note: str) -> None:
+    """A table as it is read, with its note, to ``path`` with .md and with .tex."""
+    write_text(path.with_suffix(".md"), markdown(shown, note))
+    write_text(path.with_suffix(".tex"), latex(shown, note))
 
 
 def summary_note(experiment: Experiment, summary: pd.DataFrame) -> str:

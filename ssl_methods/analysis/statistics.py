@@ -80,29 +80,29 @@ def bootstrap_interval(
     mean = float(values.mean())
     if np.isnan(mean):
         return Interval(np.nan, np.nan, np.nan)
-    units = _units(subsets)
+    units = units_of(subsets)
     by_unit = np.array([values[units == unit].mean() for unit in np.unique(units)])
     by_case = values.mean(axis=0)
     if len(by_unit) == 1 and len(by_case) == 1:
         return Interval(mean, np.nan, np.nan)
 
-    run_weights = _weights("runs", len(by_unit), replicates, seed)[:, units]
+    run_weights = draws_of("runs", len(by_unit), replicates, seed)[:, units]
     run_weights = run_weights / run_weights.sum(axis=1, keepdims=True)
-    case_weights = _weights("cases", len(by_case), replicates, seed)
+    case_weights = draws_of("cases", len(by_case), replicates, seed)
     means = ((run_weights @ values) * case_weights).sum(axis=1)
     ends = mean + (np.quantile(means, [0.025, 0.975]) - mean) * _stretch(by_unit, by_case)
     low, high = np.clip(ends, *limits)
     return Interval(mean, float(low), float(high))
 
 
-def _units(subsets: Sequence[int]) -> NDArray[np.intp]:
+def units_of(subsets: Sequence[int]) -> NDArray[np.intp]:
     """The unit that each run is drawn with: its subset, or itself if all are of one subset."""
     names, units = np.unique(np.asarray(subsets), return_inverse=True)
     return units if len(names) > 1 else np.arange(len(units))
 
 
 @cache
-def _weights(factor: str, n: int, replicates: int, seed: int) -> NDArray[np.float64]:
+def draws_of(factor: str, n: int, replicates: int, seed: int) -> NDArray[np.float64]:
     """(replicates, n): how often each of n units was drawn in n - 1 draws, as shares of 1.
 
     Runs and cases have random streams of their own; all metrics and methods share the draws.
@@ -194,7 +194,7 @@ def compare(cases: pd.DataFrame, baseline: str) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
     frame.loc[frame["role"] != "method", "p_value"] = np.nan
     for _, group in frame.groupby(["budget", "class", "metric"], sort=False):
-        frame.loc[group.index, "p_holm"] = _holm(group["p_value"].to_numpy(float))
+        frame.loc[group.index, "p_holm"] = holm(group["p_value"].to_numpy(float))
     frame["verdict"] = [_verdict(row) for _, row in frame.iterrows()]
     return frame
 
@@ -230,7 +230,7 @@ def _compare(own: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[st
     }
 
 
-def _holm(p_values: NDArray) -> NDArray:
+def holm(p_values: NDArray) -> NDArray:
     from statsmodels.stats.multitest import multipletests
 
     adjusted = np.full(len(p_values), np.nan)

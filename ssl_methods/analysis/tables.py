@@ -16,27 +16,19 @@ CELL = ("method", "budget", "subset", "seed")
 """Names one run within an experiment."""
 
 TEXT = (
-    "dataset",
-    "method",
-    "role",
-    "recipe",
-    "budget",
-    "case",
-    "class",
-    "baseline",
-    "metric",
-    "device",
-    "support",
-    "verdict",
-)
+    "dataset", "method", "role", "recipe", "budget", "case", "class", "device",
+    "baseline", "metric", "support", "verdict",
+    "title", "mark", "citation", "place", "checkpoint", "post_processing", "split", "unknown",
+    "note", "run",  # published
+    "text", "source", "against", "reason",  # claims
+    "between", "first", "second",  # agreement
+    "pair", "better", "worse",  # false claims
+    "negative", "not_known",  # variance
+)  # fmt: skip
 INTEGERS = (
-    "labeled",
-    "unlabeled",
-    "parameters",
-    "cases",
-    "failures",
-    "measurements",
-)
+    "labeled", "unlabeled", "parameters", "cases", "failures", "measurements", "iterations",
+    "claim", "part", "runs", "subsets",
+)  # fmt: skip
 MEAN_CLASS = "mean"
 
 ROLES = ("bound", "method", "control")
@@ -137,6 +129,11 @@ def number(value: Any, digits: int = 1, scale: float = 1.0, sign: bool = False) 
     return f"{value * scale:{'+' if sign else ''}.{digits}f}"
 
 
+def or_dash(text: Any) -> str:
+    """A text; a dash if there is none."""
+    return UNKNOWN if pd.isna(text) or text == "" else str(text)
+
+
 def duration(seconds: Any) -> str:
     """'48 s', '12.5 min', '3.2 h'."""
     if pd.isna(seconds):
@@ -164,6 +161,17 @@ def with_interval(row: pd.Series, columns: Sequence[str], scale: float, sign: bo
         number(row[name], 1 if scale == 100 else 2, scale, sign) for name in columns
     )
     return value if low == UNKNOWN else f"{value} [{low}, {high}]"
+
+
+def drop_silent(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Without class and recipe where there is one, and without these columns if all dashes."""
+    silent = [
+        name
+        for name in ("Class", "Recipe")
+        if name in frame and frame[name].replace("", None).dropna().nunique() < 2
+    ]
+    silent += [name for name in columns if (frame[name] == UNKNOWN).all()]
+    return frame.drop(columns=silent)
 
 
 HEADINGS = {
@@ -194,12 +202,7 @@ def shown_summary(summary: pd.DataFrame) -> pd.DataFrame:
         shown["Failures"] = f"{number(row['failures'], 0)} of {number(row['measurements'], 0)}"
         shown["Time"] = duration(row["train_seconds"])
         rows.append(shown)
-    frame = pd.DataFrame(rows, index=roles(summary))
-    silent = [
-        name for name in ("Class", "Recipe") if frame[name].replace("", None).dropna().nunique() < 2
-    ]
-    silent += [name for name in ("SD subsets", "SD seeds") if (frame[name] == UNKNOWN).all()]
-    return frame.drop(columns=silent)
+    return drop_silent(pd.DataFrame(rows, index=roles(summary)), "SD subsets", "SD seeds")
 
 
 def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
@@ -244,8 +247,9 @@ def markdown(frame: pd.DataFrame, note: str) -> str:
 def latex(frame: pd.DataFrame, note: str) -> str:
     """A booktabs tabular (``\\usepackage{booktabs}``) in a table with the note as its caption.
 
-    What its index calls no method is in italics, with some space around. A table that is longer
-    than a page is a ``longtable`` (``\\usepackage{longtable}``).
+    What its index calls no method is in italics, with some space around. Columns of long text are
+    set in paragraphs. A table that is longer than a page is a ``longtable``
+    (``\\usepackage{longtable}``).
     """
     caption = note.replace("%", r"\%").replace("_", r"\_")
     if frame.empty:
@@ -257,7 +261,7 @@ def latex(frame: pd.DataFrame, note: str) -> str:
         styler.to_latex(
             hrules=True,
             caption=caption,
-            column_format="ll" + "r" * (len(frame.columns) - 2),
+            column_format="".join(column_kinds(frame)),
             environment="longtable" if len(frame) > PAGE_ROWS else None,
         )
     ).replace(UNKNOWN, "--")
@@ -275,6 +279,17 @@ def latex(frame: pd.DataFrame, note: str) -> str:
 
 
 PAGE_ROWS = 45
+LONG_TEXT = 40  # characters of a cell
+
+
+def column_kinds(frame: pd.DataFrame) -> list[str]:
+    """LaTeX's name for each column: two of text, then numbers; paragraphs where text is long."""
+    longest = [max(len(str(cell)) for cell in column) for column in frame.to_numpy().T]
+    plain = ["l", "l", *"r" * len(longest)]
+    return [
+        "p{4cm}" if length > LONG_TEXT else kind
+        for length, kind in zip(longest, plain, strict=False)
+    ]
 
 
 def is_apart(role: object) -> bool:

@@ -6,13 +6,12 @@ partner, y1 = [p1 > 0.5], y2 = [p2 > 0.5] their labels for unlabeled images, wit
 
     L = L_supervised(p1) + L_supervised(p2) + lambda(t) * (Dice(p1, y2) + Dice(p2, y1))
 
-Each term is a sum over the networks, so that each trains as it would alone. The experiment's own
+Each term is a sum over the networks, so that each trains as it would alone; the experiment's own
 predicts. Defaults: weight 0.1 (SSL4MIS code); the partner is chosen here.
 
 Deviations
-- Released: U-Net, and Swin-UNet pretrained on ImageNet, in 2D. Here the partner is a setting:
-  U-Net, or a transformer of MONAI (needs einops), not pretrained, monai:SwinUNETR or, e.g.,
-  `partner: "monai:UNETR", partner_arguments: {img_size: [112, 112, 80]}`.
+- Released: U-Net, and Swin-UNet pretrained on ImageNet, in 2D. Here the partner is a U-Net, or,
+  not pretrained, e.g. `partner: "monai:UNETR", partner_arguments: {img_size: [112, 112, 80]}`.
 - Released: Dice over softmax channels, the background too; here over each class and its
   complement, the same for one class. The foreground's Dice alone learns nothing of empty labels.
 - The weight rises smoothly; released: every 150 iterations (recipe `as_released`: forty steps).

@@ -28,7 +28,18 @@ class Results:
         self.runs = read_table(self.folder / "tables" / "runs.csv")
         self.summary = in_order(read_table(self.folder / "tables" / "summary.csv"))
         self.comparisons = read_table(self.folder / "tables" / "comparisons.csv")
+        self.published = self.later_table("published")
+        self.claims = self.later_table("claims")
+        self.ranks = self.later_table("ranks")
+        self.agreement = self.later_table("agreement")
+        self.false_claims = self.later_table("false_claims")
+        self.variance = self.later_table("variance")
         self.done = [run for run in experiment.runs() if is_done(run, results)]
+
+    def later_table(self, name: str) -> pd.DataFrame:
+        """A table that results of earlier versions lack; there it has no rows."""
+        path = self.folder / "tables" / f"{name}.csv"
+        return read_table(path) if path.is_file() else pd.DataFrame()
 
     def records(self, name: str) -> Iterator[tuple[Run, dict[str, Any]]]:
         """``run.yaml`` or ``provenance.json`` of every run that has it."""

@@ -10,7 +10,17 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ssl_methods.analysis.claims import claims_note, shown_claims
 from ssl_methods.analysis.collect import comparison_note, summary_note
+from ssl_methods.analysis.published import published_note, shown_published
+from ssl_methods.analysis.ranks import (
+    AGREEMENT_NOTE,
+    FALSE_CLAIMS_NOTE,
+    RANKS_NOTE,
+    shown_agreement,
+    shown_false_claims,
+    shown_ranks,
+)
 from ssl_methods.analysis.tables import (
     number,
     overall,
@@ -18,6 +28,8 @@ from ssl_methods.analysis.tables import (
     shown_comparisons,
     shown_summary,
 )
+from ssl_methods.analysis.variance import NOTE as VARIANCE_NOTE
+from ssl_methods.analysis.variance import shown_variance
 from ssl_methods.config import Experiment, budget_text
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
@@ -74,6 +86,7 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "comparisons": tables.of_frame(comparisons),
         "other_comparisons": tables.of_frame(shown_comparisons(found.comparisons[~by_dice])),
         "comparison_note": comparison_note(found.comparisons),
+        **conclusions(found),
         "costs": tables.costs(found.summary),
         "missing": tables.missing(runs),
         "failures": tables.failures(
@@ -92,6 +105,30 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "methods": {run.name: description(run.choice.method) for run in found.done},
         "declaration": yaml.safe_dump(
             experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=90
+        ),
+    }
+
+
+def conclusions(found: Results) -> dict[str, Any]:
+    """Ranks, parts of the variance, claims and published results; without rows in old results."""
+    claims, published = found.claims, found.published
+    is_part = pd.Series(claims.get("part"), dtype=float).notna()
+    return {
+        "ranks": tables.of_frame(shown_ranks(found.ranks)),
+        "ranks_note": RANKS_NOTE,
+        "agreement": tables.of_frame(shown_agreement(found.agreement)),
+        "agreement_note": AGREEMENT_NOTE,
+        "false_claims": tables.of_frame(shown_false_claims(found.false_claims)),
+        "false_claims_note": FALSE_CLAIMS_NOTE,
+        "variance": tables.of_frame(shown_variance(found.variance)),
+        "variance_note": VARIANCE_NOTE,
+        "claims": tables.of_frame(shown_claims(claims[~is_part])),
+        "claim_parts": tables.of_frame(shown_claims(claims[is_part])),
+        "claims_note": claims_note(claims),
+        "published": tables.of_frame(shown_published(published)),
+        "published_note": published_note(published),
+        "comparable": any(
+            not verdict.startswith("not comparable") for verdict in published.get("verdict", [])
         ),
     }
 

@@ -29,7 +29,11 @@ from ssl_methods.config import budget_text, load_experiment
 from ssl_methods.files import write_text, write_with
 from ssl_methods.reporting.found import Results
 
-TABLES = ("runs.csv", "summary.csv", "comparisons.csv", "summary.tex", "comparisons.tex")
+TABLES = (
+    "runs.csv", "summary.csv", "comparisons.csv", "published.csv", "claims.csv", "ranks.csv",
+    "agreement.csv", "false_claims.csv", "variance.csv",
+    "summary.tex", "comparisons.tex", "published.tex", "claims.tex",
+)  # fmt: skip
 WIDEST = 1400  # pixels
 
 
@@ -41,7 +45,9 @@ def showcase(path: Path, results: Path, readme: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in TABLES:
-        shutil.copy(found.folder / "tables" / name, folder)
+        table = found.folder / "tables" / name
+        if table.is_file():  # results of earlier versions lack some
+            shutil.copy(table, folder)
     figures = sorted((found.folder / "figures").glob("*.png"))
     for figure in figures:
         write_with(folder / figure.name, lambda file, figure=figure: file.write(small(figure)))  # type: ignore[misc]

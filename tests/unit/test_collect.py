@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 import simulated
 
+from ssl_methods.analysis.claims import claims_note, shown_claims
 from ssl_methods.analysis.collect import collect, read_cases
+from ssl_methods.analysis.published import published_note, shown_published
 from ssl_methods.analysis.tables import (
     UNKNOWN,
     duration,
@@ -162,7 +164,54 @@ def test_collecting_twice_gives_the_same_bytes(collected):
     assert set(before) == {
         "cases.csv", "runs.csv", "summary.csv", "summary.md", "summary.tex",
         "comparisons.csv", "comparisons.md", "comparisons.tex",
+        "published.csv", "published.md", "published.tex", "claims.csv", "claims.md", "claims.tex",
+        "ranks.csv", "agreement.csv", "false_claims.csv", "variance.csv",
     }  # fmt: skip
+
+
+def test_what_is_concluded_says_the_truth(collected):
+    claims = table(collected, "claims").set_index(["claim", "part"])
+    assert claims.loc[(2, 1), "verdict"] == "supported"  # dtc against supervised
+    assert claims.loc[(2, 2), "verdict"] == "not run"  # no mean teacher
+    ranks = table(collected, "ranks")
+    first = ranks[ranks["rank"] == 1]
+    assert list(first["budget"]) == ["4", "16", "1.0"] and set(first["method"]) == {"dtc"}
+    assert (first["probability_first"] > 0.99).all()
+    pairs = table(collected, "false_claims")
+    assert set(pairs["better"]) == {"dtc"} and (pairs["probability"] < 0.01).all()
+    assert {"dice", "4"} <= set(table(collected, "agreement")["first"])
+    assert len(table(collected, "variance")) == 6
+
+
+def test_a_table_of_no_rows_has_its_header(tmp_path):
+    declared = simulated.experiment(methods=["empty"], budgets=[4], subsets=1)
+    simulated.write_results(declared, tmp_path, test_cases=4)
+    collect(declared, tmp_path)
+    for name in ("published", "ranks", "agreement", "false_claims"):
+        rows = table(tmp_path, name)
+        assert rows.empty and {"metric", "method", "first", "better"} & set(rows.columns)
+    assert set(table(tmp_path, "claims")["verdict"]) == {"not run"}
+    text = (tmp_path / "simulated/tables/published.md").read_text()
+    assert text == "No published results are kept for this dataset.\n"
+
+
+def test_claims_and_published_results_are_shown_alike_when_read_again(tmp_path):
+    declared = simulated.experiment(
+        methods=["supervised", "dtc"],
+        budgets=[16],
+        dataset={"name": "left_atrium", "importer": "left_atrium"},
+    )
+    simulated.write_results(declared, tmp_path, test_cases=20)
+    collect(declared, tmp_path)
+    claims, published = table(tmp_path, "claims"), table(tmp_path, "published")
+    assert {"supervised", "dtc", ""} == set(published["run"])
+    for name, shown, note in (
+        ("claims", shown_claims(claims), claims_note(claims)),
+        ("published", shown_published(published), published_note(published)),
+    ):
+        folder = tmp_path / "simulated" / "tables"
+        assert (folder / f"{name}.md").read_text() == markdown(shown, note)
+        assert "p{4cm}" in (folder / f"{name}.tex").read_text()
 
 
 # ---- upper bounds and controls -------------------------------------------------------------------

@@ -79,6 +79,7 @@ def test_a_killed_job_frees_its_device(folder):
 
 def test_without_a_gpu_the_cpu_is_used_and_said(monkeypatch, caplog):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    caplog.set_level("INFO")
     with devices.claim("auto") as device:
         assert device.type == "cpu"
     assert "CPU" in caplog.text and "no GPU is visible" in caplog.text

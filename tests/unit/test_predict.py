@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssl_methods import methods
-from ssl_methods.config import Run, load_experiment
+from ssl_methods.config import MethodConfig, NetworkConfig, Run, load_experiment
 from ssl_methods.data.store import store_folder
 from ssl_methods.data.volumes import read_volume
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import predict_labels
 from ssl_methods.evaluation.predict import predict_files, predict_scan
 from ssl_methods.files import write_json, write_yaml
+from ssl_methods.methods.base import MakeNetwork, Method
 
 CPU = torch.device("cpu")
 
@@ -55,9 +56,11 @@ def scan_of_a_ball(center: tuple[float, float, float] = (14, 12, 9)) -> tuple[ND
 AFFINE = np.array([[0, -1.0, 0, 40], [1.0, 0, 0, -20], [0, 0, 2.0, 7], [0, 0, 0, 1]])
 
 
-def bright(patches: Tensor) -> Tensor:
+class Bright(Method):
     """The ball is above, the body below 1.5 standard deviations."""
-    return (patches > 1.5).float()
+
+    def predict(self, image: Tensor) -> Tensor:
+        return (image > 1.5).float()
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,7 @@ def test_the_label_comes_back_where_the_ball_is(tmp_path: Path, dataset: dict[st
     image, ball = scan_of_a_ball()
     nibabel.save(nibabel.Nifti1Image(image, AFFINE), tmp_path / "scan.nii.gz")
     scan = read_volume(tmp_path / "scan.nii.gz")
+    bright = Bright(MethodConfig(), MakeNetwork(NetworkConfig()))
     found = predict_scan(bright, scan, a_run(tmp_path, **dataset), 1, CPU)
     assert found.shape == image.shape and found.dtype == np.uint8
     overlap = 2 * np.count_nonzero(found[ball]) / (found.sum() + ball.sum())

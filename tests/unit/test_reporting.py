@@ -23,13 +23,14 @@ from ssl_methods.reporting import tables
 from ssl_methods.reporting.figures import level_sets, results, training
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.overlays import best_median_worst
-from ssl_methods.reporting.report import description, jensen, reading, report
+from ssl_methods.reporting.report import conclusions, description, jensen, reading, report
 from ssl_methods.reporting.style import FIXED, MANY, NAMES, NothingToShow, label, looks, save
 
 FIGURES = {
     "dice_vs_budget", "metric_distributions", "time_vs_dice", "overlays",
     "training_curves", "lambda_warmup", "inverse_transform", "level_set_panel",
 }  # fmt: skip
+LATER_TABLES = ("published", "claims", "ranks", "agreement", "false_claims", "variance")
 
 
 def make(results_folder, **changes):
@@ -136,6 +137,17 @@ def test_gaps_failures_and_rules_are_stated(whole):
     assert "Luo" in text and "AAAI 2021" in text
 
 
+def test_what_is_concluded_has_its_sections_in_order(whole):
+    text = whole[2].read_text()
+    names = re.findall(r'<h2 id="(\w+)">', text)
+    assert names[:5] == ["results", "comparisons", "ranks", "variance", "claims"]
+    assert "published" not in names  # nothing is published of simulated data
+    section = text[text.index('id="claims"') : text.index('id="costs"')]
+    whole_claims, parts = section.split("<details>")
+    assert len(re.findall(r"<td>\d</td>", whole_claims)) == 6
+    assert "<td>2.1</td>" in parts and "<td>2.1</td>" not in whole_claims
+
+
 def test_every_figure_is_there_as_vector_and_as_picture(whole):
     folder = whole[1] / "simulated" / "figures"
     assert (
@@ -164,8 +176,11 @@ def test_one_method_one_subset_and_absent_data_are_said(tmp_path):
     stale = tmp_path / "simulated" / "figures" / "overlays.png"
     stale.parent.mkdir()
     stale.write_bytes(b"of an earlier report")
+    for name in LATER_TABLES:
+        (tmp_path / "simulated" / "tables" / f"{name}.csv").unlink()
     text = report(declared, tmp_path).read_text()
     Page(text)
+    assert not {*LATER_TABLES} & set(re.findall(r'<h2 id="(\w+)">', text))
     for name in ("overlays", "training_curves", "lambda_warmup", "level_set_panel"):
         assert f"{name}: not run." in text
     assert not stale.exists()
@@ -175,12 +190,20 @@ def test_one_method_one_subset_and_absent_data_are_said(tmp_path):
 def test_classes_and_the_oracle_crop_are_shown(tmp_path):
     declared = make(
         tmp_path, methods=["supervised", "dtc"], budgets=[4], subsets=2, test_cases=3,
-        classes=("anterior", "posterior"), dataset={"name": "la", "importer": "left_atrium"},
+        classes=("anterior", "posterior"),
+        dataset={"name": "left_atrium", "importer": "left_atrium"},
     )  # fmt: skip
     text = report(declared, tmp_path).read_text()
     classes = [row[2] for row in Page(text).rows if len(row) == 11]
     assert classes[:3] == ["anterior", "posterior", "mean"]
     assert "cropped with the help of the reference label" in text
+    published = text[text.index('id="published"') : text.index('id="costs"')]
+    assert published.index("none can be compared") < published.index("<details>")
+    assert "<td>DTC</td>" in published and "not comparable" in published
+    found = Results(declared, tmp_path)
+    assert not conclusions(found)["comparable"]
+    found.published.loc[0, "verdict"] = "inside"
+    assert conclusions(found)["comparable"]
 
 
 def test_a_broken_store_is_an_error_and_no_missing_figure(tmp_path):

@@ -25,6 +25,11 @@ def results(prepared_results, tmp_path):
     return shutil.copytree(prepared_results, tmp_path / "results")
 
 
+# One of each kind: a teacher, level sets, a discriminator's optimiser, stages, nothing to train.
+# Every method goes through the like of these tests in ssl_methods/checks.py.
+KINDS = ("supervised", "mean_teacher", "dtc", "dan", "bcp", "mean_shape")
+
+
 def tiny_run(experiment, name="dtc", **training):
     defaults = {
         "iterations": 6,
@@ -33,7 +38,8 @@ def tiny_run(experiment, name="dtc", **training):
         "checkpoint_every": 2,
         "device": "cpu",
     }
-    return experiment(training=defaults | training).run(name, 2, 0, 0)
+    declared = {"methods": [name], "network": {"width": 2, "levels": 5}}
+    return experiment(training=defaults | training, **declared).run(name, 2, 0, 0)
 
 
 def model(folder):
@@ -87,7 +93,7 @@ def test_mean_teacher_needs_two_forward_passes(experiment, results, tmp_path):
     assert json.loads((tmp_path / "run/cost.json").read_text())["forward_passes_per_iteration"] == 2
 
 
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "mean_shape"])
 def test_resume_is_exact_to_the_bit(experiment, results, tmp_path, monkeypatch, name):
     run = tiny_run(experiment, name)
     train(run, results, tmp_path / "whole")
@@ -116,7 +122,7 @@ def test_two_runs_are_equal_and_two_seeds_are_not(experiment, results, tmp_path)
     assert first == second != other
 
 
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("name", [n for n in methods.names() if n != "supervised_all"])
 def test_labels_of_unlabeled_cases_change_nothing(experiment, results, tmp_path, name):
     run = tiny_run(experiment, name)
     train(run, results, tmp_path / "clean")
@@ -224,18 +230,19 @@ def test_2d_and_several_classes(experiment, results, tmp_path):
         "test_cases": 1,
     }
     training = {"iterations": 2, "patch_size": [16, 16], "device": "cpu"}
-    for name in methods.names():
+    for name in KINDS:
         train(
-            experiment(dataset=dataset, training=training).run(name, 2, 0, 0),
+            experiment(dataset=dataset, training=training, methods=[name]).run(name, 2, 0, 0),
             results,
             tmp_path / name,
         )
         assert (tmp_path / name / "model.pt").exists()
 
 
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("name", KINDS)
 def test_all_labeled(experiment, results, tmp_path, name):
-    train(experiment(budgets=["all"]).run(name, 1.0, 0, 0), results, tmp_path / "run")
+    run = experiment(budgets=["all"], methods=[name]).run(name, 1.0, 0, 0)
+    train(run, results, tmp_path / "run")
     assert (tmp_path / "run/model.pt").exists()
 
 

@@ -50,7 +50,19 @@ EXPERIMENT = f"{HOME}/experiment.yaml"
 STORE = store_folder(experiment.dataset, Path("results")).as_posix()
 MANIFEST = f"{STORE}/manifest.json"
 TABLES = [
-    f"{HOME}/tables/{name}.csv" for name in ("cases", "runs", "summary", "comparisons")
+    f"{HOME}/tables/{name}.csv"
+    for name in (
+        "cases",
+        "runs",
+        "summary",
+        "comparisons",
+        "published",
+        "claims",
+        "ranks",
+        "agreement",
+        "false_claims",
+        "variance",
+    )
 ]
 REPORT = f"{HOME}/report.html"
 RUN = "results/{experiment}/runs/{method}/labeled-{budget}/subset-{subset}/seed-{seed}"

@@ -1,0 +1,321 @@
+"""Published results: the values as printed, the match with our runs, and each verdict."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from ssl_methods.analysis.published import (
+    DAGGER,
+    load_published,
+    published_folder,
+    published_note,
+    published_table,
+    shown_published,
+)
+from ssl_methods.analysis.tables import markdown
+from ssl_methods.config import load_experiment
+from ssl_methods.errors import UserError
+
+FOLDER = Path(__file__).parents[2] / "configs" / "published"
+METRICS = ("dice", "jaccard", "asd_voxel", "hd95_voxel")
+PROTOCOL = {
+    "iterations": 6000, "checkpoint": "last", "post_processing": "none", "split": "lists",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return load_published(FOLDER)
+
+
+# ---- the values ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dataset", "place", "method", "labeled", "values"),
+    [
+        ("left_atrium", "table 3", "dtc", 16, (89.42, 80.98, 2.10, 7.32)),
+        ("left_atrium", "table 3", "supervised", 16, (86.03, 73.26, 5.75, 17.93)),
+        ("left_atrium", "table 3", "supervised_all", 80, (91.14, 83.32, 1.52, 5.75)),
+        ("left_atrium", "table 3", "entropy_minimization", 16, (88.45, 79.51, 3.72, 14.14)),
+        ("left_atrium", "README", "ua_mt", 8, (84.25, 73.48, 3.36, 13.84)),
+        ("left_atrium", "README, 16 labeled", "sassnet", 16, (89.54, 81.24, 2.20, 8.24)),
+        ("pancreas_ct", "table 1", "dtc_supervised", 12, (74.84, 60.78, 2.17, 9.34)),
+        ("pancreas_ct", "table 1", "sdf_multitask", 62, (82.46, 70.61, 1.22, 4.97)),
+        ("pancreas_ct", "table 2", "dtc", 12, (78.27, 64.75, 2.25, 8.36)),
+        ("pancreas_ct", "results page", "urpc", 6, (73.53, 59.44, 7.85, 22.57)),
+    ],
+)
+def test_rows_are_those_printed(rows, dataset, place, method, labeled, values):
+    key = (place, method, labeled)
+    (row,) = [
+        row
+        for row in rows
+        if dataset in row.benchmark.datasets
+        and (row.source.place, row.method, row.labeled) == key
+        and row.source.mark == "verified"
+    ]
+    assert tuple(getattr(row, metric) for metric in METRICS) == values
+    assert row.value("dice") == pytest.approx(values[0] / 100)
+    assert row.value("asd_voxel") == values[2]
+
+
+def test_every_row_of_the_tables_of_the_dtc_paper_is_there(rows):
+    places = [row.source.place for row in rows if "(DTC)" in row.source.citation]
+    assert {place: places.count(place) for place in places} == {
+        "table 1": 8,
+        "table 2": 9,
+        "table 3": 9,
+    }
+    hours = {
+        (row.method, row.labeled): (row.train_hours, row.parameters_m)
+        for row in rows
+        if row.source.place == "table 3"
+    }
+    assert hours["sassnet", 16] == (4.4, 20.46) and hours["dan", 16] == (3.7, 12.09)
+
+
+def test_several_published_values_of_one_method_and_budget_are_all_kept(rows):
+    values = {
+        row.dice: row.source.mark
+        for row in rows
+        if row.method == "ua_mt" and row.labeled == 8 and "left_atrium" in row.benchmark.datasets
+    }
+    assert values == {84.25: "verified", 86.28: "quoted", 87.79: "quoted"}
+
+
+def test_every_method_is_ours_or_known_not_to_be(rows):
+    ours = {path.stem for path in (FOLDER.parents[1] / "ssl_methods/methods").glob("*.py")}
+    assert {row.method for row in rows} - ours == {
+        "LG-ER-MT", "DUWM", "SS-Net", "TraCoCo", "CoraNet", "LSF only", "vanilla V-Net",
+    }  # fmt: skip
+
+
+def test_only_the_two_v_net_rows_of_table_3_fail_the_jensen_check(rows):
+    failing = [(row.source.place, row.method, row.labeled) for row in rows if not row.jensen_ok]
+    assert failing == [("table 3", "supervised", 16), ("table 3", "supervised_all", 80)]
+
+
+def test_jensen_check_allows_for_rounding(tmp_path):
+    # 90.00 needs 81.818..., which is printed 81.82; 81.81 is too low even if both were rounded
+    # by half a unit (89.995 needs 81.810, and 81.81 may be 81.815), 81.80 is not.
+    declared = [printed(jaccard=value, dice=90.0) for value in (81.82, 81.81, 81.80)]
+    write(tmp_path, declared)
+    assert [row.jensen_ok for row in load_published(tmp_path)] == [True, True, False]
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def printed(**changes):
+    row = {
+        "method": "dtc", "title": "DTC", "labeled": 16, "unlabeled": 64,
+        "dice": 80.0, "jaccard": 68.0, "asd_voxel": 2.0, "hd95_voxel": 8.0,
+    }  # fmt: skip
+    return row | changes
+
+
+def write(folder, rows, mark="verified", **protocol):
+    source = {"citation": "A", "place": "table 1", "mark": mark, "rows": rows}
+    data = {
+        "datasets": ["left_atrium", "left_atrium_1.875mm"],
+        "spacing_mm": [0.625, 0.625, 0.625],
+        "patch_size": [112, 112, 80],
+        "network": {"name": "vnet", "width": 16, "levels": 5},
+        "sources": {"a": source | {"protocol": PROTOCOL | protocol}},
+    }
+    (folder / "made_up.yaml").write_text(yaml.safe_dump(data))
+
+
+@pytest.mark.parametrize(
+    ("rows", "protocol", "message"),
+    [
+        ([printed(dicee=1.0)], {}, "sources.a, row 1: dicee: unknown key; did you mean 'dice'"),
+        ([printed(), printed(dice=101.0)], {}, "sources.a, row 2: dice"),
+        ([printed()], {"checkpoints": "last"}, "protocol.checkpoints: unknown key"),
+        ([printed()], {"checkpoint": "best"}, "protocol.checkpoint"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(tmp_path, rows, protocol, message):
+    write(tmp_path, rows, **protocol)
+    with pytest.raises(UserError) as error:
+        load_published(tmp_path)
+    assert message in str(error.value) and "made_up.yaml" in str(error.value)
+
+
+def test_own_folder_goes_before_that_of_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert published_folder() == FOLDER
+    (tmp_path / "configs/published").mkdir(parents=True)
+    assert load_published(published_folder()) == []
+
+
+# ---- beside our runs -----------------------------------------------------------------------------
+
+
+def experiment(methods=("dtc", "supervised"), **changes):
+    declared = {
+        "name": "ours",
+        "dataset": {"name": "left_atrium", "importer": "left_atrium"},
+        "recipe": "as_released",
+        "methods": dict.fromkeys(methods) if not isinstance(methods, dict) else methods,
+        "budgets": [16],
+    }
+    return load_experiment(declared | changes)
+
+
+def summary(*rows, recipe="as_released"):
+    """Dice 0.79 with an interval from 0.77 to 0.81, for each (method, labeled, role)."""
+    shared = {"recipe": recipe, "class": "atrium"}
+    for metric, (value, low, high) in {
+        "dice": (0.79, 0.77, 0.81),
+        "jaccard": (0.66, 0.64, 0.67),
+        "asd_voxel": (2.5, 2.2, 2.8),
+        "hd95_voxel": (9.0, 8.0, 10.0),
+        "dice_largest_component": (0.83, 0.82, 0.84),
+    }.items():
+        shared |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
+    return pd.DataFrame([
+        {"method": method, "labeled": labeled, "unlabeled": 80 - labeled, "role": role,
+         "budget": str(labeled), **shared}
+        for method, labeled, role in rows
+    ])  # fmt: skip
+
+
+DTC_16 = summary(("dtc", 16, "method"))
+
+
+def test_verdict_says_where_the_published_value_lies(tmp_path):
+    write(tmp_path, [printed()])
+    table = published_table(experiment(), DTC_16, tmp_path).set_index("metric")
+    assert table["verdict"].to_dict() == {
+        "dice": "inside",  # 0.80 in 0.77..0.81
+        "jaccard": "above",  # 0.68 over 0.67
+        "asd_voxel": "below",  # 2.0 under 2.2
+        "hd95_voxel": "inside",  # on the edge
+    }
+    assert table["difference"].to_dict() == pytest.approx(
+        {"dice": -0.01, "jaccard": -0.02, "asd_voxel": 0.5, "hd95_voxel": 1.0}
+    )
+    assert list(table["run"].unique()) == ["dtc"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "changes", "recipe", "reason"),
+    [
+        ({"iterations": 15000}, {}, "as_released", "6000 iterations, published 15000"),
+        (
+            {"checkpoint": "best_on_test"},
+            {},
+            "as_released",
+            "published checkpoint is the best on the test set",
+        ),
+        ({}, {}, "unified", "recipe unified"),
+        ({}, {"network": {"width": 8}}, "as_released", "network"),
+        (
+            {},
+            {"training": {"patch_size": [96, 96, 80]}},
+            "as_released",
+            "patch 96 x 96 x 80",
+        ),
+        ({}, {"methods": {"dtc": {"k": 100}}}, "as_released", "settings k"),
+        ({}, {"methods": ["supervised"]}, "as_released", "method not run"),
+    ],
+)
+def test_known_differences_make_it_not_comparable(tmp_path, protocol, changes, recipe, reason):
+    write(tmp_path, [printed()], **protocol)
+    ours = summary(("dtc", 16, "method"), recipe=recipe)
+    table = published_table(experiment(**changes), ours, tmp_path)
+    assert set(table["verdict"]) == {f"not comparable: {reason}"}
+    assert table["difference"].isna().all() and table["published"].notna().all()
+
+
+def test_scans_at_another_resolution_are_shown_and_not_compared(tmp_path):
+    write(tmp_path, [printed()])
+    dataset = {
+        "name": "left_atrium_1.875mm",
+        "importer": "left_atrium",
+        "spacing": [1.875, 1.875, 1.875],
+    }
+    table = published_table(experiment(dataset=dataset), DTC_16, tmp_path)
+    assert set(table["verdict"]) == {"not comparable: resampled to 1.875 mm"}
+    assert table["ours"].notna().all()
+
+
+def test_another_dataset_has_no_rows(tmp_path):
+    write(tmp_path, [printed()])
+    declared = experiment(dataset={"name": "blobs", "importer": "phantom"})
+    table = published_table(declared, DTC_16, tmp_path)
+    assert table.empty and "verdict" in table
+    assert "No published results" in markdown(shown_published(table), published_note(table))
+
+
+def test_a_budget_that_was_not_run_is_named(tmp_path):
+    write(tmp_path, [printed(labeled=8, unlabeled=72)])
+    table = published_table(experiment(), DTC_16, tmp_path)
+    assert set(table["verdict"]) == {"not comparable: 8 labeled not run"}
+    unfinished = DTC_16.assign(dice=float("nan"))
+    write(tmp_path, [printed()])
+    assert set(published_table(experiment(), unfinished, tmp_path)["verdict"]) == {
+        "not comparable: 16 labeled not run"
+    }
+
+
+def test_all_labels_are_matched_by_an_upper_bound(tmp_path):
+    write(tmp_path, [printed(method="supervised_all", labeled=80, unlabeled=0)])
+    ours = summary(("supervised_all", 16, "bound"), ("supervised", 16, "method"))
+    declared = experiment(methods=["supervised", "supervised_all"])
+    assert set(published_table(declared, ours, tmp_path)["run"]) == {"supervised_all"}
+
+
+def test_a_variant_is_matched_by_its_settings(tmp_path):
+    plus = printed(method="mc_net", title="MC-Net+", settings={"decoders": 3})
+    write(tmp_path, [printed(method="mc_net", title="MC-Net"), plus])
+    methods = {"mc_net": {}, "mc_net_plus": {"method": "mc_net", "decoders": 3}}
+    ours = summary(("mc_net", 16, "method"), ("mc_net_plus", 16, "method"))
+    table = published_table(experiment(methods=methods, baseline="mc_net"), ours, tmp_path)
+    dice = table[table["metric"] == "dice"]
+    assert list(zip(dice["title"], dice["run"], dice["verdict"], strict=True)) == [
+        ("MC-Net", "mc_net", "inside"),
+        ("MC-Net", "mc_net_plus", "not comparable: settings decoders"),
+        ("MC-Net+", "mc_net_plus", "inside"),
+    ]
+
+
+def test_largest_components_are_compared_with_our_largest_components(tmp_path):
+    write(tmp_path, [printed()], post_processing="largest_component")
+    table = published_table(experiment(), DTC_16, tmp_path).set_index("metric")
+    assert table.loc["dice", "ours"] == 0.83 and table.loc["dice", "verdict"] == "below"
+    bare = DTC_16.drop(columns=[name for name in DTC_16 if "largest" in name])
+    verdicts = set(published_table(experiment(), bare, tmp_path)["verdict"])
+    assert verdicts == {"not comparable: published after post-processing"}
+
+
+def test_an_unknown_protocol_is_named_and_does_not_hinder(tmp_path):
+    write(tmp_path, [printed()], iterations=None, checkpoint="unknown", post_processing="unknown")
+    table = published_table(experiment(), DTC_16, tmp_path)
+    assert set(table["unknown"]) == {"iterations, checkpoint, post-processing"}
+    assert table["verdict"].iloc[0] == "inside"
+
+
+# ---- as shown ------------------------------------------------------------------------------------
+
+
+def test_quoted_rows_carry_a_dagger_and_the_note_says_why(tmp_path):
+    write(tmp_path, [printed()], mark="quoted")
+    table = published_table(experiment(), DTC_16, tmp_path)
+    text = markdown(shown_published(table), published_note(table))
+    assert f"| DTC{DAGGER} | 16 + 64 |" in text and "79.0 [77.0, 81.0]" in text
+    assert "quoted from memory, not verified" in text
+
+    write(tmp_path, [printed()])
+    table = published_table(experiment(), DTC_16, tmp_path)
+    assert DAGGER not in markdown(shown_published(table), published_note(table))
+
+
+def test_columns_of_ours_are_left_out_where_nothing_was_run():
+    shown = shown_published(published_table(experiment(methods=["supervised"]), DTC_16, FOLDER))
+    assert len(shown) == 49 and "Our row" not in shown and "Difference" not in shown
+    assert list(shown["Jensen check"]).count("fails") == 2
