@@ -290,8 +290,13 @@ def check(arguments: argparse.Namespace) -> int:
 
     for file in arguments.method_module or []:
         register(file)
-    logging.getLogger("ssl_methods").setLevel(logging.ERROR)
-    return 0 if check_method(arguments.name) else 1
+    log = logging.getLogger("ssl_methods")  # training says more than a line per check
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        return 0 if check_method(arguments.name) else 1
+    finally:
+        log.setLevel(level)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
