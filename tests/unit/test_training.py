@@ -51,15 +51,16 @@ class Killed(BaseException):
 
 
 def interrupt_after(monkeypatch, iterations):
-    """Stop training the hard way, in the middle of the step that follows."""
-    original, steps = loop.weighted_sum, iter(range(iterations))
+    """Stop training the hard way, after the weights have changed in the step that follows."""
+    original, steps = loop.step, iter(range(iterations))
 
-    def sum_or_die(terms):
+    def step_or_die(*given):
+        terms = original(*given)
         if next(steps, None) is None:
             raise Killed
-        return original(terms)
+        return terms
 
-    monkeypatch.setattr(loop, "weighted_sum", sum_or_die)
+    monkeypatch.setattr(loop, "step", step_or_die)
 
 
 def test_writes_everything(experiment, results, tmp_path):
