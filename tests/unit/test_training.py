@@ -38,8 +38,7 @@ def tiny_run(experiment, name="dtc", **training):
         "checkpoint_every": 2,
         "device": "cpu",
     }
-    declared = {"methods": [name], "network": {"width": 2, "levels": 5}}
-    return experiment(training=defaults | training, **declared).run(name, 2, 0, 0)
+    return experiment(training=defaults | training, methods=[name]).run(name, 2, 0, 0)
 
 
 def model(folder):
@@ -123,7 +122,7 @@ def test_two_runs_are_equal_and_two_seeds_are_not(experiment, results, tmp_path)
     assert first == second != other
 
 
-@pytest.mark.parametrize("name", [n for n in methods.names() if n != "supervised_all"])
+@pytest.mark.parametrize("name", KINDS)
 def test_labels_of_unlabeled_cases_change_nothing(experiment, results, tmp_path, name):
     run = tiny_run(experiment, name)
     train(run, results, tmp_path / "clean")
