@@ -17,6 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ssl_methods.files import file_sha256
+
 PACKAGE = Path(__file__).parent
 
 STAGES = {
@@ -152,8 +154,3 @@ def git_state() -> dict[str, Any]:
         }
     except (OSError, subprocess.SubprocessError):
         return {}
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -33,9 +33,9 @@ from ssl_methods.data.importers import (
     read_source,
     source_folder,
 )
-from ssl_methods.data.store import CaseRecord, Manifest, Store, case_file, file_sha256, store_folder
+from ssl_methods.data.store import CaseRecord, Manifest, Store, case_file, store_folder
 from ssl_methods.errors import UserError
-from ssl_methods.files import write_json, write_text, write_with
+from ssl_methods.files import file_sha256, write_json, write_text, write_with
 from ssl_methods.provenance import source_digest
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,6 @@ manifest is written last, so that a store with a manifest is complete.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ssl_methods.config import DatasetBase
 from ssl_methods.errors import UserError
-from ssl_methods.files import read_json
+from ssl_methods.files import file_sha256, read_json
 
 SplitName = Literal["train", "test"]
 
@@ -124,15 +123,6 @@ def store_folder(dataset: DatasetBase, results: Path) -> Path:
 def case_file(folder: Path, case_id: str, kind: str) -> Path:
     """``kind`` is 'image' or 'label'."""
     return folder / "cases" / case_id / f"{kind}.npy"
-
-
-def file_sha256(path: Path) -> str:
-    """Raises UserError if the file cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _load(path: Path) -> NDArray[Any]:

@@ -47,6 +47,10 @@ class MonaiNetwork(nn.Module):
         given = {key: value for key, value in shape.items() if key in takes} | arguments
         try:
             self.encoder = kind(**given)  # encoder and decoder in one
+        except ImportError as error:  # MONAI's own, of a library that only some networks need
+            raise UserError(
+                f"network monai:{name}: {str(error).splitlines()[0].rstrip('.')}; pip install it"
+            ) from None
         except (TypeError, ValueError, AssertionError, NotImplementedError) as error:
             raise UserError(
                 f"network.arguments: monai:{name} refuses them ({str(error).splitlines()[0]}); "

@@ -25,7 +25,7 @@ from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.devices import claim
 from ssl_methods.errors import UserError
-from ssl_methods.files import write_json, write_with, write_yaml
+from ssl_methods.files import file_sha256, write_json, write_with, write_yaml
 from ssl_methods.methods.base import Method
 from ssl_methods.training.checkpoint import Checkpoint, State
 from ssl_methods.training.history import Observer, write_history
@@ -101,7 +101,7 @@ def _train(run: Run, store: Store, split: Split, out: Path, device: torch.device
             "precision": "bfloat16" if uses_bfloat16(training, device) else "float32",
             "data": data,
             "split": split.model_dump(mode="json"),
-            "model_sha256": provenance.file_sha256(out / "model.pt"),
+            "model_sha256": file_sha256(out / "model.pt"),
             "resumed_from": state.resumed_from,
         },
     )

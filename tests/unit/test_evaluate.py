@@ -18,11 +18,11 @@ from torch import Tensor
 
 from ssl_methods import methods
 from ssl_methods.config import EvaluationConfig, Run, load_experiment
-from ssl_methods.data.store import Store, case_file, file_sha256, store_folder
+from ssl_methods.data.store import Store, case_file, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import as_csv, best_slice, evaluate, evaluate_cases, mean_dice
 from ssl_methods.evaluation.metrics import case_metrics
-from ssl_methods.files import write_json, write_yaml
+from ssl_methods.files import file_sha256, write_json, write_yaml
 
 CPU = torch.device("cpu")
 SPACING = (1.0, 1.5, 2.0)

@@ -1,5 +1,8 @@
 """The V-Net: the paper's size, any shape, and the released names."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -99,3 +102,14 @@ def test_anything_else_is_refused(tmp_path, content, capsys):
     with pytest.raises(UserError):
         read_released(tmp_path / "x.pth")
     assert "was run" not in capsys.readouterr().out
+
+
+def test_a_library_that_a_network_of_monai_lacks_is_named():
+    ask = (
+        "import sys; sys.modules['einops'] = None\n"
+        "from ssl_methods.networks.from_monai import MonaiNetwork\n"
+        "MonaiNetwork('UNETR', {'img_size': (32, 32, 32)}, 1, 1, 1, 3)"
+    )
+    told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
+    assert "UserError: network monai:UNETR" in told.stderr.splitlines()[-1]
+    assert "einops" in told.stderr.splitlines()[-1]
