@@ -194,13 +194,15 @@ def split(arguments: argparse.Namespace) -> None:
     experiment = load_experiment(arguments.file)
     store = Store.open(prepare(experiment.dataset, arguments.results))
     for budget in experiment.budgets:  # one that cannot be drawn stops all, before any training
-        make_split(store, budget, 0, experiment.validation_cases)
+        make_split(store, budget, 0, experiment.validation_cases, experiment.labeled_cases)
     budgets = experiment.budgets if arguments.budget is None else [arguments.budget]
     subsets = experiment.subsets if arguments.subset is None else [arguments.subset]
     for budget in budgets:
         for subset in subsets:
             path = arguments.results / experiment.name / "splits" / split_name(budget, subset)
-            make_split(store, budget, subset, experiment.validation_cases).write(path)
+            make_split(
+                store, budget, subset, experiment.validation_cases, experiment.labeled_cases
+            ).write(path)
             print(path)
 
 

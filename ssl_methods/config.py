@@ -30,6 +30,7 @@ from pydantic import (
 from ssl_methods.errors import UserError
 
 Recipe = Literal["unified", "as_released"]
+LabeledCases = Literal["drawn", "first"]
 Budget = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 Sizes = tuple[int, int] | tuple[int, int, int]
@@ -321,6 +322,7 @@ class Run(Settings):
     subset: int = Field(ge=0)
     seed: int = Field(ge=0)
     validation_cases: int = Field(0, ge=0)
+    labeled_cases: LabeledCases = "drawn"
     network: NetworkConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
@@ -357,6 +359,11 @@ class Experiment(Settings):
     recipe: Recipe = setting("unified", "for every method that names none")
     baseline: str = setting("supervised", "every other method is compared with this one")
     validation_cases: int = setting(0, "labeled training cases held out for validation", ge=0)
+    labeled_cases: LabeledCases = setting(
+        "drawn",
+        "drawn: at random, anew for each subset; first: the first in the order of the source",
+        source="first: DTC and UA-MT code, in the order of train.list",
+    )
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -439,6 +446,8 @@ class Experiment(Settings):
             )
         if self.training.validate_every and not self.validation_cases:
             raise ValueError("training.validate_every needs validation_cases of at least 1")
+        if self.labeled_cases == "first" and len(self.subsets) > 1:
+            raise ValueError("labeled_cases 'first' makes one subset: set subsets: 1")
         return self
 
     def run(self, name: str, budget: int | float, subset: int, seed: int) -> Run:
@@ -454,6 +463,7 @@ class Experiment(Settings):
             subset=subset,
             seed=seed,
             validation_cases=self.validation_cases,
+            labeled_cases=self.labeled_cases,
             network=self.network,
             training=self.training,
             evaluation=self.evaluation,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ssl_methods.config import Run, budget_text
+from ssl_methods.config import LabeledCases, Run, budget_text
 from ssl_methods.data.draw import share, shuffled
 from ssl_methods.data.store import Store
 from ssl_methods.errors import UserError
@@ -45,9 +45,16 @@ def split_name(budget: int | float, subset: int) -> str:
     return f"labeled-{budget_text(budget)}_subset-{subset}.json"
 
 
-def make_split(store: Store, budget: int | float, subset: int, validation_cases: int = 0) -> Split:
-    """Draw the labeled cases of one subset from the training cases that have a label.
+def make_split(
+    store: Store,
+    budget: int | float,
+    subset: int,
+    validation_cases: int = 0,
+    labeled_cases: LabeledCases = "drawn",
+) -> Split:
+    """Choose the labeled cases of one subset from the training cases that have a label.
 
+    ``labeled_cases``: drawn, or the first of the manifest, whatever the subset.
     ``budget`` is a count, or a fraction of the labeled training cases left after validation
     (rounded half up, at least one); 1.0 is all of them. The draw depends on (data set, budget,
     subset); that of the validation cases on (data set, split_seed) alone, so that they are the same
@@ -78,7 +85,9 @@ def make_split(store: Store, budget: int | float, subset: int, validation_cases:
             f"{name}: budget {budget_text(budget)} is larger than the training set: "
             f"there are {len(candidates)} labeled training cases{held_out}"
         )
-    labeled = set(shuffled(candidates, "labeled", name, budget_text(budget), subset)[:count])
+    if labeled_cases == "drawn":
+        candidates = shuffled(candidates, "labeled", name, budget_text(budget), subset)
+    labeled = set(candidates[:count])
     return Split(
         dataset=name,
         budget=budget,
@@ -99,7 +108,7 @@ def load_split(run: Run, store: Store, results: Path) -> Split:
 
     Raises UserError if 'split' has written another one earlier, e.g. before cases were added.
     """
-    split = make_split(store, run.budget, run.subset, run.validation_cases)
+    split = make_split(store, run.budget, run.subset, run.validation_cases, run.labeled_cases)
     path = results / run.experiment / "splits" / split_name(run.budget, run.subset)
     if path.exists() and Split.read(path) != split:
         raise UserError(f"{path}: is of other data or settings than this run; run 'split' again")

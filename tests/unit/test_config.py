@@ -55,6 +55,7 @@ ROOT = Path(__file__).parents[2]
         ({"evaluation": {"stride": [999, 8, 8]}}, "evaluation.stride must be within"),
         ({"training": {"flip_axes": [3]}}, "training.flip_axes must be within 0..2"),
         ({"training": {"validate_every": 5}}, "training.validate_every needs validation_cases"),
+        ({"labeled_cases": "first", "subsets": 2}, "labeled_cases 'first' makes one subset"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(experiment, change, message):

@@ -99,6 +99,17 @@ def test_the_draw_depends_on_budget_and_subset_and_data_set():
     assert len(draws) == 12
 
 
+def test_the_first_cases_are_those_at_the_head_of_the_source():
+    data = store(unlabeled=3)
+    split = make_split(data, 4, 0, labeled_cases="first")
+    assert split.labeled == ["l00", "l01", "l02", "l03"]
+    assert split.unlabeled == data.ids("train")[4:]
+    held_out = make_split(data, 4, 0, 5, "first")
+    assert held_out.validation == make_split(data, 4, 0, 5).validation
+    left = [case for case in data.ids("train") if case not in held_out.validation]
+    assert held_out.labeled == left[:4]
+
+
 def test_validation_cases_are_the_same_in_all_runs_of_a_data_set():
     held_out = {
         tuple(make_split(store(), budget, subset, 4).validation)

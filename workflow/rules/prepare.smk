@@ -33,6 +33,7 @@ rule split:
         "../envs/ssl_methods.yaml"
     params:
         validation_cases=experiment.validation_cases,
+        labeled_cases=experiment.labeled_cases,
         sources=source_digest("split"),
     message:
         "Draw the labeled cases: {wildcards.budget}, subset {wildcards.subset}"
