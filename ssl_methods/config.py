@@ -73,6 +73,9 @@ class DatasetBase(Settings):
     normalisation: Literal["zscore", "percentile", "none"] = setting(
         "zscore", "zscore: zero mean, unit variance; percentile: clip_percentiles mapped to 0..1"
     )
+    clip_values: tuple[float, float] | None = setting(
+        None, "clip intensities to these values before all else, e.g. a window of CT in HU"
+    )
     clip_percentiles: tuple[float, float] | None = setting(
         None, "clip intensities to these percentiles before normalising; percentile needs it"
     )
@@ -104,6 +107,8 @@ class DatasetBase(Settings):
     def _check(self) -> Self:
         if self.normalisation == "percentile" and self.clip_percentiles is None:
             raise ValueError("normalisation 'percentile' needs clip_percentiles, e.g. [1, 99]")
+        if self.clip_values and not self.clip_values[0] < self.clip_values[1]:
+            raise ValueError("clip_values must rise, e.g. [-125, 275]")
         if (
             self.clip_percentiles
             and not 0 <= self.clip_percentiles[0] < self.clip_percentiles[1] <= 100
@@ -147,6 +152,52 @@ class LeftAtriumDataset(DatasetBase):
     )
 
 
+class LeftAtriumChallengeDataset(DatasetBase):
+    """<id>/lgemri.nrrd and laendo.nrrd, as the 2018 Atrial Segmentation Challenge gave them out."""
+
+    importer: Literal["left_atrium_challenge"]
+    field_crop: bool = setting(
+        True,
+        "crop x and y around the reference label with random margins, as the field's files were",
+        source="UA-MT code",
+    )
+    margin_seed: int = setting(0, "seed of those margins; the authors' was not fixed", ge=0)
+    normalisation: Literal["zscore", "percentile", "none"] = setting(
+        "none", "after the crop; the importer already scales the whole scan as zscore does"
+    )
+    test_cases: int | float | None = setting(
+        0.2, "test set drawn from the labeled cases if there is no test.list", ge=0
+    )
+
+    @property
+    def crop_used_label(self) -> bool:
+        return self.field_crop or super().crop_used_label
+
+
+class PancreasCTDataset(DatasetBase):
+    """Pancreas-CT of TCIA: PANCREAS_<number>/ of DICOM slices and label<number>.nii.gz.
+
+    The defaults are the DTC paper's preparation.
+    """
+
+    importer: Literal["pancreas_ct"]
+    split: Literal["mc_net", "coranet", "drawn"] = setting(
+        "mc_net", "whose training and test cases (configs/splits/pancreas_ct_*.yaml), or drawn"
+    )
+    repeated_scans: bool = setting(
+        False, "keep PANCREAS_0025 and 0070, repeats that TCIA removed and papers still used"
+    )
+    spacing: Lengths | None = setting((1.0, 1.0, 1.0), "resample to this", source="DTC paper")
+    clip_values: tuple[float, float] | None = setting(
+        (-125.0, 275.0), "window in HU", source="DTC paper"
+    )
+    crop: Literal["none", "nonzero", "label"] = setting(
+        "label", "around the reference label", source="DTC paper"
+    )
+    crop_margin_mm: float = setting(25.0, "25 voxels of 1 mm", source="DTC paper", ge=0)
+    test_cases: int | float | None = setting(20, "test set drawn if split is drawn", ge=0)
+
+
 class FolderDataset(DatasetBase):
     """images/ and labels/ of NIfTI or NRRD; an image without a label file is an unlabeled case."""
 
@@ -155,7 +206,13 @@ class FolderDataset(DatasetBase):
 
 
 Dataset = Annotated[
-    PhantomDataset | DecathlonDataset | LeftAtriumDataset | FolderDataset, Discriminator("importer")
+    PhantomDataset
+    | DecathlonDataset
+    | LeftAtriumDataset
+    | LeftAtriumChallengeDataset
+    | PancreasCTDataset
+    | FolderDataset,
+    Discriminator("importer"),
 ]
 
 

@@ -265,6 +265,8 @@ def _prepared(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None, tuple[float, ...], NDArray[np.float64]]:
     check_image(scan.image)
     image, label, spacing = scan.image, scan.label, scan.spacing
+    if dataset.clip_values is not None:
+        image = np.clip(image, *dataset.clip_values)
     affine = geometry.affine_of(spacing) if scan.affine is None else scan.affine
     box = _crop_box(image, label, spacing, dataset)
     if box is not None:

@@ -1,0 +1,100 @@
+"""The 2018 Atrial Segmentation Challenge as it was given out, and the field's preparation of it.
+
+``<id>/lgemri.nrrd`` and ``<id>/laendo.nrrd`` (255 is the left atrium); a scan without the latter is
+unlabeled. ``train.list`` and ``test.list``, if they are there, name the cases (80 and 20 in UA-MT,
+DTC and their peers); otherwise all are taken.
+
+UA-MT's script, whose files DTC and its peers share: z-score of the whole scan, then a crop in x and
+y around the reference label, with margins of 10 to 19 voxels drawn for each side, wider if the
+patch of 112 needs it; it computes bounds in z and does not apply them. It draws without a seed;
+here the margins depend on ``margin_seed`` and the case's id.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator, SeedSequence, default_rng
+from numpy.typing import NDArray
+
+from ssl_methods.config import LeftAtriumChallengeDataset
+from ssl_methods.data.importers import (
+    RawCase,
+    Scan,
+    Source,
+    load_files,
+    raise_faults,
+    read_id_list,
+    source_folder,
+)
+from ssl_methods.errors import UserError
+
+IMAGE, LABEL = "lgemri.nrrd", "laendo.nrrd"
+PATCH = 112  # of UA-MT, in x and y
+MARGINS = (10, 20)  # voxels, the upper bound excluded
+
+
+def read(dataset: LeftAtriumChallengeDataset) -> Source:
+    folder = source_folder(dataset)
+    splits = _listed(folder) or {
+        path.parent.name: "train" for path in sorted(folder.glob(f"*/{IMAGE}"))
+    }
+    raise_faults(
+        f"{folder}: case '{case_id}' has no file {folder / case_id / IMAGE}"
+        for case_id in splits
+        if not (folder / case_id / IMAGE).is_file()
+    )
+    cases = []
+    for case_id, split in splits.items():
+        labeled = (folder / case_id / LABEL).is_file()
+        seed = dataset.margin_seed if dataset.field_crop else None
+        cases.append(RawCase(case_id, split, labeled, partial(load, folder / case_id, seed)))
+    return Source(cases, {1: "left atrium"})
+
+
+def _listed(folder: Path) -> dict[str, Literal["train", "test"]]:
+    """Id -> split of train.list and test.list; empty if there is no train.list."""
+    splits: dict[str, Literal["train", "test"]] = {}
+    if (folder / "train.list").exists():
+        splits |= dict.fromkeys(read_id_list(folder / "train.list"), "train")
+        if (folder / "test.list").exists():
+            splits |= dict.fromkeys(read_id_list(folder / "test.list"), "test")
+    return splits
+
+
+def load(folder: Path, margin_seed: int | None) -> Scan:
+    """One scan, scaled; cropped as the field's files if there is a seed for its margins.
+
+    Raises UserError for a broken file, or a scan that has no label to crop with.
+    """
+    label_file = folder / LABEL
+    scan = load_files((folder / IMAGE,), label_file if label_file.is_file() else None)
+    image = ((scan.image - scan.image.mean()) / scan.image.std()).astype(np.float32)
+    label = None if scan.label is None else (scan.label == 255).astype(np.uint8)
+    if margin_seed is None:
+        return scan._replace(image=image, label=label)
+    if label is None or not label.any():
+        raise UserError(
+            f"{folder}: has no label to crop with; set dataset.field_crop: false, or leave it out"
+        )
+    box = field_box(label, default_rng(SeedSequence([margin_seed, *folder.name.encode()])))
+    affine = scan.affine
+    if affine is not None:
+        affine = affine.copy()
+        affine[:3, 3] += affine[:3, :2] @ [side.start for side in box]
+    return Scan(image[(slice(None), *box)], label[box], scan.spacing, affine)
+
+
+def field_box(label: NDArray[np.uint8], rng: Generator) -> tuple[slice, slice]:
+    """The crop in x and y of one scan (UA-MT code; an upper end is that of the last voxel)."""
+    sides = []
+    for axis, others in ((0, (1, 2)), (1, (0, 2))):
+        inside = np.flatnonzero(label.any(axis=others))
+        first, last = int(inside[0]), int(inside[-1])
+        more = max(PATCH - (last - first), 0) // 2
+        before, after = (int(margin) + more for margin in rng.integers(*MARGINS, size=2))
+        sides.append(slice(max(first - before, 0), min(last + after, label.shape[axis])))
+    return sides[0], sides[1]

@@ -1,0 +1,127 @@
+"""Pancreas-CT of The Cancer Imaging Archive: 80 (once 82) abdominal CT scans of the NIH.
+
+Roth et al., "DeepOrgan: Multi-level deep convolutional networks for automated pancreas
+segmentation", MICCAI 2015. Below the folder, at any depth: ``PANCREAS_<number>/`` with one DICOM
+series, and ``label<number>.nii.gz``. Scans 25 and 70 repeat others and were removed from the
+archive; papers of 82 cases hold them (MC-Net, issue 6).
+
+A label is turned to the axes of its scan by the headers' orientations, and its place is taken from
+the array: what its header says of the origin is compared and told, not used.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_methods.config import PancreasCTDataset, find_config, read_yaml
+from ssl_methods.data.dicom import read_series
+from ssl_methods.data.importers import RawCase, Scan, Source, raise_faults, source_folder
+from ssl_methods.data.volumes import Volume, read_label_volume
+from ssl_methods.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+Splits = dict[int, Literal["train", "test"]]  # by the case's number
+
+REPEATED = {25, 70}
+SOFT_TISSUE_HU = (-50.0, 250.0)  # the median under a label that lies where it should
+
+
+def read(dataset: PancreasCTDataset) -> Source:
+    folder = source_folder(dataset)
+    scans = {
+        _number(path): path for path in sorted(folder.rglob("PANCREAS_[0-9]*")) if path.is_dir()
+    }
+    labels = {_number(path): path for path in sorted(folder.rglob("label[0-9]*.nii*"))}
+    wanted = _listed(dataset.split) if dataset.split != "drawn" else _all(scans)
+    if not dataset.repeated_scans:
+        wanted = {number: split for number, split in wanted.items() if number not in REPEATED}
+    raise_faults(
+        f"{folder}: case {number} has no {what}{_why(number)}"
+        for number in wanted
+        for what, found in ((f"folder PANCREAS_{number:04d}", scans), ("label", labels))
+        if number not in found and (found is scans or dataset.split != "drawn")
+    )
+    cases = [
+        RawCase(
+            f"PANCREAS_{number:04d}",
+            split,
+            number in labels,
+            partial(load, scans[number], labels.get(number)),
+        )
+        for number, split in wanted.items()
+    ]
+    return Source(cases, {1: "pancreas"})
+
+
+def _all(scans: Iterable[int]) -> Splits:
+    return {number: "train" for number in sorted(scans)}
+
+
+def _listed(name: str) -> Splits:
+    """Of the published lists, in their order."""
+    lists = read_yaml(find_config("splits", f"pancreas_ct_{name}"))
+    train: Splits = {number: "train" for number in lists["train"]}
+    return train | {number: "test" for number in lists["test"]}
+
+
+def _number(path: Path) -> int:
+    return int("".join(filter(str.isdigit, path.name.split(".")[0])))
+
+
+def _why(number: int) -> str:
+    return "; TCIA removed it: set repeated_scans: false" if number in REPEATED else ""
+
+
+def load(folder: Path, label_file: Path | None) -> Scan:
+    """One case. Raises UserError for a label of another shape, or one that cannot lie there."""
+    scan = read_series(series_folder(folder))
+    if label_file is None:
+        return Scan(scan.image, None, scan.spacing, scan.affine)
+    label = turned_to(scan, read_label_volume(label_file), label_file)
+    if label.any():
+        median = float(np.median(scan.image[0][label > 0]))
+        if not SOFT_TISSUE_HU[0] <= median <= SOFT_TISSUE_HU[1]:
+            raise UserError(
+                f"{label_file}: the scan's median under this label is {median:.0f} HU, which is no "
+                "soft tissue; the label lies elsewhere or is turned otherwise"
+            )
+    return Scan(scan.image, label, scan.spacing, scan.affine)
+
+
+def series_folder(folder: Path) -> Path:
+    """The folder below that holds the slices. Raises UserError unless there is exactly one."""
+    holding = sorted({path.parent for path in folder.rglob("*.dcm")})
+    if len(holding) != 1:
+        raise UserError(f"{folder}: {len(holding)} folders below it hold .dcm files; one is needed")
+    return holding[0]
+
+
+def turned_to(scan: Volume, label: Volume, path: Path) -> NDArray[np.float32]:
+    """The label's array (*spatial) with its axes in the order and direction of the scan's."""
+    from nibabel import orientations
+
+    shape = scan.image.shape[1:]
+    turn = orientations.ornt_transform(
+        orientations.io_orientation(label.affine), orientations.io_orientation(scan.affine)
+    )
+    array: NDArray[np.float32] = orientations.apply_orientation(label.image, turn)
+    if array.shape != shape:
+        raise UserError(f"{path}: has shape {array.shape} along the scan's axes, the scan {shape}")
+    affine = label.affine @ orientations.inv_ornt_aff(turn, label.image.shape)
+    corners = np.array(
+        [[i, j, k, 1] for i in (0, shape[0]) for j in (0, shape[1]) for k in (0, shape[2])]
+    )
+    apart = np.linalg.norm(((affine - scan.affine) @ corners.T)[:3], axis=0).max()
+    if apart > max(scan.spacing):
+        logger.warning(
+            "%s: its header puts it %.0f mm from its scan; its voxels are taken", path, apart
+        )
+    return array
