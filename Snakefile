@@ -59,6 +59,7 @@ rule tables:
 
 onstart:
     declare()
+    announce()
 
 
 # At exit, so that it is the last line, after Snakemake's own.

@@ -74,6 +74,18 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--out", type=Path, help="folder of the run (RESULTS/<experiment>/runs/...)")
     _results(it)
 
+    it = verb("plan", plan, "say what is left to train, and how long it will take")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    it.add_argument(
+        "--measure",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="train N iterations of each method whose speed is not known (0)",
+    )
+    it.add_argument("--devices", type=_positive, default=1, help="runs at the same time (1)")
+    _results(it)
+
     it = verb("evaluate", evaluate, "measure a trained run on the test cases")
     it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml|RUN.yaml|RUN_FOLDER")
     _cell(it)
@@ -218,6 +230,18 @@ def train(arguments: argparse.Namespace) -> None:
     out = arguments.out or arguments.results / run.folder
     train(run, arguments.results, out)
     print(out)
+
+
+def plan(arguments: argparse.Namespace) -> None:
+    from ssl_methods.config import load_experiment
+    from ssl_methods.methods import check_choice
+    from ssl_methods.training.plan import lines, plan
+
+    experiment = load_experiment(arguments.file)
+    for choice in experiment.methods.values():
+        check_choice(choice, f"{arguments.file}: methods")
+    rows = plan(experiment, arguments.results, arguments.measure)
+    print("\n".join(lines(rows, experiment.name, arguments.devices)))
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

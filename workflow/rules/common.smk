@@ -16,6 +16,7 @@ from ssl_methods.errors import UserError
 from ssl_methods.files import write_yaml
 from ssl_methods.methods import check_choice
 from ssl_methods.provenance import source_digest
+from ssl_methods.training.plan import lines, plan
 
 # Jobs use the Python that runs Snakemake, also where its environment is not activated.
 os.environ.update(
@@ -90,6 +91,22 @@ def declare():
     """
     write_yaml(Path(EXPERIMENT), experiment.model_dump(mode="json"))
     write_yaml(Path(f"{STORE}.yaml"), experiment.dataset.model_dump(mode="json"))
+
+
+def announce():
+    """What the runs ahead will cost, before they start: of those that this call trains."""
+    trained = {
+        job.wildcards.method
+        for job in workflow.dag.needrun_jobs()
+        if job.rule.name == "train"
+    }
+    if trained:
+        at_a_time = workflow.global_resources.get("gpu") or workflow.cores or 1
+        print(
+            "\n".join(
+                lines(plan(experiment, Path("results")), experiment.name, at_a_time)
+            )
+        )
 
 
 # ---- what a job depends on -------------------------------------------------------------------------
