@@ -20,14 +20,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import edt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from ssl_methods.errors import UserError
+from ssl_methods.evaluation.surfaces import Mask, distances, surface
 
-Mask = NDArray[np.bool_]
 Metrics = dict[str, float | bool]
 
 LARGEST = "_largest_component"
@@ -130,15 +129,12 @@ def _surface_and_overlap(
     """The metrics of two masks that both have foreground."""
     box = _bounding_box(prediction | reference)
     prediction, reference = (np.ascontiguousarray(mask[box]) for mask in (prediction, reference))
-    found, true = _surface(prediction), _surface(reference)
-    ones = (1.0,) * prediction.ndim
-    to_true, to_found = _distance_to(true, ones), _distance_to(found, ones)
-    there, back = _at(found, to_true), _at(true, to_found)
+    found, true = surface(prediction), surface(reference)
+    there, back = distances(found, true), distances(true, found)
     if np.allclose(spacing, spacing[0], rtol=1e-7, atol=0):
         there_mm, back_mm = there * spacing[0], back * spacing[0]
     else:
-        there_mm = _at(found, _distance_to(true, spacing))
-        back_mm = _at(true, _distance_to(found, spacing))
+        there_mm, back_mm = distances(found, true, spacing), distances(true, found, spacing)
     both_mm = np.concatenate([there_mm, back_mm])
     legacy = overlap(prediction, reference) | _legacy_distances(there, back)
 
@@ -147,9 +143,9 @@ def _surface_and_overlap(
         legacy_largest = legacy
     else:
         # Components share no face: the surface of one is its part of the whole surface.
-        found = found & largest
-        back = _at(true, _distance_to(found, ones))
-        legacy_largest = overlap(largest, reference) | _legacy_distances(_at(found, to_true), back)
+        kept = distances(true, found & largest)
+        legacy_largest = overlap(largest, reference)
+        legacy_largest |= _legacy_distances(there[largest[found]], kept)
 
     return {
         **legacy,
@@ -176,35 +172,11 @@ def _bounding_box(mask: Mask) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _surface(mask: Mask) -> Mask:
-    """Foreground voxels that the erosion by one face step removes."""
-    inner = np.zeros_like(mask)
-    core = (slice(1, -1),) * mask.ndim
-    inner[core] = mask[core]
-    for axis in range(mask.ndim):
-        for start, stop in ((0, -2), (2, None)):
-            neighbour = (*core[:axis], slice(start, stop), *core[axis + 1 :])
-            inner[core] &= mask[neighbour]
-    return mask & ~inner
-
-
-def _distance_to(surface: Mask, spacing: tuple[float, ...]) -> NDArray[np.float32]:
-    """Squared distance of each voxel to the nearest surface voxel, exact but for rounding."""
-    squared: NDArray[np.float32] = edt.edtsq(~surface, anisotropy=spacing, black_border=False)
-    return squared
-
-
-def _at(surface: Mask, squared: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Distances at the voxels of a surface."""
-    return np.sqrt(squared[surface], dtype=np.float64)
-
-
 def _largest_component(mask: Mask) -> Mask:
     """The mask itself if it is one component; of equal ones the first in the array's order."""
     labels, count = ndimage.label(mask, np.ones((3,) * mask.ndim))
     if count == 1:
         return mask
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
+    sizes = np.bincount(labels[mask])  # labels are numbered in the array's order
     largest: Mask = labels == sizes.argmax()
     return largest

@@ -1,0 +1,76 @@
+"""Surfaces of masks, and exact Euclidean distances from the voxels of one to another.
+
+Distances are wanted at surface voxels alone, a few hundredths of a volume. A k-d tree of the other
+surface answers near ones fast and far ones slowly; the distance transform of the whole volume costs
+the same whatever the masks. ``distances`` takes whichever is cheaper, as measured on left atria and
+on masks made to be hard (`benchmarks/metrics.py`). Both are exact, the transform to the rounding of
+single precision.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import edt
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+Mask = NDArray[np.bool_]
+
+# One look-up of a near voxel takes about as long as the transform of 20 voxels (1.1 us, 60 ns), one
+# of a far voxel as that of 100 to 2500.
+VOXELS_PER_NEAR = 20
+VOXELS_PER_FAR = 1000
+NEAR = 8  # voxels
+
+
+def surface(mask: Mask) -> Mask:
+    """Foreground voxels with a face neighbour outside; what is beyond the array is outside."""
+    inner = np.zeros_like(mask)
+    core = (slice(1, -1),) * mask.ndim
+    inner[core] = mask[core]
+    for axis in range(mask.ndim):
+        for start, stop in ((0, -2), (2, None)):
+            neighbour = (*core[:axis], slice(start, stop), *core[axis + 1 :])
+            inner[core] &= mask[neighbour]
+    return mask & ~inner
+
+
+def distances(
+    start: Mask, end: Mask, spacing: Sequence[float] | None = None
+) -> NDArray[np.float64]:
+    """Distance of each voxel of ``start`` to the nearest of ``end``, in the array's order.
+
+    Args:
+        start, end: of one shape, 2D or 3D, C-contiguous; ``end`` has at least one voxel.
+        spacing: voxel size per axis; None means 1.
+
+    Returns:
+        One number per voxel of ``start``, in the unit of ``spacing``.
+    """
+    size = (1.0,) * start.ndim if spacing is None else tuple(map(float, spacing))
+    if max(np.count_nonzero(start), np.count_nonzero(end)) * VOXELS_PER_NEAR > start.size:
+        return _transformed(start, end, size)
+    points = _points(start, size)
+    # Balancing takes longer than it saves.
+    tree = cKDTree(_points(end, size), balanced_tree=False, compact_nodes=False)
+    near = NEAR * math.prod(size) ** (1 / len(size))
+    lengths: NDArray[np.float64] = tree.query(points, distance_upper_bound=near)[0]
+    far = np.isinf(lengths)
+    if np.count_nonzero(far) * VOXELS_PER_FAR > start.size:
+        return _transformed(start, end, size)
+    lengths[far] = tree.query(points[far])[0]
+    return lengths
+
+
+def _points(mask: Mask, size: Sequence[float]) -> NDArray[np.float64]:
+    """(N, dimensions): where the foreground voxels are."""
+    where = np.unravel_index(np.flatnonzero(mask), mask.shape)
+    return np.stack(where, axis=1) * size
+
+
+def _transformed(start: Mask, end: Mask, size: tuple[float, ...]) -> NDArray[np.float64]:
+    squared = edt.edtsq(~end, anisotropy=size, black_border=False, parallel=1)
+    return np.sqrt(squared[start], dtype=np.float64)
