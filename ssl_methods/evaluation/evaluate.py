@@ -10,10 +10,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ from ssl_methods.methods.base import Method
 
 Row = dict[str, str | float | bool]
 Label = NDArray[np.uint8]
+In = TypeVar("In")
+Out = TypeVar("Out")
 Case = tuple[str, NDArray[np.float32], Label]  # id, image (C, *spatial), label (*spatial)
 
 
@@ -99,25 +101,34 @@ def evaluate_cases(
     """The rows of ``cases.csv`` (per case, then per class) and the arrays of ``slices.npz``.
 
     ``predict`` maps (N, C, *patch) on ``device`` to probabilities (N, K, *patch); all is float32.
-    ``save`` is given each case's id and predicted label map. Raises UserError for a case without a
+    ``save`` is given each case's id and predicted label map, on another thread. While one case is
+    predicted, the next is read and the one before measured. Raises UserError for a case without a
     label.
     """
-    rows: list[Row] = []
-    slices: dict[str, Any] = {}
-    for case_id, image, label in read_ahead(store, ids):
-        prediction = predict_labels(
-            predict, image, patch_size, len(store.classes), evaluation, device
-        )
-        spacing = store.cases[case_id].spacing
-        for value, name in enumerate(store.classes, start=1):
-            measured = case_metrics(
-                prediction == value, label == value, spacing, evaluation.nsd_tolerance_mm
-            )
-            rows.append({"case": case_id, "class": name, **measured})
-        for kind, array in best_slice(image, label, prediction).items():
-            slices[f"{case_id}.{kind}"] = array
+
+    def predicted() -> Iterator[tuple[Case, Label]]:
+        for case in read_ahead(store, ids):
+            classes = len(store.classes)
+            yield case, predict_labels(predict, case[1], patch_size, classes, evaluation, device)
+
+    def measure(item: tuple[Case, Label]) -> tuple[list[Row], dict[str, Any]]:
+        (case_id, image, label), prediction = item
+        spacing, tolerance = store.cases[case_id].spacing, evaluation.nsd_tolerance_mm
+        rows: list[Row] = [
+            {"case": case_id, "class": name}
+            | case_metrics(prediction == value, label == value, spacing, tolerance)
+            for value, name in enumerate(store.classes, start=1)
+        ]
         if save is not None:
             save(case_id, prediction)
+        pictures = best_slice(image, label, prediction)
+        return rows, {f"{case_id}.{kind}": array for kind, array in pictures.items()}
+
+    rows: list[Row] = []
+    slices: dict[str, Any] = {}
+    for some, pictures in ahead(measure, predicted()):
+        rows += some
+        slices |= pictures
     return rows, slices
 
 
@@ -150,7 +161,8 @@ def predict_labels(
 ) -> Label:
     """A prepared image (C, *spatial) to its label map (*spatial), values 0..classes.
 
-    Without a ``patch_size``, ``predict`` is given the whole image at once.
+    Without a ``patch_size``, ``predict`` is given the whole image at once. In float32, whatever the
+    precision of training.
     """
     if patch_size is None:
         patch_size, evaluation = image.shape[1:], evaluation.model_copy(update={"stride": None})
@@ -170,13 +182,23 @@ def read_ahead(store: Store, ids: Sequence[str]) -> Iterator[Case]:
     def read(case_id: str) -> Case:
         return case_id, np.array(store.image(case_id)), np.array(store.label(case_id))
 
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        ready: Future[Case] | None = None
-        for case_id in [*ids, None]:
-            coming = None if case_id is None else reader.submit(read, case_id)
+    return ahead(read, ids)
+
+
+def ahead(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
+    """``work`` of each item, in order, on one other thread, while the caller goes on.
+
+    At most one result waits while the next is worked on. What ``work`` raises comes out here.
+    """
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        ready: Future[Out] | None = None
+        for item in items:
+            coming = thread.submit(work, item)
             if ready is not None:
                 yield ready.result()
             ready = coming
+        if ready is not None:
+            yield ready.result()
 
 
 def best_slice(

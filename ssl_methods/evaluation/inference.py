@@ -1,9 +1,9 @@
 """A whole image from a network that sees patches: overlapping windows, averaged.
 
 Windows stand as in the test code of UA-MT and DTC: at multiples of the stride, the last one moved
-back to end at the border; all weigh the same. MONAI's inferer does the same with the same windows,
-but takes about three seconds to import (3.1 to 3.3 s measured), in every run: these few lines stand
-in its place, and are tested against it.
+back to end at the border; all weigh the same. Probabilities are averaged, as there, not logits.
+MONAI's inferer does the same with the same windows, but takes about three seconds to import (3.1 to
+3.3 s measured), in every run: these few lines stand in its place, and are tested against it.
 """
 
 from __future__ import annotations
@@ -49,30 +49,41 @@ def sliding_window(
     windows = window_grid(padded.shape[1:], patch_size, stride)
 
     total = torch.zeros((classes, *padded.shape[1:]), device=image.device)
-    count = torch.zeros((1, *padded.shape[1:]), device=image.device)
     for first in range(0, len(windows), batch):
         some = windows[first : first + batch]
         probabilities = predict(torch.stack([padded[window] for window in some]))
         for window, probability in zip(some, probabilities, strict=True):
             total[window] += probability
-            count[window] += 1
     inner = (slice(gap // 2, gap // 2 + size) for size, gap in zip(shape, gaps, strict=True))
-    return (total / count)[(slice(None), *inner)]
+    visits = window_counts(padded.shape[1:], patch_size, stride).to(image.device)
+    return (total / visits)[(slice(None), *inner)]
+
+
+def window_counts(shape: Sequence[int], patch_size: Sequence[int], stride: Sequence[int]) -> Tensor:
+    """How many windows hold each voxel, (*spatial) float32: a product over the axes."""
+    counts = torch.ones(())
+    for size, patch, step in zip(shape, patch_size, stride, strict=True):
+        along = torch.zeros(size)
+        for start in window_starts(size, patch, step):
+            along[start : start + patch] += 1
+        counts = counts[..., None] * along
+    return counts
 
 
 def window_grid(
     shape: Sequence[int], patch_size: Sequence[int], stride: Sequence[int]
 ) -> list[Window]:
     """All windows over a volume at least as large as the patch; the last axis runs fastest."""
-    starts = [
-        [*range(0, size - patch, step), size - patch]
+    sides = [
+        [slice(start, start + patch) for start in window_starts(size, patch, step)]
         for size, patch, step in zip(shape, patch_size, stride, strict=True)
     ]
-    sides = [
-        [slice(start, start + patch) for start in along]
-        for along, patch in zip(starts, patch_size, strict=True)
-    ]
     return [(slice(None), *window) for window in product(*sides)]
+
+
+def window_starts(size: int, patch: int, step: int) -> list[int]:
+    """Along one axis: the multiples of the stride, then the last window, at the border."""
+    return [*range(0, size - patch, step), size - patch]
 
 
 def label_map(probabilities: Tensor, threshold: float = 0.5) -> Tensor:

@@ -116,6 +116,12 @@ def shifted(patches: Tensor) -> Tensor:
     return torch.cat([inside, 0.4 * inside], 1)
 
 
+def noisy(patches: Tensor) -> Tensor:
+    """Depends on both channels and on the whole window."""
+    level = patches[:, 1:].mean(dim=tuple(range(1, patches.ndim)), keepdim=True)
+    return (oracle(patches) + 0.4 * patches[:, 1:] + level).sigmoid() - 0.1
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return make_store(tmp_path / "store", a_run(tmp_path), two_test_cases())
@@ -202,7 +208,8 @@ def test_an_unlabeled_test_case_is_an_error(tmp_path: Path) -> None:
         evaluate_cases(oracle, store, ["b.1"], PATCH, EVALUATION, CPU)
 
 
-def test_cases_are_read_in_order_and_at_most_one_ahead(store: Store) -> None:
+def test_cases_are_read_in_order_and_few_are_held(store: Store) -> None:
+    """One is measured, one predicted and one read at a time."""
     read: list[str] = []
 
     class Watched(Store):
@@ -216,10 +223,34 @@ def test_cases_are_read_in_order_and_at_most_one_ahead(store: Store) -> None:
 
     def save(case_id: str, _: np.ndarray) -> None:
         seen.append(case_id)
-        assert len(read) <= len(seen) + 1
+        assert len(read) <= len(seen) + 2
 
     evaluate_cases(oracle, watched, ids, PATCH, EVALUATION, CPU, save)
     assert seen == read == ids
+
+
+@pytest.mark.parametrize("failing", ["b.1", "a-2"])
+def test_what_fails_on_another_thread_comes_out_as_it_is(store: Store, failing: str) -> None:
+    class OutOfSpace(Exception):
+        pass
+
+    def save(case_id: str, _: np.ndarray) -> None:
+        if case_id == failing:
+            raise OutOfSpace(case_id)
+
+    with pytest.raises(OutOfSpace, match=failing):
+        evaluate_cases(oracle, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU, save)
+
+
+def test_rows_are_those_of_one_case_at_a_time(store: Store) -> None:
+    """Whatever the threads do: predicted and measured alone, bit for bit."""
+    ids = ["b.1", "a-2", "train0", "train1"]
+    rows, slices = evaluate_cases(noisy, store, ids, PATCH, EVALUATION, CPU)
+    alone = [evaluate_cases(noisy, store, [case], PATCH, EVALUATION, CPU) for case in ids]
+    assert rows == [row for some, _ in alone for row in some]
+    assert list(slices) == [name for _, pictures in alone for name in pictures]
+    for _, pictures in alone:
+        assert all((slices[name] == array).all() for name, array in pictures.items())
 
 
 def test_csv_keeps_every_digit_and_reads_as_bool(store: Store) -> None:
