@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from ssl_methods.errors import UserError
-from ssl_methods.evaluation.surfaces import Mask, distances, surface
+from ssl_methods.evaluation.surfaces import Mask, bounding_box, distances, surface
 
 Metrics = dict[str, float | bool]
 
@@ -127,7 +127,7 @@ def _surface_and_overlap(
     prediction: Mask, reference: Mask, spacing: tuple[float, ...], tolerance: float
 ) -> Metrics:
     """The metrics of two masks that both have foreground."""
-    box = _bounding_box(prediction | reference)
+    box = bounding_box(prediction | reference)
     prediction, reference = (np.ascontiguousarray(mask[box]) for mask in (prediction, reference))
     found, true = surface(prediction), surface(reference)
     there, back = distances(found, true), distances(true, found)
@@ -160,16 +160,6 @@ def _surface_and_overlap(
 def _legacy_distances(there: NDArray[np.float64], back: NDArray[np.float64]) -> Metrics:
     pooled = np.percentile(np.concatenate([there, back]), 95)
     return {"asd_voxel": float(there.mean()), "hd95_voxel": float(pooled)}
-
-
-def _bounding_box(mask: Mask) -> tuple[slice, ...]:
-    """Of a mask with foreground. Nothing beyond it bears on a surface, or on distances to one."""
-    box = []
-    for axis in range(mask.ndim):
-        others = tuple(other for other in range(mask.ndim) if other != axis)
-        filled = np.flatnonzero(mask.any(axis=others))
-        box.append(slice(filled[0], filled[-1] + 1))
-    return tuple(box)
 
 
 def _largest_component(mask: Mask) -> Mask:

@@ -26,6 +26,16 @@ VOXELS_PER_FAR = 1000
 NEAR = 8  # voxels
 
 
+def bounding_box(mask: Mask) -> tuple[slice, ...]:
+    """Of a mask with foreground. Nothing beyond it bears on a surface, or on distances to one."""
+    box = []
+    for axis in range(mask.ndim):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        filled = np.flatnonzero(mask.any(axis=others))
+        box.append(slice(filled[0], filled[-1] + 1))
+    return tuple(box)
+
+
 def surface(mask: Mask) -> Mask:
     """Foreground voxels with a face neighbour outside; what is beyond the array is outside."""
     inner = np.zeros_like(mask)
