@@ -67,7 +67,7 @@ def distances(
     # Balancing takes longer than it saves.
     tree = cKDTree(_points(end, size), balanced_tree=False, compact_nodes=False)
     near = NEAR * math.prod(size) ** (1 / len(size))
-    lengths: NDArray[np.float64] = tree.query(points, distance_upper_bound=near)[0]
+    lengths = np.asarray(tree.query(points, distance_upper_bound=near)[0])
     far = np.isinf(lengths)
     if np.count_nonzero(far) * VOXELS_PER_FAR > start.size:
         return _transformed(start, end, size)
@@ -78,9 +78,12 @@ def distances(
 def _points(mask: Mask, size: Sequence[float]) -> NDArray[np.float64]:
     """(N, dimensions): where the foreground voxels are."""
     where = np.unravel_index(np.flatnonzero(mask), mask.shape)
-    return np.stack(where, axis=1) * size
+    points: NDArray[np.float64] = np.stack(where, axis=1).astype(np.float64)
+    points *= size
+    return points
 
 
 def _transformed(start: Mask, end: Mask, size: tuple[float, ...]) -> NDArray[np.float64]:
     squared = edt.edtsq(~end, anisotropy=size, black_border=False, parallel=1)
-    return np.sqrt(squared[start], dtype=np.float64)
+    lengths: NDArray[np.float64] = np.sqrt(squared[start], dtype=np.float64)
+    return lengths
