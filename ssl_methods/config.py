@@ -293,6 +293,13 @@ class TrainingConfig(Settings):
     checkpoint_every: int = setting(200, "iterations between checkpoints", ge=1)
     log_every: int = setting(10, "iterations between rows of history.csv", ge=1)
     validate_every: int = setting(0, "iterations between validations; 0: none", ge=0)
+    snapshots: int = setting(
+        0,
+        "evenly spaced iterations whose weights are kept and measured, for the audit of checkpoint "
+        "rules; 0: none",
+        ge=0,
+        le=100,
+    )
 
     @field_validator("learning_rate_steps")
     @classmethod
@@ -420,6 +427,9 @@ class Experiment(Settings):
         "drawn",
         "drawn: at random, anew for each subset; first: the first in the order of the source",
         source="first: DTC and UA-MT code, in the order of train.list",
+    )
+    other_crop: Name | None = setting(
+        None, "experiment on the same scans with the other crop; the audits set it beside this one"
     )
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()

@@ -14,10 +14,11 @@ from typing import Any
 import pandas as pd
 
 from ssl_methods.analysis.claims import claims_note, judge_claims, shown_claims
-from ssl_methods.analysis.jensen import jensen_ok
+from ssl_methods.analysis.comparisons import compare, comparison_note, of_pair
+from ssl_methods.analysis.jensen import row_ok
 from ssl_methods.analysis.published import published_note, published_table, shown_published
 from ssl_methods.analysis.ranks import agreement, false_claim, ranks
-from ssl_methods.analysis.statistics import compare, summarise
+from ssl_methods.analysis.statistics import summarise, support_note
 from ssl_methods.analysis.tables import (
     latex,
     markdown,
@@ -49,19 +50,6 @@ SUMMARY_NOTE = (
     "cases). Checkpoint: the last. Post-processing: none. An empty prediction counts as a "
     "failure, with the volume's diagonal as its distance. SD: standard deviation of the runs' "
     "mean Dice %, over subsets and over seeds. Time: training of one run."
-)
-ONE_SUBSET = (
-    " All runs share one labeled subset: "
-    "the intervals do not say how results vary with the choice of labels."
-)
-COMPARISON_NOTE = (
-    "Paired by labeled subset, seed and test case. Difference: mean with its 95 % interval over "
-    "subsets and cases, in percentage points for Dice and Jaccard. p: Wilcoxon signed-rank test "
-    "over cases; Holm: adjusted over the methods of a budget. Verdict: a difference needs both "
-    "the interval and p (Holm) < 0.05, on at least 3 subsets and 20 cases."
-)
-NO_COMPARISON = (
-    "No comparison: the experiment has no second method with runs, or its baseline has none."
 )
 
 
@@ -105,9 +93,9 @@ def collect(experiment: Experiment, results: Path) -> None:
     for name, table in tables.items():
         write_table(folder / f"{name}.csv", table)
     write_shown(folder / "summary", shown_summary(summary), summary_note(experiment, summary))
-    write_shown(
-        folder / "comparisons", shown_comparisons(comparisons), comparison_note(comparisons)
-    )
+    for name, pair in (("comparisons", "baseline"), ("comparisons_with_best", "best")):
+        rows = of_pair(comparisons, pair)
+        write_shown(folder / name, shown_comparisons(rows), comparison_note(rows))
     write_shown(folder / "published", shown_published(published), published_note(published))
     write_shown(folder / "claims", shown_claims(claims), claims_note(claims))
 
@@ -120,15 +108,9 @@ def write_shown(path: Path, shown: pd.DataFrame, note: str) -> None:
 
 def summary_note(experiment: Experiment, summary: pd.DataFrame) -> str:
     """What stands below the summary wherever it is shown."""
-    subsets = ONE_SUBSET if len(experiment.subsets) == 1 else ""
-    return f"{SUMMARY_NOTE}{subsets} {role_note(summary)}".strip()
-
-
-def comparison_note(comparisons: pd.DataFrame) -> str:
-    """What stands below the comparisons wherever they are shown."""
-    if comparisons.empty:
-        return NO_COMPARISON
-    return f"{COMPARISON_NOTE} {role_note(comparisons)}".strip()
+    known = summary["cases"].dropna()
+    few = support_note(len(experiment.subsets), int(known.min())) if len(known) else ""
+    return " ".join(filter(None, [SUMMARY_NOTE, few, role_note(summary)]))
 
 
 def is_done(run: Run, results: Path) -> bool:
@@ -262,8 +244,10 @@ def run_table(
             means = group[metrics].mean(skipna=False).to_dict()
             counts = {"class": klass, "cases": len(group), "failures": group["failure"].sum()}
             costs = {name: cost.get(name) for name in COST_COLUMNS}
-            rows.append(identity | counts | means | costs | {"status": "done"})
-    columns = [*RUN_COLUMNS, "class", "cases", "failures", *metrics, *COST_COLUMNS, "status"]
+            checked = {"jensen_ok": row_ok(means), "status": "done"}
+            rows.append(identity | counts | means | costs | checked)
+    columns = [*RUN_COLUMNS, "class", "cases", "failures", *metrics]
+    columns += [*COST_COLUMNS, "jensen_ok", "status"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(role=table.groupby("method", sort=False)["role"].transform("first"))
 
@@ -291,9 +275,7 @@ def summary_table(
             row |= statistics.get((method, budget, klass), {})
             row |= {name: pd.to_numeric(own[name]).mean(skipna=False) for name in COST_COLUMNS[:-1]}
             row |= {"device": ", ".join(sorted(set(own["device"].dropna().astype(str))))}
-            if pd.notna(row.get("dice")) and pd.notna(row.get("jaccard")):
-                row["jensen_ok"] = jensen_ok(row["dice"], row["jaccard"])
-            rows.append(row)
+            rows.append(row | {"jensen_ok": row_ok(row)})
     leading = [
         *RUN_COLUMNS[:7],
         "crop_used_label",

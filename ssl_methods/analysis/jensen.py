@@ -7,6 +7,11 @@ predictions.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
 
 def least_jaccard(dice: float) -> float:
     """The smallest mean Jaccard that a mean Dice allows; both in 0..1."""
@@ -23,3 +28,13 @@ def jensen_ok(dice: float, jaccard: float, rounding: float = 0.0) -> bool:
     """
     # 1e-5: our own tables carry six digits
     return jaccard + rounding >= least_jaccard(dice - rounding) - 1e-5
+
+
+def row_ok(row: Mapping[str, Any]) -> bool | None:
+    """Does a row of our own tables pass, with and without post-processing? None if not known."""
+    pairs = [
+        (row.get(f"dice{suffix}"), row.get(f"jaccard{suffix}"))
+        for suffix in ("", "_largest_component")
+    ]
+    known = [pair for pair in pairs if pd.notna(list(pair)).all()]
+    return all(jensen_ok(*pair) for pair in known) if known else None

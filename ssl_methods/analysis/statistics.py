@@ -1,4 +1,4 @@
-"""Uncertainty of a mean over runs and cases, and paired comparison with a baseline.
+"""Uncertainty of a mean over runs and cases, and the tests of a paired difference.
 
 The data of one method and budget are a table of runs x cases: the same test cases in every run.
 Both are samples, of the labeled subsets (and seeds) that might have been drawn and of the patients
@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ssl_methods.analysis.tables import CELL, case_matrix, roles
+from ssl_methods.analysis.tables import CELL, case_matrix
 
 METRICS_COMPARED = ("dice", "jaccard", "asd_voxel", "hd95_voxel")
 FEWEST_SUBSETS, FEWEST_CASES = 3, 20
@@ -113,19 +113,58 @@ def draws_of(factor: str, n: int, replicates: int, seed: int) -> NDArray[np.floa
 
 
 def _stretch(by_unit: NDArray, by_case: NDArray) -> float:
-    """t / z for the two sources of variance together (Satterthwaite 1946)."""
+    """t / z for the two sources of variance together."""
     from scipy import stats
 
+    freedom = _error(by_unit, by_case)[1]
+    return float(stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975))
+
+
+def _error(by_unit: NDArray, by_case: NDArray) -> tuple[float, float]:
+    """Standard error of the mean from the means of units and of cases, and its degrees of freedom
+    (Satterthwaite 1946; infinite if nothing varies)."""
     parts = [
         (means.var(ddof=1) / len(means), len(means) - 1)
         for means in (by_unit, by_case)
         if len(means) > 1
     ]
-    divisor = sum(variance**2 / freedom for variance, freedom in parts)
-    if divisor == 0:
-        return 1.0
-    freedom = sum(variance for variance, _ in parts) ** 2 / divisor
-    return float(stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975))
+    variance = sum(part for part, _ in parts)
+    divisor = sum(part**2 / freedom for part, freedom in parts)
+    return float(np.sqrt(variance)), float(variance**2 / divisor) if divisor else np.inf
+
+
+def mean_p(values: NDArray, subsets: Sequence[int]) -> float:
+    """Two-sided p that the mean is 0, over subsets and cases: the larger of two t tests.
+
+    The Wilcoxon test is over cases and takes the runs as given: with runs that differ by as much as
+    cases do it tells two equal methods apart 39 times in 100. Here one test is over subsets and
+    cases together (Satterthwaite's degrees of freedom), and one over the subsets' means alone,
+    because the first is too easily passed with 3 subsets (tests/unit/test_statistics.py).
+
+    Args:
+        values: (runs, cases), paired differences.
+        subsets: (runs,): the labeled subset of each run.
+
+    Returns:
+        1 if all values are 0; NaN if one is NaN, or for one run and one case.
+    """
+    values = np.asarray(values, float)
+    units, mean = units_of(subsets), float(values.mean())
+    if np.isnan(mean) or values.size == 1:
+        return np.nan
+    by_unit = np.array([values[units == unit].mean() for unit in np.unique(units)])
+    tests = [_error(by_unit, values.mean(axis=0))]
+    if len(by_unit) > 1:
+        tests.append(_error(by_unit, by_unit[:1]))
+    return max(_t_p(mean, error, freedom) for error, freedom in tests)
+
+
+def _t_p(mean: float, error: float, freedom: float) -> float:
+    from scipy import stats
+
+    if error == 0:
+        return float(mean == 0)
+    return 2 * float(stats.t.sf(abs(mean) / error, freedom))
 
 
 def spread(run_means: NDArray, subsets: Sequence[int]) -> tuple[float, float]:
@@ -155,99 +194,59 @@ def wilcoxon_p(differences: NDArray) -> float:
 def support(subsets: int, cases: int) -> str:
     """How much a comparison stands on, in words: '3 subsets, 39 cases'."""
     text = f"{subsets} subset{'s' * (subsets != 1)}, {cases} case{'s' * (cases != 1)}"
-    return text if _enough(subsets, cases) else f"{text}: too few to tell"
+    return text if enough(subsets, cases) else f"{text}: too few to tell"
 
 
-def _enough(subsets: int, cases: int) -> bool:
+def support_note(subsets: int, cases: int) -> str:
+    """A sentence below a table that stands on fewer than 3 subsets or 20 cases; '' if it does not.
+
+    Says what the few do not tell.
+    """
+    limits = []
+    if subsets == 1:
+        limits.append(
+            "all runs share one labeled subset, so the intervals do not say how results vary with "
+            "the choice of labels"
+        )
+    elif subsets < FEWEST_SUBSETS:
+        limits.append(f"{subsets} labeled subsets hardly say how much the choice of labels matters")
+    if cases < FEWEST_CASES:
+        limits.append(f"{cases} test case{'s' * (cases != 1)} hardly stand for all patients")
+    return f"Few: {'; '.join(limits)}. No method is called better on so little." if limits else ""
+
+
+def enough(subsets: int, cases: int) -> bool:
     return subsets >= FEWEST_SUBSETS and cases >= FEWEST_CASES
 
 
-def compare(cases: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Every method against the baseline, paired by labeled subset, seed and case.
-
-    Args:
-        cases: the table ``cases.csv`` (with its rows of the mean over classes, if more than one).
-        baseline: the name of a row of the experiment; if it has no runs the answer has no rows.
-
-    Returns:
-        One row per method, budget, class and metric: ``difference`` is method minus baseline, with
-        its bootstrap interval (over subsets and cases). ``p_value`` is of the Wilcoxon test over
-        cases, of differences averaged over runs: it takes the subsets as given. ``p_holm`` adjusts
-        it over the methods of one budget, class and metric (Holm 1979). ``verdict`` asks for both:
-        an interval without 0 and ``p_holm`` below 0.05, on at least 3 subsets and 20 cases.
-        Upper bounds and controls (column ``role``) are measured and not tested: they have no
-        p-value and no verdict, and do not count among the methods that Holm adjusts over.
-    """
-    cases = cases.assign(role=roles(cases))
-    rows = []
-    for (budget, klass), group in cases.groupby(["budget", "class"], sort=False):
-        reference = group[group["method"] == baseline]
-        for method, own in group[group["method"] != baseline].groupby("method", sort=False):
-            for metric in METRICS_COMPARED:
-                if not reference.empty and (row := _compare(own, reference, metric)):
-                    first = own.iloc[0]
-                    rows.append({
-                        "method": method, "role": first["role"], "recipe": first["recipe"],
-                        "baseline": baseline, "budget": budget,
-                        "labeled": first["labeled"], "class": klass, "metric": metric, **row,
-                    })  # fmt: skip
-    frame = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
-    frame.loc[frame["role"] != "method", "p_value"] = np.nan
-    for _, group in frame.groupby(["budget", "class", "metric"], sort=False):
-        frame.loc[group.index, "p_holm"] = holm(group["p_value"].to_numpy(float))
-    frame["verdict"] = [_verdict(row) for _, row in frame.iterrows()]
-    return frame
-
-
-COMPARISON_COLUMNS = [
-    "method", "role", "recipe", "baseline", "budget", "labeled", "class", "metric",
-    "runs", "subsets", "cases",
-    "difference", "low", "high", "p_value", "p_holm", "wins", "losses", "support", "verdict",
-]  # fmt: skip
-
-
-def _compare(own: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[str, object] | None:
-    """The paired difference of one metric; None if no run has its counterpart."""
-    difference = (case_matrix(own, metric) - case_matrix(reference, metric)).dropna(how="all")
-    if difference.empty:
-        return None
-    values = difference.to_numpy(float)
-    subsets = difference.index.get_level_values("subset").to_numpy()
-    interval = bootstrap_interval(values, subsets)
-    by_case = values.mean(axis=0)
-    better = by_case if higher_is_better(metric) else -by_case
-    return {
-        "runs": len(values),
-        "subsets": len(np.unique(subsets)),
-        "cases": len(by_case),
-        "difference": interval.mean,
-        "low": interval.low,
-        "high": interval.high,
-        "p_value": wilcoxon_p(by_case),
-        "wins": int((better > 0).sum()),
-        "losses": int((better < 0).sum()),
-        "support": support(len(np.unique(subsets)), len(by_case)),
-    }
-
-
 def holm(p_values: NDArray) -> NDArray:
-    from statsmodels.stats.multitest import multipletests
+    """p values adjusted by Holm's step-down rule (Holm 1979); NaN stays NaN and does not count.
 
+    ``statsmodels.stats.multitest.multipletests`` gives the same numbers (tested) and collects
+    garbage at every call, which here took longer than all the rest.
+    """
     adjusted = np.full(len(p_values), np.nan)
-    known = ~np.isnan(p_values)
-    if known.any():
-        adjusted[known] = multipletests(p_values[known], method="holm")[1]
+    known = np.flatnonzero(~np.isnan(p_values))
+    order = known[np.argsort(p_values[known], kind="stable")]
+    steps = p_values[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.maximum.accumulate(steps).clip(max=1)
     return adjusted
 
 
-def _verdict(row: pd.Series) -> str:
-    if row["role"] != "method":
-        return ""
-    if not _enough(row["subsets"], row["cases"]):
-        return "too few to tell"
-    if not (row["p_holm"] < LEVEL and (row["low"] > 0 or row["high"] < 0)):
-        return "no difference shown"
-    return "better" if (row["difference"] > 0) == higher_is_better(row["metric"]) else "worse"
+def rank_biserial(differences: NDArray) -> float:
+    """Effect size of the Wilcoxon test: (W+ - W-) / (W+ + W-), in -1..1.
+
+    The matched-pairs rank-biserial correlation (Kerby 2014): the share of rank sum that speaks for
+    a positive difference minus the share against it. Cases without a difference are left out, as
+    in the test; 0 if none differs, NaN if one is NaN.
+    """
+    from scipy import stats
+
+    if np.isnan(differences).any():
+        return np.nan
+    differences = differences[differences != 0]
+    ranks = stats.rankdata(np.abs(differences))
+    return float((ranks * np.sign(differences)).sum() / ranks.sum()) if len(ranks) else 0.0
 
 
 def summarise(cases: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:

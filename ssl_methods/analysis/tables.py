@@ -17,12 +17,12 @@ CELL = ("method", "budget", "subset", "seed")
 
 TEXT = (
     "dataset", "method", "role", "recipe", "budget", "case", "class", "device",
-    "baseline", "metric", "support", "verdict",
+    "pair", "baseline", "metric", "support", "verdict",
     "title", "mark", "citation", "place", "checkpoint", "post_processing", "split", "unknown",
     "note", "run",  # published
     "text", "source", "against", "reason",  # claims
     "between", "first", "second",  # agreement
-    "pair", "better", "worse",  # false claims
+    "better", "worse",  # false claims, beside pair
     "negative", "not_known",  # variance
 )  # fmt: skip
 INTEGERS = (
@@ -206,11 +206,12 @@ def shown_summary(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """``comparisons.csv`` as it is read; differences of Dice and Jaccard in percentage points.
+    """Rows of ``comparisons.csv`` of one kind of pair as they are read.
 
-    Its index is each row's role.
+    Differences of Dice and Jaccard in percentage points. Its index is each row's role.
     """
     rows, comparisons = [], in_order(comparisons, "labeled")
+    best = "pair" in comparisons and (comparisons["pair"] == "best").any()
     for _, row in comparisons.iterrows():
         title, scale = HEADINGS[row["metric"]]
         difference = with_interval(row, ["difference", "low", "high"], scale, sign=True)
@@ -219,9 +220,12 @@ def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
             "Labeled": labeled_text(row),
             "Class": row["class"],
             "Metric": title,
-            f"Difference from {row['baseline']}": difference,
+            **({"Best": row["baseline"]} if best else {}),
+            f"Difference from {'the best' if best else row['baseline']}": difference,
             "p (Wilcoxon)": p_text(row["p_value"]),
             "p (Holm)": p_text(row["p_holm"]),
+            "Effect": number(row.get("effect_size"), 2, sign=True),
+            "P(false)": p_text(row.get("false_claim")),
             "Cases won": f"{row['wins']} of {row['cases']}",
             "Stands on": row["support"].removesuffix(": too few to tell"),
             "Verdict": row["verdict"] or UNKNOWN,

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from ssl_methods import methods
 from ssl_methods.config import EvaluationConfig, Run, load_run
 from ssl_methods.data.geometry import affine_of
-from ssl_methods.data.splits import load_split
+from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.devices import claim
+from ssl_methods.evaluation import snapshots
 from ssl_methods.evaluation.inference import Predict, label_map, sliding_window
 from ssl_methods.evaluation.metrics import case_metrics, columns, overlap
 from ssl_methods.files import write_text, write_with
@@ -59,8 +60,9 @@ def evaluate(
     run = load_run(run_folder / "run.yaml")
     evaluation = settings or run.evaluation
     store = Store.open(store_folder(run.dataset, results))
-    ids = load_split(run, store, results).test
-    store.verify(ids)
+    split = load_split(run, store, results)
+    ids = split.test
+    store.verify([*ids, *(split.validation if run.training.snapshots > 1 else [])])
     method = methods.restore(run_folder, store)
     torch.set_num_threads(run.training.cpu_threads)
     torch.use_deterministic_algorithms(run.training.deterministic)
@@ -80,8 +82,36 @@ def evaluate(
             device,
             save if evaluation.save_predictions else None,
         )
+        if run.training.snapshots > 1:
+            text = measured_snapshots(method, run_folder, run, store, split, evaluation, device)
+            write_text(out / "snapshots.csv", text)
     write_with(out / "slices.npz", lambda file: np.savez_compressed(file, **slices))
     write_text(out / "cases.csv", as_csv(rows, evaluation.nsd_tolerance_mm))
+
+
+def measured_snapshots(
+    method: Method,
+    run_folder: Path,
+    run: Run,
+    store: Store,
+    split: Split,
+    evaluation: EvaluationConfig,
+    device: torch.device,
+) -> str:
+    """The text of ``snapshots.csv``. A control has no weights but its last."""
+    window = window_size(method, run)
+
+    def validate(method: Method) -> float:
+        return mean_dice(method.predict, store, split.validation, window, evaluation, device)
+
+    def measure(method: Method) -> list[Row]:
+        return evaluate_cases(method.predict, store, split.test, window, evaluation, device)[0]
+
+    path = None if method.role == "control" else run_folder / "snapshots.pt"
+    rows = snapshots.snapshot_rows(
+        method, path, run.training.iterations, validate if split.validation else None, measure
+    )
+    return snapshots.as_csv(rows)
 
 
 def window_size(method: Method, run: Run) -> Sequence[int] | None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ssl_methods.analysis.collect import is_done, metric_columns, read_cases
+from ssl_methods.analysis.comparisons import of_pair
 from ssl_methods.analysis.tables import in_order, overall, read_table, with_class_mean
 from ssl_methods.config import Experiment, Run, budget_text, read_yaml
 from ssl_methods.data.store import Store, store_folder
@@ -27,7 +28,9 @@ class Results:
         self.cases = in_order(with_class_mean(cases, metric_columns(cases)))
         self.runs = read_table(self.folder / "tables" / "runs.csv")
         self.summary = in_order(read_table(self.folder / "tables" / "summary.csv"))
-        self.comparisons = read_table(self.folder / "tables" / "comparisons.csv")
+        comparisons = read_table(self.folder / "tables" / "comparisons.csv")
+        self.comparisons = of_pair(comparisons, "baseline")
+        self.comparisons_with_best = of_pair(comparisons, "best")
         self.published = self.later_table("published")
         self.claims = self.later_table("claims")
         self.ranks = self.later_table("ranks")

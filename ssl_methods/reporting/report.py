@@ -11,7 +11,8 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ssl_methods.analysis.claims import claims_note, shown_claims
-from ssl_methods.analysis.collect import comparison_note, summary_note
+from ssl_methods.analysis.collect import summary_note
+from ssl_methods.analysis.comparisons import comparison_note
 from ssl_methods.analysis.published import published_note, shown_published
 from ssl_methods.analysis.ranks import (
     AGREEMENT_NOTE,

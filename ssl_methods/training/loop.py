@@ -27,6 +27,7 @@ from ssl_methods.errors import UserError
 from ssl_methods.methods.base import Batch, Loss, LossTerms, Method, Progress
 from ssl_methods.training.checkpoint import Checkpoint, Row, State
 from ssl_methods.training.history import Observer
+from ssl_methods.training.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def fit(
     device: torch.device,
     observer: Observer,
     validate: Validate | None = None,
+    snapshots: Snapshots | None = None,
 ) -> State:
     """Train to the last iteration, from the newest checkpoint if there is one.
 
@@ -79,6 +81,9 @@ def fit(
         done = t + 1
         state.iteration = done
         last = done == total_iterations
+        if snapshots is not None and done in snapshots.iterations:
+            with clock.paused():
+                snapshots.keep(done, method)
         validating = validate is not None and (last or done % training.validate_every == 0)
         saving = not last and done % training.checkpoint_every == 0
         if t == 0 or last or validating or saving or done % training.log_every == 0:

@@ -30,6 +30,7 @@ from ssl_methods.methods.base import Method
 from ssl_methods.training.checkpoint import Checkpoint, State
 from ssl_methods.training.history import Observer, write_history
 from ssl_methods.training.loop import Validate, fit, uses_bfloat16
+from ssl_methods.training.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ def _train(run: Run, store: Store, split: Split, out: Path, device: torch.device
         device,
         observer,
         validator(run, store, split, device),
+        Snapshots(out, key, training.snapshots, training.iterations),
     )
     observer.close()
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from ssl_methods import methods
 from ssl_methods.analysis.claims import CLAIMS, EACH_OTHER, interval_over_runs, judge_claims
-from ssl_methods.analysis.statistics import compare
+from ssl_methods.analysis.comparisons import compare
 
 TRUTH = {"supervised": 0.70, "sdf_multitask": 0.74, "mean_teacher": 0.72, "dtc": 0.80}
 PASSES = {"mean_teacher": 2.0, "ua_mt": 6.0}
@@ -99,17 +99,21 @@ def test_numbers_are_those_of_the_comparisons():
     cases, runs = tables(TRUTH)
     cases = cases.assign(jaccard=0.5, asd_voxel=1.0, hd95_voxel=1.0)
     part = parts(judge_claims(cases, runs), 2).loc["supervised"]
-    compared = compare(cases, "supervised").set_index(["method", "budget", "metric"])
-    row = compared.loc[("dtc", "4", "dice")]
+    compared = compare(cases, "supervised").set_index(["pair", "method", "budget", "metric"])
+    row = compared.loc[("baseline", "dtc", "4", "dice")]
     for here, there in [
         ("effect", "difference"),
         ("low", "low"),
         ("high", "high"),
         *[("p_value",) * 2],
+        *[("p_mean",) * 2],
     ]:
         assert part[here] == row[there]
     assert (part["runs"], part["subsets"], part["cases"]) == (3, 3, 24)
-    assert part["p_holm"] == pytest.approx(2 * part["p_value"])  # two equal tests
+    both = parts(judge_claims(cases, runs), 2)[["p_value", "p_mean"]].max(axis=1).sort_values()
+    assert part["p_holm"] == pytest.approx(
+        np.maximum.accumulate(both.to_numpy() * [2, 1])[both.index.get_loc("supervised")]
+    )
 
 
 def test_all_labels_needs_a_method_that_is_not_here():

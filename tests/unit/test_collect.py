@@ -164,6 +164,8 @@ def test_collecting_twice_gives_the_same_bytes(collected):
     assert set(before) == {
         "cases.csv", "runs.csv", "summary.csv", "summary.md", "summary.tex",
         "comparisons.csv", "comparisons.md", "comparisons.tex",
+        "comparisons_with_best.md", "comparisons_with_best.tex",
+        "audits.csv", "audits.md", "audits.tex",
         "published.csv", "published.md", "published.tex", "claims.csv", "claims.md", "claims.tex",
         "ranks.csv", "agreement.csv", "false_claims.csv", "variance.csv",
     }  # fmt: skip

@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
 from ssl_methods.analysis.collect import collect
-from ssl_methods.analysis.statistics import COMPARISON_COLUMNS
+from ssl_methods.analysis.comparisons import COMPARISON_COLUMNS
 from ssl_methods.analysis.tables import UNKNOWN
 from ssl_methods.errors import UserError
 from ssl_methods.reporting import tables

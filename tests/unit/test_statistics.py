@@ -9,16 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ssl_methods.analysis.jensen import jensen_ok, least_jaccard
+from ssl_methods.analysis.comparisons import compare, comparison_note, of_pair
+from ssl_methods.analysis.jensen import jensen_ok, least_jaccard, row_ok
+from ssl_methods.analysis.ranks import false_claim_probability
 from ssl_methods.analysis.statistics import (
     bootstrap_interval,
     bounds,
-    compare,
     higher_is_better,
+    holm,
+    mean_p,
+    rank_biserial,
     spread,
     support,
+    support_note,
     wilcoxon_p,
 )
+from ssl_methods.analysis.tables import shown_comparisons
 
 
 def crossed(random, subsets, cases, sd, seeds=1):
@@ -163,12 +169,13 @@ def table(effects, subsets=3, seeds=1, cases=24, noise=0.02, budget="4"):
     return pd.DataFrame(rows, columns=names)
 
 
-def dice_rows(comparisons):
-    return comparisons[comparisons["metric"] == "dice"].set_index("method")
+def dice_rows(comparisons, pair="baseline"):
+    return of_pair(comparisons[comparisons["metric"] == "dice"], pair).set_index("method")
 
 
 def test_known_signs_are_recovered_in_both_directions_of_better():
     comparisons = compare(table({"supervised": 0, "good": 0.05, "bad": -0.05}), "supervised")
+    comparisons = of_pair(comparisons, "baseline")
     verdicts = comparisons.set_index(["method", "metric"])["verdict"]
     for metric in ("dice", "jaccard", "asd_voxel", "hd95_voxel"):
         assert verdicts["good", metric] == "better" and verdicts["bad", metric] == "worse"
@@ -188,7 +195,7 @@ def test_holm_multiplies_the_smallest_of_three_by_three():
     rows = dice_rows(
         compare(table({"supervised": 0, "a": 0.004, "b": 0.008, "c": 0}), "supervised")
     )
-    p = rows["p_value"].sort_values()
+    p = rows[["p_value", "p_mean"]].max(axis=1).sort_values()
     adjusted = np.maximum.accumulate(p.to_numpy() * [3, 2, 1]).clip(max=1)
     assert rows.loc[p.index, "p_holm"].to_numpy() == pytest.approx(adjusted)
 
@@ -226,6 +233,126 @@ def test_few_subsets_or_cases_are_said_to_be_few():
 
 def test_without_the_baseline_there_is_nothing_to_compare():
     assert compare(table({"dtc": 0}), "supervised").empty
+    without = compare(table({"dtc": 0.05, "cps": 0}), "supervised")
+    assert set(without["pair"]) == {"best"} and set(without["method"]) == {"cps"}
+
+
+EFFECTS = {"supervised": 0, "good": 0.05, "bad": -0.05, "best": 0.10}
+
+
+def test_every_method_is_compared_with_the_best():
+    comparisons = compare(table(EFFECTS), "supervised")
+    rows = of_pair(comparisons, "best")
+    assert set(rows["baseline"]) == {"best"} and len(rows) == 3 * 4
+    assert set(rows["verdict"]) == {"worse"}
+    dice = dice_rows(comparisons, "best")
+    assert dice["difference"].to_dict() == pytest.approx(
+        {"supervised": -0.10, "good": -0.05, "bad": -0.15}, abs=0.01
+    )
+    p = dice[["p_value", "p_mean"]].max(axis=1).sort_values()
+    adjusted = np.maximum.accumulate(p.to_numpy() * [3, 2, 1])
+    assert dice.loc[p.index, "p_holm"].to_numpy() == pytest.approx(adjusted)
+    both_ways = dice_rows(comparisons).loc["best"]
+    assert both_ways["difference"] == -dice.loc["supervised", "difference"]
+    shown = shown_comparisons(rows)
+    assert "Difference from the best" in shown and set(shown["Best"]) == {"best"}
+    assert "chosen from the same measurements" in comparison_note(rows)
+    assert "chosen from" not in comparison_note(of_pair(comparisons, "baseline"))
+
+
+def test_the_best_is_never_a_bound_or_control():
+    cases = table(EFFECTS | {"top": 0.2})
+    cases["role"] = np.where(cases["method"] == "top", "bound", "method")
+    rows = of_pair(compare(cases, "supervised"), "best")
+    assert set(rows["baseline"]) == {"best"} and "top" not in set(rows["method"])
+
+
+def test_effect_and_false_claim_are_those_of_the_differences_per_case():
+    cases = table({"supervised": 0, "dtc": 0.01})
+    rows = of_pair(compare(cases, "supervised"), "baseline").set_index("metric")
+    by_case = cases.groupby(["method", "case"])["dice"].mean()
+    differences = (by_case["dtc"] - by_case["supervised"]).to_numpy()
+    above = stats.wilcoxon(differences, alternative="greater").statistic
+    pairs = len(differences) * (len(differences) + 1) / 2
+    assert rows.loc["dice", "effect_size"] == pytest.approx(2 * above / pairs - 1)
+    assert rows.loc["asd_voxel", "effect_size"] == pytest.approx(2 * above / pairs - 1)
+    t_test = stats.ttest_1samp(differences, 0, alternative="greater").pvalue
+    assert differences.mean() > 0 and rows.loc["dice", "false_claim"] == pytest.approx(t_test)
+    assert rows.loc["asd_voxel", "false_claim"] == pytest.approx(t_test)
+
+
+def test_effect_size_in_closed_form():
+    assert rank_biserial(np.array([1.0, 2, 3])) == 1 and rank_biserial(np.array([-0.1, -5])) == -1
+    assert rank_biserial(np.array([3.0, -1, -2])) == 0  # rank 3 against ranks 1 and 2
+    assert rank_biserial(np.array([0.0, 0, 4, -1])) == pytest.approx(1 / 3)
+    assert rank_biserial(np.zeros(3)) == 0 and np.isnan(rank_biserial(np.array([1, np.nan])))
+
+
+# ---- level ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known", [0, 1, 2, 7])
+def test_holm_is_that_of_statsmodels(known):
+    from statsmodels.stats.multitest import multipletests
+
+    random = np.random.default_rng(known)
+    p_values = np.array([*random.uniform(0, 0.2, known).round(2), np.nan])
+    random.shuffle(p_values)
+    found, there = holm(p_values), ~np.isnan(p_values)
+    assert np.isnan(found[~there]).all()
+    if known:
+        assert found[there] == pytest.approx(multipletests(p_values[there], method="holm")[1])
+
+
+@pytest.mark.parametrize(
+    ("subsets", "of_run", "over_cases"), [(3, 0.0, 0.05), (3, 0.02, 0.39), (5, 0.02, 0.32)]
+)
+def test_equal_methods_are_told_apart_no_more_often_than_said(subsets, of_run, over_cases):
+    """Differences of equal methods, which have effects of their own in every run and case."""
+    random, found = np.random.default_rng(8), []
+    for _ in range(500):
+        values, of_subset = crossed(random, subsets, 20, (of_run, 0, 0.02, 0.02))
+        found.append((wilcoxon_p(values.mean(axis=0)), mean_p(values, of_subset)))
+    rates = (np.array(found) < 0.05).mean(axis=0)
+    assert rates[0] == pytest.approx(over_cases, abs=0.06)  # why the other is asked too
+    assert rates[1] <= 0.07
+
+
+def test_the_test_of_the_mean_is_a_t_test_where_one_source_varies():
+    by_case = np.random.default_rng(0).normal(0.1, 0.2, 20)
+    assert mean_p(by_case[None], [0]) == pytest.approx(stats.ttest_1samp(by_case, 0).pvalue)
+    by_run = np.array([0.1, 0.2, 0.4])
+    tiled = np.tile(by_run[:, None], (1, 20))
+    assert mean_p(tiled, [0, 1, 2]) == pytest.approx(stats.ttest_1samp(by_run, 0).pvalue)
+    assert mean_p(np.zeros((3, 5)), [0, 1, 2]) == 1
+    assert np.isnan([mean_p(np.array([[0.1]]), [0]), mean_p(np.array([[0.1, np.nan]]), [0])]).all()
+
+
+def test_a_clear_difference_is_found():
+    random = np.random.default_rng(1)
+    found = [mean_p(0.05 + crossed(random, 3, 20, (0.005, 0, 0.02, 0.02))[0], range(3))
+             for _ in range(50)]  # fmt: skip
+    assert np.mean(np.array(found) < 0.05) > 0.9
+
+
+def test_the_probability_of_a_false_claim_is_the_rate_of_false_claims():
+    """Methods whose true differences are spread widely: the better mean is wrong as often as said
+    (a flat prior)."""
+    random, said, wrong = np.random.default_rng(9), [], []
+    for _ in range(2000):
+        truth = random.uniform(-0.1, 0.1)
+        differences = random.normal(truth, 0.1, 20)
+        sign = np.sign(differences.mean())
+        said.append(false_claim_probability(sign * differences))
+        wrong.append(truth * sign < 0)
+    assert np.mean(said) == pytest.approx(np.mean(wrong), abs=0.02)
+
+
+def test_few_subsets_and_cases_are_named_in_a_note():
+    assert support_note(3, 20) == ""
+    assert "share one labeled subset" in support_note(1, 20)
+    assert "2 labeled subsets" in support_note(2, 20) and "cases" not in support_note(2, 20)
+    assert "19 test cases" in support_note(3, 19) and "subset" not in support_note(3, 19)
 
 
 # ---- Jensen --------------------------------------------------------------------------------------
@@ -243,6 +370,13 @@ def test_without_the_baseline_there_is_nothing_to_compare():
 )
 def test_jensen_finds_the_two_impossible_rows_of_the_paper(dice, jaccard, ok):
     assert jensen_ok(dice / 100, jaccard / 100, rounding=0.00005) is ok
+
+
+def test_a_row_passes_only_if_it_does_with_post_processing_too():
+    row = {"dice": 0.8, "jaccard": 0.7}
+    largest = {"dice_largest_component": 0.9, "jaccard_largest_component": 0.7}
+    assert row_ok(row) is True and row_ok(row | largest) is False
+    assert row_ok({"dice": np.nan, "jaccard": np.nan}) is None
 
 
 def test_least_jaccard_is_that_of_one_case():

@@ -7,6 +7,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from ssl_methods.analysis.published import published_folder
 from ssl_methods.config import budget_text, digest, load_experiment
 from ssl_methods.data.prepare import source_fingerprint
 from ssl_methods.data.splits import split_name
@@ -63,8 +64,12 @@ TABLES = [
         "agreement",
         "false_claims",
         "variance",
+        "audits",
     )
 ]
+MEASURED = ["cases.csv", "slices.npz"]
+if experiment.training.snapshots > 1:
+    MEASURED.append("snapshots.csv")
 REPORT = f"{HOME}/report.html"
 RUN = "results/{experiment}/runs/{method}/labeled-{budget}/subset-{subset}/seed-{seed}"
 RUNS = {f"results/{run.folder.as_posix()}": run for run in experiment.runs()}
@@ -147,6 +152,12 @@ def training_sources(wildcards):
 
 def evaluation_sources(wildcards):
     return sources("evaluate", wildcards.method)
+
+
+def published_results():
+    """Digest of the files that tables/published.csv is made from."""
+    files = sorted(published_folder().glob("*.yaml"))
+    return digest({path.name: path.read_text() for path in files})
 
 
 def report_was_wanted():

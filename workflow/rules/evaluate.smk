@@ -7,8 +7,7 @@ rule evaluate:
         f"{RUN}/run.yaml",
         f"{RUN}/model.pt",
     output:
-        f"{RUN}/cases.csv",
-        f"{RUN}/slices.npz",
+        [f"{RUN}/{name}" for name in MEASURED],
     log:
         f"{RUN}/evaluate.log",
     benchmark:

@@ -1,0 +1,72 @@
+"""The weights kept while a run trained, on validation and test cases: ``snapshots.csv``.
+
+In: ``snapshots.pt`` beside the run's model. Out: one row per kept iteration, test case and class,
+the last iteration included. No choice is made here: which iteration a rule would take, and what it
+gains by that, is a matter of the analysis (``analysis/audits.py``).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ssl_methods.errors import UserError
+from ssl_methods.methods.base import Method
+
+METRICS = ("dice", "jaccard", "asd_voxel", "hd95_voxel")
+COLUMNS = ("iteration", "validation_dice", "case", "class", *METRICS)
+
+Row = dict[str, Any]
+
+
+def snapshot_rows(
+    method: Method,
+    path: Path | None,
+    last: int,
+    validate: Callable[[Method], float] | None,
+    measure: Callable[[Method], Sequence[Row]],
+) -> Iterator[Row]:
+    """The rows of ``snapshots.csv``, in the order of iterations.
+
+    Args:
+        method: as trained to the end; it is left with these weights.
+        path: ``snapshots.pt``; None for a method that is not trained.
+        last: the last iteration, whose weights the method holds.
+        validate: mean Dice over the validation cases, 0..1; None if the run has none.
+        measure: the rows of ``cases.csv``.
+
+    Raises UserError if the file is absent or broken.
+    """
+    final = {name: value.clone() for name, value in method.state_dict().items()}
+    for iteration, weights in [*(read_weights(path) if path else []), (last, final)]:
+        method.load_state_dict(weights)
+        validation = "" if validate is None else validate(method)
+        for row in measure(method):
+            kept = {name: row[name] for name in COLUMNS[2:]}
+            yield {"iteration": iteration, "validation_dice": validation} | kept
+
+
+def read_weights(path: Path) -> list[tuple[int, dict[str, torch.Tensor]]]:
+    """Iterations and state dicts, read when they are used."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return sorted(content["weights"].items())
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: is missing; train again, or set training.snapshots to 0"
+        ) from None
+    except (OSError, RuntimeError, EOFError, KeyError) as error:
+        raise UserError(f"{path}: cannot be loaded ({str(error).splitlines()[0]})") from None
+
+
+def as_csv(rows: Iterator[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
