@@ -613,6 +613,12 @@ def find_config(kind: str, name: str) -> Path:
     raise UserError(f"configs/{kind}: there is no '{name}'{did_you_mean(name, known)}")
 
 
+def published_folder() -> Path:
+    """``configs/published`` below the working directory, or else beside the package."""
+    here = Path("configs", "published")
+    return here if here.is_dir() else Path(__file__).parent.parent / here
+
+
 def load_experiment(source: Path | Mapping[str, Any]) -> Experiment:
     """An experiment from a YAML file or from a mapping already read.
 

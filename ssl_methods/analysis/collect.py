@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from ssl_methods.analysis.audits import audit_table, audits_note, shown_audits
 from ssl_methods.analysis.claims import claims_note, judge_claims, shown_claims
 from ssl_methods.analysis.comparisons import compare, comparison_note, of_pair
 from ssl_methods.analysis.jensen import row_ok
@@ -20,6 +21,7 @@ from ssl_methods.analysis.published import published_note, published_table, show
 from ssl_methods.analysis.ranks import agreement, false_claim, ranks
 from ssl_methods.analysis.statistics import summarise, support_note
 from ssl_methods.analysis.tables import (
+    FLAGS,
     latex,
     markdown,
     read_table,
@@ -43,7 +45,6 @@ COST_COLUMNS = [
     "train_seconds", "wall_seconds", "seconds_per_iteration", "forward_passes_per_iteration",
     "parameters", "peak_memory_mb", "device",
 ]  # fmt: skip
-FLAGS = ["empty_prediction", "empty_reference"]
 
 SUMMARY_NOTE = (
     "Mean over runs and test cases with its 95 % interval (bootstrap over labeled subsets and "
@@ -54,7 +55,7 @@ SUMMARY_NOTE = (
 
 
 def collect(experiment: Experiment, results: Path) -> None:
-    """Write the tables to ``results/<experiment>/tables/``, four of them also as .md and .tex.
+    """Write the tables to ``results/<experiment>/tables/``, some of them also as .md and .tex.
 
     Raises UserError if no run is done, if a run was trained with other settings than the experiment
     declares, or if its cases are not the test cases of its split.
@@ -72,6 +73,9 @@ def collect(experiment: Experiment, results: Path) -> None:
 
     cases = read_cases(folder / "cases.csv")
     metrics = metric_columns(cases)
+    audits = audit_table(
+        experiment, results, done, cases, metrics, cases_of(experiment.other_crop, results)
+    )
     cases = with_class_mean(cases, metrics)
     runs = run_table(experiment, results, cases, metrics)
     summary = summary_table(experiment, runs, summarise(cases, metrics))
@@ -89,6 +93,7 @@ def collect(experiment: Experiment, results: Path) -> None:
         "agreement": agreement(cases),
         "false_claims": false_claim(cases, experiment.baseline, "dice"),
         "variance": variance_parts(cases, "dice"),
+        "audits": audits,
     }
     for name, table in tables.items():
         write_table(folder / f"{name}.csv", table)
@@ -98,6 +103,7 @@ def collect(experiment: Experiment, results: Path) -> None:
         write_shown(folder / name, shown_comparisons(rows), comparison_note(rows))
     write_shown(folder / "published", shown_published(published), published_note(published))
     write_shown(folder / "claims", shown_claims(claims), claims_note(claims))
+    write_shown(folder / "audits", shown_audits(audits), audits_note(audits))
 
 
 def write_shown(path: Path, shown: pd.DataFrame, note: str) -> None:
@@ -123,8 +129,14 @@ def is_done(run: Run, results: Path) -> bool:
 def read_cases(path: Path) -> pd.DataFrame:
     """``tables/cases.csv`` with boolean flags, and ``failure``: 1 if wrongly empty."""
     cases = read_table(path)
-    cases[FLAGS] = cases[FLAGS].astype(bool)
+    cases[[*FLAGS]] = cases[[*FLAGS]].astype(bool)
     return cases.assign(failure=(cases["empty_prediction"] & ~cases["empty_reference"]).astype(int))
+
+
+def cases_of(experiment: str | None, results: Path) -> pd.DataFrame | None:
+    """``tables/cases.csv`` of another experiment; None if none is named or it has no tables."""
+    path = results / (experiment or "") / "tables" / "cases.csv"
+    return read_cases(path) if experiment and path.is_file() else None
 
 
 def metric_columns(cases: pd.DataFrame) -> list[str]:

@@ -29,8 +29,24 @@ from ssl_methods.analysis.tables import (
     roles,
     with_interval,
 )
-from ssl_methods.config import Experiment, Lengths, Name, Settings, Sizes, parse, read_yaml
+from ssl_methods.config import (
+    Experiment,
+    Lengths,
+    Name,
+    Settings,
+    Sizes,
+    TrainingConfig,
+    parse,
+    published_folder,
+    read_yaml,
+)
 from ssl_methods.errors import UserError
+
+LOOP = (
+    "labeled_batch", "unlabeled_batch", "learning_rate", "learning_rate_steps", "momentum",
+    "weight_decay", "flip_axes", "rotate",
+)  # fmt: skip
+"""Settings of the loop whose defaults are those of the papers."""
 
 HALF_UNIT = 0.005
 """Half a unit of the last printed digit: all these sources print two decimals."""
@@ -128,12 +144,6 @@ class PublishedRow(Result):
 
 
 # ---- reading -------------------------------------------------------------------------------------
-
-
-def published_folder() -> Path:
-    """``configs/published`` below the working directory, or else beside the package."""
-    here = Path("configs", "published")
-    return here if here.is_dir() else Path(__file__).parents[2] / here
 
 
 def load_published(folder: Path) -> list[PublishedRow]:
@@ -272,6 +282,10 @@ def _why_not(
         reasons.append(f"patch {' x '.join(map(str, training.patch_size))}")
     if any(getattr(network, name) != value for name, value in benchmark.network):
         reasons.append("network")
+    usual = TrainingConfig()
+    other = [name for name in LOOP if getattr(training, name) != getattr(usual, name)]
+    if other:
+        reasons.append(f"training {', '.join(other)}")
     protocol = row.source.protocol
     if protocol.iterations not in (None, training.iterations):
         reasons.append(f"{training.iterations} iterations, published {protocol.iterations}")

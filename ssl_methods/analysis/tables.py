@@ -24,12 +24,14 @@ TEXT = (
     "between", "first", "second",  # agreement
     "better", "worse",  # false claims, beside pair
     "negative", "not_known",  # variance
+    "audit", "reported_as", "instead_as", "status", "meaning",  # audits
 )  # fmt: skip
 INTEGERS = (
     "labeled", "unlabeled", "parameters", "cases", "failures", "measurements", "iterations",
     "claim", "part", "runs", "subsets",
 )  # fmt: skip
 MEAN_CLASS = "mean"
+FLAGS = ("empty_prediction", "empty_reference")
 
 ROLES = ("bound", "method", "control")
 """In the order of rows: upper bounds, the methods that are compared, controls."""
@@ -78,10 +80,13 @@ def with_class_mean(cases: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame
     """
     if cases["class"].nunique() < 2:
         return cases
-    keys = [name for name in cases.columns if name not in (*metrics, "class", "failure")]
+    flags = [name for name in FLAGS if name in cases]
+    keys = [name for name in cases.columns if name not in (*metrics, "class", "failure", *flags)]
     grouped = cases.groupby(keys, sort=False, dropna=False, as_index=False)
     means = grouped[list(metrics)].agg(lambda column: column.mean(skipna=False))
     means["failure"] = grouped["failure"].sum()["failure"]
+    for name in flags:  # of any class
+        means[name] = grouped[name].any()[name]
     return pd.concat([cases, means.assign(**{"class": MEAN_CLASS})], ignore_index=True)
 
 

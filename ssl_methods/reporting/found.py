@@ -37,6 +37,7 @@ class Results:
         self.agreement = self.later_table("agreement")
         self.false_claims = self.later_table("false_claims")
         self.variance = self.later_table("variance")
+        self.audits = self.later_table("audits")
         self.done = [run for run in experiment.runs() if is_done(run, results)]
 
     def later_table(self, name: str) -> pd.DataFrame:

@@ -31,8 +31,9 @@ from ssl_methods.reporting.found import Results
 
 TABLES = (
     "runs.csv", "summary.csv", "comparisons.csv", "published.csv", "claims.csv", "ranks.csv",
-    "agreement.csv", "false_claims.csv", "variance.csv",
-    "summary.tex", "comparisons.tex", "published.tex", "claims.tex",
+    "agreement.csv", "false_claims.csv", "variance.csv", "audits.csv",
+    "summary.tex", "comparisons.tex", "comparisons_with_best.tex", "published.tex", "claims.tex",
+    "audits.tex",
 )  # fmt: skip
 WIDEST = 1400  # pixels
 

@@ -9,13 +9,12 @@ import yaml
 from ssl_methods.analysis.published import (
     DAGGER,
     load_published,
-    published_folder,
     published_note,
     published_table,
     shown_published,
 )
 from ssl_methods.analysis.tables import markdown
-from ssl_methods.config import load_experiment
+from ssl_methods.config import load_experiment, published_folder
 from ssl_methods.errors import UserError
 
 FOLDER = Path(__file__).parents[2] / "configs" / "published"
@@ -219,6 +218,12 @@ def test_verdict_says_where_the_published_value_lies(tmp_path):
             {"training": {"patch_size": [96, 96, 80]}},
             "as_released",
             "patch 96 x 96 x 80",
+        ),
+        (
+            {},
+            {"training": {"learning_rate": 0.05, "rotate": False}},
+            "as_released",
+            "training learning_rate, rotate",
         ),
         ({}, {"methods": {"dtc": {"k": 100}}}, "as_released", "settings k"),
         ({}, {"methods": ["supervised"]}, "as_released", "method not run"),

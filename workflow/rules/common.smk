@@ -7,8 +7,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from ssl_methods.analysis.published import published_folder
-from ssl_methods.config import budget_text, digest, load_experiment
+from ssl_methods.config import budget_text, digest, load_experiment, published_folder
 from ssl_methods.data.prepare import source_fingerprint
 from ssl_methods.data.splits import split_name
 from ssl_methods.data.store import store_folder
