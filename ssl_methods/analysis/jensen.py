@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+PAIRS = (("dice", "jaccard"), ("dice_largest_component", "jaccard_largest_component"))
+
 
 def least_jaccard(dice: float) -> float:
     """The smallest mean Jaccard that a mean Dice allows; both in 0..1."""
@@ -32,9 +34,9 @@ def jensen_ok(dice: float, jaccard: float, rounding: float = 0.0) -> bool:
 
 def row_ok(row: Mapping[str, Any]) -> bool | None:
     """Does a row of our own tables pass, with and without post-processing? None if not known."""
-    pairs = [
-        (row.get(f"dice{suffix}"), row.get(f"jaccard{suffix}"))
-        for suffix in ("", "_largest_component")
+    known = [
+        (float(row[dice]), float(row[jaccard]))
+        for dice, jaccard in PAIRS
+        if pd.notna(row.get(dice)) and pd.notna(row.get(jaccard))
     ]
-    known = [pair for pair in pairs if pd.notna(list(pair)).all()]
     return all(jensen_ok(*pair) for pair in known) if known else None

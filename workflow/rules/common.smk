@@ -153,10 +153,11 @@ def evaluation_sources(wildcards):
     return sources("evaluate", wildcards.method)
 
 
-def published_results():
-    """Digest of the files that tables/published.csv is made from."""
-    files = sorted(published_folder().glob("*.yaml"))
-    return digest({path.name: path.read_text() for path in files})
+def beside_the_runs():
+    """Digest of what the tables are made from beside the runs: published values, the other crop's cases."""
+    other = Path("results", experiment.other_crop or "-", "tables", "cases.csv")
+    files = [*sorted(published_folder().glob("*.yaml")), *filter(Path.is_file, [other])]
+    return digest({path.as_posix(): path.read_text() for path in files})
 
 
 def report_was_wanted():

@@ -17,7 +17,7 @@ rule collect:
     params:
         experiment=EXPERIMENT,
         settings=digest(experiment.model_dump(mode="json")),
-        published=published_results(),
+        beside=beside_the_runs(),
         sources=source_digest("collect"),
     message:
         "Gather the measurements into tables"
