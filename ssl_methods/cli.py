@@ -10,21 +10,26 @@ import argparse
 import json
 import logging
 import math
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_methods import __version__
-from ssl_methods.errors import UserError
+from ssl_methods.errors import Stopped, UserError
 
 if TYPE_CHECKING:
     from ssl_methods.config import Dataset, Run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb. Returns the exit status: 0, 2 for the user's to mend, 130 if interrupted."""
+    """Run one verb. Returns the exit status: 0, 2 for the user's to mend, 130 if interrupted, 143
+    if terminated."""
     arguments = parser().parse_args(argv)
+    with suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, _stop)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return int(arguments.verb(arguments) or 0)
@@ -38,6 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        return stop.status
+
+
+def _stop(number: int, _: object) -> None:
+    """SIGTERM as Ctrl-C: temporary files are removed on the way out."""
+    raise Stopped(number)
 
 
 def parser() -> argparse.ArgumentParser:

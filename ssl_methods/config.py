@@ -287,6 +287,9 @@ class TrainingConfig(Settings):
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "auto: a GPU if one is visible, else the CPU"
     )
+    runs_per_gpu: int = setting(
+        1, "runs that share one GPU; changes their time and no result", ge=1, le=64
+    )
     cpu_threads: int = setting(
         1, "threads of one run on the CPU; part of the result's last bits", ge=1
     )
@@ -401,7 +404,8 @@ class Run(Settings):
     def training_digest(self) -> str:
         """Equal digests train equal models (given equal sources and data)."""
         settings = self.model_dump(mode="json", exclude={"experiment", "name", "evaluation"})
-        settings["training"].pop("device")
+        for name in ("device", "runs_per_gpu"):
+            settings["training"].pop(name)
         return digest(settings)
 
     def evaluation_digest(self) -> str:

@@ -52,18 +52,26 @@ def _packages() -> Iterator[tuple[bool, str]]:
 
 
 def _devices() -> Iterator[tuple[bool, str]]:
-    from ssl_methods.devices import describe_devices
+    from ssl_methods.devices import visible_gpus
+    from ssl_methods.devices.leases import holders
 
-    devices = describe_devices()
-    if not devices:
+    gpus = visible_gpus()
+    if not gpus:
         yield True, "no GPU is visible: runs compute on the CPU"
         return
     import torch
 
     usable = torch.cuda.is_available()
-    for device in devices:
-        problem = "" if usable else f", but this PyTorch ({torch.__version__}) cannot use it"
-        yield usable, f"GPU {device['gpu']}: {device['state']}{problem}"
+    problem = "" if usable else f", but this PyTorch ({torch.__version__}) cannot use it"
+    for gpu in gpus:
+        there = holders(gpu)
+        slots = min((holder.runs_per_gpu for holder in there.values()), default=0)
+        yield (
+            usable,
+            f"GPU {gpu}: {f'{len(there)} of {slots} slots held' if there else 'free'}{problem}",
+        )
+        for slot, holder in there.items():
+            yield True, f"    slot {slot}: {holder}"
 
 
 def _disk() -> Iterator[tuple[bool, str]]:

@@ -1,5 +1,21 @@
-"""The one exception that is the user's to mend: shown as its message, without a traceback."""
+"""What ends a verb with one line and no traceback."""
+
+from __future__ import annotations
+
+import signal
 
 
 class UserError(Exception):
     """Bad input. The message names the file, key or case and says what to do."""
+
+
+class Stopped(BaseException):
+    """A signal asked the process to end; its exit status is the conventional 128 + signal."""
+
+    def __init__(self, number: int, what: str = "") -> None:
+        super().__init__(number, what)
+        self.status = 128 + number
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"stopped by {signal.Signals(self.status - 128).name}{self.what}"

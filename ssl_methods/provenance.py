@@ -33,7 +33,16 @@ STAGES = {
 # Settings enter a result through their resolved values, which are compared on their own; the rest
 # of these cannot change a number.
 IGNORED = {
-    f"ssl_methods.{name}" for name in ("config", "errors", "files", "provenance", "devices", "cli")
+    f"ssl_methods.{name}"
+    for name in (
+        "config",
+        "errors",
+        "files",
+        "provenance",
+        "devices",
+        "cli",
+        "training.interruption",
+    )
 }
 # Validation watches training and does not steer it; how cases were prepared shows in their
 # checksums.

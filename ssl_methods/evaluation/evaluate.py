@@ -72,7 +72,7 @@ def evaluate(
         path = out / "predictions" / f"{case_id}.nii.gz"
         write_label(path, prediction, case.affine, case.spacing)
 
-    with claim(run.training.device) as device:
+    with claim(run.training.device, run.training.runs_per_gpu, f"evaluate {run_folder}") as device:
         rows, slices = evaluate_cases(
             method.to(device).predict,
             store,

@@ -52,7 +52,9 @@ def predict_files(run_folder: Path, images: Sequence[Path], out: Path, results: 
     method = methods.restore(run_folder, store)
     torch.set_num_threads(run.training.cpu_threads)
     torch.use_deterministic_algorithms(run.training.deterministic)
-    with claim(run.training.device) as device:
+    with claim(
+        run.training.device, run.training.runs_per_gpu, f"predict with {run_folder}"
+    ) as device:
         method.to(device)
         for path, target in zip(images, targets, strict=True):
             scan = _read(path, store)

@@ -87,6 +87,8 @@ class Method(nn.Module):
     ``role``: ``bound`` is trained on every training label there is, whatever the budget;
     ``control`` is not trained, and any method should beat it.
     ``whole_image``: ``predict`` is given whole images instead of windows.
+    ``least_patches``: of each kind in a batch that has to be divided (training/micro_batches.py); 2
+    where patches of a batch are mixed with one another.
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
@@ -94,6 +96,7 @@ class Method(nn.Module):
     uses_unlabeled: ClassVar[bool] = False
     role: ClassVar[Literal["method", "bound", "control"]] = "method"
     whole_image: ClassVar[bool] = False
+    least_patches: ClassVar[int] = 1
     network: nn.Module  # the one that predicts
 
     def __init__(self, config: MethodConfig, make_network: MakeNetwork) -> None:

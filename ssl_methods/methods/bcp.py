@@ -56,6 +56,7 @@ class BCP(Method):
 
     Config = BCPConfig
     uses_unlabeled = True
+    least_patches = 2
     config: BCPConfig
 
     def __init__(self, config: BCPConfig, make_network: MakeNetwork) -> None:

@@ -55,6 +55,7 @@ class ICT(Method):
 
     Config = ICTConfig
     uses_unlabeled = True
+    least_patches = 2
     config: ICTConfig
 
     def __init__(self, config: ICTConfig, make_network: MakeNetwork) -> None:

@@ -35,6 +35,13 @@ class State:
     wall_seconds: float = 0.0
     peak_memory_mb: float = 0.0
     resumed_from: list[int] = field(default_factory=list)
+    # (iteration, parts): from there on each batch was taken in so many parts (micro_batches.py)
+    divided: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts a batch is divided now."""
+        return self.divided[-1][1] if self.divided else 1
 
 
 class Checkpoint:

@@ -23,10 +23,12 @@ from tqdm import tqdm
 from ssl_methods import schedules
 from ssl_methods.config import TrainingConfig
 from ssl_methods.data.sampling import Sampler
-from ssl_methods.errors import UserError
+from ssl_methods.errors import Stopped, UserError
 from ssl_methods.methods.base import Batch, Loss, LossTerms, Method, Progress
 from ssl_methods.training.checkpoint import Checkpoint, Row, State
 from ssl_methods.training.history import Observer
+from ssl_methods.training.interruption import Interruption
+from ssl_methods.training.micro_batches import memory_watched, step_in_parts
 from ssl_methods.training.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
@@ -48,13 +50,22 @@ def fit(
     observer: Observer,
     validate: Validate | None = None,
     snapshots: Snapshots | None = None,
+    parts: int = 1,
+    interruption: Interruption | None = None,
 ) -> State:
     """Train to the last iteration, from the newest checkpoint if there is one.
 
-    Raises TrainingDiverged naming the iteration and the loss term; the last good checkpoint stays.
+    Each batch is taken in so many ``parts``, or in more if the checkpoint says so.
+
+    Raises:
+        TrainingDiverged: names the iteration and the loss term; the last good checkpoint stays.
+        DoesNotFit: a step needs more memory than the GPU has, and its batch can be divided further.
+        Stopped: a signal came; the checkpoint is of the step just done.
     """
     optimizers = method.optimizers(training)
     state = checkpoint.restore(method, [optimizer for optimizer, _ in optimizers])
+    if parts > state.parts:
+        state.divided.append((state.iteration, parts))
     if not optimizers:
         return state
     method.train()
@@ -74,7 +85,12 @@ def fit(
         )
         for group in optimizers[0][0].param_groups:
             group["lr"] = rate
-        terms = step(optimizers, sampler.batch(t), progress, autocast)
+        with memory_watched(method, training, t, state.parts):
+            batch = sampler.batch(t)
+            if state.parts == 1:
+                terms = step(optimizers, batch, progress, autocast)
+            else:
+                terms = step_in_parts(optimizers, batch, progress, autocast, state.parts)
         method.after_step(progress)
         unseen.append((t, rate, terms))
 
@@ -85,7 +101,8 @@ def fit(
             with clock.paused():
                 snapshots.keep(done, method)
         validating = validate is not None and (last or done % training.validate_every == 0)
-        saving = not last and done % training.checkpoint_every == 0
+        stop = None if last or interruption is None else interruption.received
+        saving = not last and (stop is not None or done % training.checkpoint_every == 0)
         if t == 0 or last or validating or saving or done % training.log_every == 0:
             row = inspect(unseen, checkpoint)
             unseen = []
@@ -98,6 +115,8 @@ def fit(
                     observer.see(row, total_iterations)
                 if saving:
                     checkpoint.save(method, [optimizer for optimizer, _ in optimizers], state)
+            if stop is not None:
+                raise Stopped(stop, f" after iteration {done}; the same command goes on from there")
     clock.stop()
     return state
 

@@ -6,6 +6,7 @@ In: a ``Run``, the results folder (prepared store, splits). Out, in the run's fo
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -27,9 +28,12 @@ from ssl_methods.devices import claim
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, write_json, write_with, write_yaml
 from ssl_methods.methods.base import Method
+from ssl_methods.training import micro_batches
 from ssl_methods.training.checkpoint import Checkpoint, State
 from ssl_methods.training.history import Observer, write_history
+from ssl_methods.training.interruption import Interruption
 from ssl_methods.training.loop import Validate, fit, uses_bfloat16
+from ssl_methods.training.micro_batches import DoesNotFit
 from ssl_methods.training.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
@@ -52,7 +56,10 @@ def train(run: Run, results: Path, out: Path) -> None:
     store.verify(split.unlabeled, labels=False)
     out.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(out / ".lock", timeout=0), claim(run.training.device) as device:
+        with (
+            FileLock(out / ".lock", timeout=0),
+            claim(run.training.device, run.training.runs_per_gpu, f"train {out}") as device,
+        ):
             _train(run, store, split, out, device)
     except Timeout:
         raise UserError(
@@ -61,33 +68,20 @@ def train(run: Run, results: Path, out: Path) -> None:
 
 
 def _train(run: Run, store: Store, split: Split, out: Path, device: torch.device) -> None:
-    training, entropy = run.training, run_entropy(run)
-    torch.set_num_threads(training.cpu_threads)
-    torch.use_deterministic_algorithms(training.deterministic)
-    torch.manual_seed(entropy % 2**63)
-    method = methods.build_for(run, store).to(device)
-    if channels_last(run, device):
-        method.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    training = run.training
     sources = provenance.source_digest("train", run.choice.method)
     data = data_checksums(store, split)
-    method.before_training(list(whole_labels(store, split.labeled)))
     key = digest([run.training_digest(), sources, data, device.type, torch.__version__])
-    unlabeled = split.unlabeled if method.wants_unlabeled else []
-    sampler = Sampler(store, split.labeled, unlabeled, training, entropy, method.targets, device)
-    calls = count_forward_passes(method)
     checkpoint = Checkpoint(out, key, device)
-    observer = Observer(run.name, out / "tensorboard")
-    state = fit(
-        method,
-        sampler,
-        training,
-        checkpoint,
-        device,
-        observer,
-        validator(run, store, split, device),
-        Snapshots(out, key, training.snapshots, training.iterations),
-    )
-    observer.close()
+    parts = 1
+    while True:
+        try:
+            method, state, calls = _fit(run, store, split, checkpoint, out, device, parts)
+            break
+        except DoesNotFit as problem:
+            log.warning("%s", problem)
+            parts = problem.parts
+        release_memory(device)  # after the handler, with which the failed step's tensors go
 
     write_with(out / "model.pt", lambda file: torch.save(method.to("cpu").state_dict(), file))
     write_history(out / "history.csv", state.rows)
@@ -105,9 +99,60 @@ def _train(run: Run, store: Store, split: Split, out: Path, device: torch.device
             "split": split.model_dump(mode="json"),
             "model_sha256": file_sha256(out / "model.pt"),
             "resumed_from": state.resumed_from,
+            "micro_batches": micro_batches.record(state.divided, method, training),
         },
     )
     checkpoint.remove()
+
+
+def _fit(
+    run: Run,
+    store: Store,
+    split: Split,
+    checkpoint: Checkpoint,
+    out: Path,
+    device: torch.device,
+    parts: int,
+) -> tuple[Method, State, list[int]]:
+    """From the initial weights or the checkpoint to the end; and how often encoders were called."""
+    training, entropy = run.training, run_entropy(run)
+    torch.set_num_threads(training.cpu_threads)
+    torch.use_deterministic_algorithms(training.deterministic)
+    torch.manual_seed(entropy % 2**63)
+    method = methods.build_for(run, store).to(device)
+    if channels_last(run, device):
+        method.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    method.before_training(list(whole_labels(store, split.labeled)))
+    unlabeled = split.unlabeled if method.wants_unlabeled else []
+    sampler = Sampler(store, split.labeled, unlabeled, training, entropy, method.targets, device)
+    calls = count_forward_passes(method)
+    validate = validator(run, store, split, device)
+    observer = Observer(run.name, out / "tensorboard")
+    try:
+        with Interruption() as interruption:
+            state = fit(
+                method,
+                sampler,
+                training,
+                checkpoint,
+                device,
+                observer,
+                validate,
+                Snapshots(out, checkpoint.key, training.snapshots, training.iterations),
+                parts,
+                interruption,
+            )
+    finally:
+        observer.close()
+    return method, state, calls
+
+
+def release_memory(device: torch.device) -> None:
+    """Give the GPU back what nothing refers to, and count its peak anew."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def open_store(run: Run, results: Path) -> Store:

@@ -168,18 +168,18 @@ def report_was_wanted():
 
 
 def share_gpus():
-    """Start no more GPU jobs at a time than there are GPUs, unless --resources gpu=N says otherwise.
+    """Start no more GPU jobs at a time than there are slots, unless --resources gpu=N says otherwise.
 
-    One more would do no harm, but hold a core while it waits for its device (ssl_methods/devices.py).
+    One more would do no harm, but hold a core while it waits for its device (ssl_methods/devices/).
     """
-    gpus = len(visible_gpus())
+    slots = len(visible_gpus()) * experiment.training.runs_per_gpu
     if (
-        gpus
+        slots
         and workflow.is_main_process
         and workflow.local_exec
         and "gpu" not in workflow.global_resources
     ):
-        workflow.register_resource("gpu", gpus)
+        workflow.register_resource("gpu", slots)
 
 
 share_gpus()
