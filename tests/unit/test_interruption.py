@@ -10,9 +10,12 @@ import time
 
 import pytest
 import yaml
+from conftest import tiny_experiment
 
+from ssl_methods.config import load_experiment
 from ssl_methods.errors import Stopped
 from ssl_methods.training.interruption import Interruption
+from ssl_methods.training.train import train
 
 SLOW_EVALUATION = """
 import sys, time
@@ -32,29 +35,23 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.fixture(scope="module")
-def project(experiment_file, tmp_path_factory):
+def project(tmp_path_factory):
     """A folder with an experiment whose run takes some seconds, and that run undisturbed."""
     folder = tmp_path_factory.mktemp("project")
-    (folder / "tiny.yaml").write_text(experiment_file)
-    done = subprocess.run(
-        command("train", "whole"), cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    declared = tiny_experiment(methods=["dtc"]).model_dump(mode="json")
+    declared["training"] |= {"iterations": 60, "log_every": 5, "checkpoint_every": 1000}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(declared))
+    train_here(folder, "whole")
     return folder
 
 
-@pytest.fixture(scope="module")
-def experiment_file():
-    from conftest import tiny_experiment
-
-    declared = tiny_experiment(methods=["dtc"]).model_dump(mode="json")
-    declared["training"] |= {"iterations": 60, "log_every": 5, "checkpoint_every": 1000}
-    return yaml.safe_dump(declared)
+def train_here(folder, out):
+    run = load_experiment(folder / "tiny.yaml").run("dtc", 2, 0, 0)
+    train(run, folder / "results", folder / out)
 
 
-def command(verb, out, *python):
-    start = [sys.executable, *(python or ("-m", "ssl_methods"))]
-    return [*start, verb, "tiny.yaml", "--method", "dtc", "--budget", "2", "--out", out]
+def command(verb, *given):
+    return [sys.executable, "-m", "ssl_methods", verb, *given]
 
 
 def interrupted(command, folder, number, once):
@@ -72,7 +69,8 @@ def interrupted(command, folder, number, once):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_training_writes_a_checkpoint_and_goes_on_from_there(project, number, status):
     out = f"run-{status}"
-    code, said = interrupted(command("train", out), project, number, "iteration 5 of")
+    cell = ("tiny.yaml", "--method", "dtc", "--budget", "2", "--out", out)
+    code, said = interrupted(command("train", *cell), project, number, "iteration 5 of")
     assert code == status, said
     assert said[-1].startswith(f"stopped by {signal.Signals(number).name} after iteration ")
     stopped_at = int(said[-1].split("after iteration ")[1].split(";")[0])
@@ -82,8 +80,7 @@ def test_training_writes_a_checkpoint_and_goes_on_from_there(project, number, st
         ".lock",
         "checkpoint.pt",
     }
-    done = subprocess.run(command("train", out), cwd=project, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
+    train_here(project, out)
     assert json.loads((project / out / "provenance.json").read_text())["resumed_from"] == [
         stopped_at
     ]
@@ -93,8 +90,8 @@ def test_training_writes_a_checkpoint_and_goes_on_from_there(project, number, st
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_evaluation_ends_at_once_and_leaves_no_temporary_file(project, number, status):
-    slow = ("-c", SLOW_EVALUATION)
-    evaluation = [sys.executable, *slow, "evaluate", "whole/run.yaml", "--out", "measured"]
+    evaluate = ["evaluate", "whole/run.yaml", "--out", "measured"]
+    evaluation = [sys.executable, "-c", SLOW_EVALUATION, *evaluate]
     before = sorted(path for path in (project / "results").rglob("*"))
     start = time.monotonic()
     code, said = interrupted(evaluation, project, number, "computing\n")
