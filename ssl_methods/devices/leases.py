@@ -59,12 +59,10 @@ def lease(gpus: Sequence[str], run: str, runs_per_gpu: int = 1) -> Iterator[tupl
     while (taken := _take_one_of(gpus, run, runs_per_gpu)) is None:
         if not told:
             told = True
+            held = [f"{gpu} is held by {who}" for gpu in gpus for who in holders(gpu).values()]
             log.warning(
-                "waiting for a GPU: %s (more jobs than `--resources gpu=N` allows for?)",
-                "; ".join(
-                    f"{gpu} is held by {who}" for gpu in gpus for who in holders(gpu).values()
-                )
-                or "all were held a moment ago",
+                "waiting for a GPU (more jobs than --resources gpu=N allows for?): %s",
+                "; ".join(held) or "all were held a moment ago",
             )
         time.sleep(random.uniform(*PAUSE))
     if told:
