@@ -101,7 +101,7 @@ def trial(folder: Path, claims: int, processes: int, gpus: int, runs_per_gpu: in
         (folder / name).mkdir(parents=True)
     leases.FOLDER, leases.PAUSE, leases.log.disabled = folder / "leases", (0.002, 0.02), True
     names = [f"GPU-{number}" for number in range(gpus)]
-    given = (folder, names, runs_per_gpu, time.monotonic() + 120)
+    given = (folder, names, runs_per_gpu, time.monotonic() + 240)
     workers, kills, failed = [spawn(*given) for _ in range(processes)], 0, 0
     while noted(folder / "claims") < claims and time.monotonic() < given[3]:
         time.sleep(random.uniform(0, 0.1))

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 import yaml
@@ -26,7 +25,7 @@ def slow(*_):
     with atomic(evaluate.Path("results/half-written")) as file:
         file.write(b"half")
         print("computing", file=sys.stderr, flush=True)
-        time.sleep(60)
+        time.sleep(600)
 
 evaluate.evaluate_cases = slow
 from ssl_methods.cli import main
@@ -93,9 +92,8 @@ def test_evaluation_ends_at_once_and_leaves_no_temporary_file(project, number, s
     evaluate = ["evaluate", "whole/run.yaml", "--out", "measured"]
     evaluation = [sys.executable, "-c", SLOW_EVALUATION, *evaluate]
     before = sorted(path for path in (project / "results").rglob("*"))
-    start = time.monotonic()
     code, said = interrupted(evaluation, project, number, "computing\n")
-    assert code == status and time.monotonic() - start < 50
+    assert code == status, said
     assert said[-1] == {143: "stopped by SIGTERM\n", 130: "interrupted\n"}[status]
     assert sorted(path for path in (project / "results").rglob("*")) == before
 
