@@ -28,7 +28,7 @@ def test_from_nothing_to_a_report(finished):
     assert (results / "report.html").is_file()
     for method in ("supervised", "dtc"):
         run = results / "runs" / method / RUN
-        for name in [*TRAINED, "cases.csv", "slices.npz", "train.log", "train.tsv"]:
+        for name in [*TRAINED, "cases.csv", "slices.npz", "train.log", "evaluate.log"]:
             assert (run / name).stat().st_size > 0, f"{method}/{name}"
         assert not (run / "checkpoint.pt").exists()
     with (results / "tables" / "runs.csv").open() as file:

@@ -1,6 +1,7 @@
 # The grid of the experiment, and every helper of the rules. Nothing here reads scans, or imports torch
 # unless a method's settings are overridden and have to be checked.
 
+import gc
 import os
 import re
 import sys
@@ -17,6 +18,10 @@ from ssl_methods.files import write_yaml
 from ssl_methods.methods import check_choice
 from ssl_methods.provenance import source_digest
 from ssl_methods.training.plan import lines, plan
+
+# A plan is hundreds of objects per run that live to the end; looking for garbage among them at the usual
+# pace was a tenth of the time of planning.
+gc.set_threshold(100_000, 50, 100)
 
 # Jobs use the Python that runs Snakemake, also where its environment is not activated.
 os.environ.update(
@@ -128,29 +133,24 @@ def of_every_split():
     ]
 
 
+def training_digests(wildcards):
+    """Of the settings and of the sources; one value, since each costs time at every job of the grid."""
+    return (
+        f"{run_of(wildcards).training_digest()} {sources('train', wildcards.method)}"
+    )
+
+
+def evaluation_digests(wildcards):
+    return f"{run_of(wildcards).evaluation_digest()} {sources('evaluate', wildcards.method)}"
+
+
 def run_of(wildcards):
     return RUNS[RUN.format(**wildcards)]
-
-
-def training_settings(wildcards):
-    return run_of(wildcards).training_digest()
-
-
-def evaluation_settings(wildcards):
-    return run_of(wildcards).evaluation_digest()
 
 
 @cache
 def sources(stage, name):
     return source_digest(stage, experiment.methods[name].method)
-
-
-def training_sources(wildcards):
-    return sources("train", wildcards.method)
-
-
-def evaluation_sources(wildcards):
-    return sources("evaluate", wildcards.method)
 
 
 def beside_the_runs():
@@ -165,6 +165,9 @@ def report_was_wanted():
 
 
 # ---- devices ---------------------------------------------------------------------------------------
+
+# What a job asks for. --resources gpu=0 lowers it to none, where a cluster has no GPUs to give.
+GPUS = 0 if experiment.training.device == "cpu" else 1
 
 
 def share_gpus():

@@ -3,23 +3,18 @@
 
 rule evaluate:
     input:
-        MANIFEST,
-        f"{RUN}/run.yaml",
         f"{RUN}/model.pt",
     output:
         [f"{RUN}/{name}" for name in MEASURED],
     log:
         f"{RUN}/evaluate.log",
-    benchmark:
-        f"{RUN}/evaluate.tsv"
     conda:
         "../envs/ssl_methods.yaml"
     threads: experiment.training.cpu_threads
     resources:
-        gpu=1,
+        gpu=GPUS,
     params:
-        settings=evaluation_settings,
-        sources=evaluation_sources,
+        rests_on=evaluation_digests,
     message:
         "Evaluate {wildcards.method}: {wildcards.budget} labeled, subset {wildcards.subset}, seed {wildcards.seed}"
     shell:

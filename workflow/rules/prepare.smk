@@ -23,6 +23,8 @@ rule prepare:
 
 
 rule split:
+    # Seconds, and few of them: not worth a place in a cluster's queue.
+    localrule: True
     input:
         MANIFEST,
     output:

@@ -5,7 +5,6 @@ rule collect:
     input:
         MANIFEST,
         of_every_run("cases.csv"),
-        of_every_run("cost.json"),
     output:
         TABLES,
     log:
@@ -29,8 +28,6 @@ rule report:
     input:
         MANIFEST,
         TABLES,
-        of_every_run("history.csv"),
-        of_every_run("slices.npz"),
     output:
         REPORT,
     log:

@@ -14,16 +14,13 @@ rule train:
         f"{RUN}/provenance.json",
     log:
         f"{RUN}/train.log",
-    benchmark:
-        f"{RUN}/train.tsv"
     conda:
         "../envs/ssl_methods.yaml"
     threads: experiment.training.cpu_threads
     resources:
-        gpu=1,
+        gpu=GPUS,
     params:
-        settings=training_settings,
-        sources=training_sources,
+        rests_on=training_digests,
     message:
         "Train {wildcards.method}: {wildcards.budget} labeled, subset {wildcards.subset}, seed {wildcards.seed}"
     shell:
