@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from ssl_methods.analysis.tables import (
     write_table,
 )
 from ssl_methods.analysis.variance import variance_parts
-from ssl_methods.config import Experiment, Run, budget_text, load_run, read_yaml
+from ssl_methods.config import Experiment, Run, budget_text, parse_run, read_yaml
 from ssl_methods.data.splits import split_name
 from ssl_methods.errors import UserError
 from ssl_methods.files import atomic, read_json, write_text
@@ -61,6 +62,7 @@ def collect(experiment: Experiment, results: Path) -> None:
     declares, or if its cases are not the test cases of its split.
     """
     folder = results / experiment.name / "tables"
+    read_split.cache_clear()
     done = [run for run in experiment.runs() if is_done(run, results)]
     if not done:
         raise UserError(
@@ -154,7 +156,7 @@ def case_rows(experiment: Experiment, results: Path, runs: list[Run]) -> Iterato
     heading: list[str] | None = None
     for run in runs:
         path = results / run.folder / "cases.csv"
-        check_settings(run, results)
+        recorded = check_settings(run, results)
         with path.open(newline="") as file:
             own, *rows = list(csv.reader(file)) or [[]]
         if any(len(row) != len(own) for row in rows):
@@ -167,7 +169,9 @@ def case_rows(experiment: Experiment, results: Path, runs: list[Run]) -> Iterato
             raise UserError(
                 f"{path}: its columns differ from those of other runs; evaluate it again"
             )
-        identity = list(identify(experiment, run, results, role(run, results)).values())
+        # Runs of earlier versions record no role.
+        role = str(recorded.get("role", "method"))
+        identity = list(identify(experiment, run, results, role).values())
         yield from ([*identity, *row] for row in rows)
 
 
@@ -178,8 +182,7 @@ def identify(
 
     These are the numbers of the budget, also for an upper bound, which is given every label.
     """
-    path = split_path(run, results)
-    split = read_json(path) if path.is_file() else {}
+    split = read_split(split_path(run, results))
     return {
         "dataset": experiment.dataset.name,
         "method": run.name,
@@ -194,22 +197,27 @@ def identify(
     }
 
 
-def role(run: Run, results: Path) -> str:
-    """As its ``run.yaml`` records it; runs of earlier versions record none."""
-    return str(read_yaml(results / run.folder / "run.yaml").get("role", "method"))
-
-
 def split_path(run: Run, results: Path) -> Path:
     return results / run.experiment / "splits" / split_name(run.budget, run.subset)
 
 
-def check_settings(run: Run, results: Path) -> None:
+@cache
+def read_split(path: Path) -> dict[str, Any]:
+    """Many runs share one; empty if there is none."""
+    split: dict[str, Any] = read_json(path) if path.is_file() else {}
+    return split
+
+
+def check_settings(run: Run, results: Path) -> dict[str, Any]:
+    """What ``run.yaml`` holds, if it is of the run that is declared."""
     path = results / run.folder / "run.yaml"
-    if training_settings(load_run(path)) != training_settings(run):
+    recorded = read_yaml(path)
+    if training_settings(parse_run(recorded, path)) != training_settings(run):
         raise UserError(
             f"{path}: was trained with other settings than '{run.experiment}' declares; train it "
             "again"
         )
+    return recorded
 
 
 def training_settings(run: Run) -> dict[str, Any]:
@@ -223,7 +231,10 @@ def check_cases(run: Run, results: Path, rows: list[dict[str, str]]) -> None:
     """Each test case of the split once per class: means over different cases cannot be compared."""
     path = results / run.folder / "cases.csv"
     seen = [(row.get("case"), row.get("class")) for row in rows]
-    wanted = set(read_json(split_path(run, results))["test"])
+    split = read_split(split_path(run, results))
+    if not split:
+        raise UserError(f"{split_path(run, results)}: is missing; draw the splits again")
+    wanted = set(split["test"])
     classes = {klass for _, klass in seen}
     if (
         not seen

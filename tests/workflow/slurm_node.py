@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
+
 CONFIGURATION = Path("/etc/slurm")  # jobs of the plugin drop $SLURM_CONF
 FILES = ["slurm.conf", "gres.conf"]
 
@@ -56,7 +58,8 @@ def why_not() -> str | None:
         return f"SLURM is not installed ({', '.join(absent)})"
     if os.geteuid() != 0:
         return "starting SLURM needs root"
-    if any((CONFIGURATION / name).exists() for name in FILES):
+    paths = [CONFIGURATION / name for name in FILES]
+    if any(path.exists() and not path.is_symlink() for path in paths):
         return f"{CONFIGURATION} holds the configuration of a cluster"
     return None
 
@@ -68,7 +71,9 @@ def which(name: str) -> str | None:
 @contextmanager
 def one_node() -> Iterator[None]:
     """The cluster, up and idle, with two GPUs that are none; all of it is gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="slurm-node-", ignore_cleanup_errors=True) as name:
+    alone = FileLock(Path(tempfile.gettempdir(), "slurm-node.lock"))
+    made = tempfile.TemporaryDirectory(prefix="slurm-node-", ignore_cleanup_errors=True)
+    with alone, made as name:
         folder = Path(name)
         folder.chmod(0o755)  # the user munge goes through it
         with daemons(folder):
@@ -91,7 +96,7 @@ def daemons(folder: Path) -> Iterator[None]:
     CONFIGURATION.mkdir(exist_ok=True)
     try:
         for name in FILES:
-            (CONFIGURATION / name).unlink(missing_ok=True)  # a link to a node that was killed
+            (CONFIGURATION / name).unlink(missing_ok=True)  # left by a test that was killed
             (CONFIGURATION / name).symlink_to(folder / name)
         start_munge(folder / "munge", munge)
         for daemon in ("slurmctld", "slurmd"):

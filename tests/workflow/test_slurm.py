@@ -1,4 +1,4 @@
-"""The same experiment on a SLURM cluster, by one more option: of one node, which the test starts."""
+"""The same experiment on a SLURM cluster of one node, which the test starts and stops."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ def submit(
     workflow: Workflow, *arguments: str, experiment: dict[str, Any]
 ) -> subprocess.CompletedProcess[str]:
     profile = str(workflow.project / "profiles" / "slurm")
-    return workflow.snakemake(
-        *arguments, "--profile", profile, *IMPATIENT, experiment=experiment
-    )
+    return workflow.snakemake(*arguments, "--profile", profile, *IMPATIENT, experiment=experiment)
 
 
 def cases_trained_here(workflow: Workflow, method: str) -> bytes:
@@ -112,6 +110,6 @@ def test_two_jobs_are_given_two_gpus(cluster: Workflow):
     """The node's GPUs are none, so that each job ends by saying which one it was given."""
     done = submit(cluster, "models", "--retries=0", experiment=TINY | {"name": "gpus"})
     assert done.returncode == 1
-    logs = [path.read_text() for path in cluster.folder.glob(f"results/gpus/runs/*/{RUN}/train.log")]
-    given = [re.findall(r"error: GPU (\w+) is visible", log) for log in logs]
+    logs = cluster.folder.glob(f"results/gpus/runs/*/{RUN}/train.log")
+    given = [re.findall(r"error: GPU (\w+) is visible", log.read_text()) for log in logs]
     assert sorted(given) == [["0"], ["1"]], done.stdout
