@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pstats
+import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -78,9 +81,32 @@ def test_bad_settings_end_in_one_line(change: dict, message: str, workflow: Work
     assert "Traceback" not in done.stdout
 
 
-def test_a_thousand_runs_are_planned_in_seconds(workflow: Workflow):
+def test_planning_a_thousand_runs_asks_for_each_digest_once(workflow: Workflow, tmp_path: Path):
     grid = {"budgets": [1, 2, 3, 4, "all"], "subsets": 10, "seeds": 10}
-    assert workflow.planned(TINY | grid)["train"] == 1000
+    plan = workflow.command("-n", experiment=TINY | grid)
+    plan[1:1] = ["-m", "cProfile", "-o", str(tmp_path / "profile")]
+    done = subprocess.run(
+        plan,
+        cwd=workflow.project,
+        env=workflow.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^total +2054$", done.stdout, re.M), done.stdout[-2000:]
+
+    calls: Counter[str] = Counter()
+    for (file, _, function), (_, times, *_) in pstats.Stats(
+        str(tmp_path / "profile")
+    ).stats.items():
+        if "ssl_methods" in file:
+            calls[function] += times
+    assert calls["training_digest"] == 2 * 1000  # that of an evaluation is of its training's too
+    assert calls["evaluation_digest"] == 1000
+    assert calls["source_digest"] == 4 + 2 * len(TINY["methods"])  # stages; two by method
+    assert calls["source_fingerprint"] == 1
+    assert calls["visible_gpus"] == 1
 
 
 def test_lint_finds_nothing(workflow: Workflow):
