@@ -19,7 +19,7 @@ from ssl_methods.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["claim", "visible_gpus"]
+__all__ = ["claim", "deterministic", "visible_gpus"]
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,17 @@ def _cuda(gpu: str) -> torch.device:
     if gpu.isdecimal():
         log.info("nvidia-smi does not list it: a job that names it by its UUID is not kept off it")
     return torch.device("cuda")
+
+
+def deterministic(wanted: bool) -> None:
+    """The same operations give the same bits; one that cannot is an error.
+
+    As ``torch.use_deterministic_algorithms``, which also loads PyTorch's compiler: as long again as
+    PyTorch itself takes, in every evaluation.
+    """
+    import torch
+
+    torch.set_deterministic_debug_mode("error" if wanted else "default")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from ssl_methods.config import EvaluationConfig, Run, load_run
 from ssl_methods.data.geometry import affine_of
 from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.devices import claim
+from ssl_methods.devices import claim, deterministic
 from ssl_methods.evaluation import snapshots
 from ssl_methods.evaluation.inference import Predict, label_map, sliding_window
 from ssl_methods.evaluation.metrics import case_metrics, columns, overlap
@@ -65,7 +65,7 @@ def evaluate(
     store.verify([*ids, *(split.validation if run.training.snapshots > 1 else [])])
     method = methods.restore(run_folder, store)
     torch.set_num_threads(run.training.cpu_threads)
-    torch.use_deterministic_algorithms(run.training.deterministic)
+    deterministic(run.training.deterministic)
 
     def save(case_id: str, prediction: Label) -> None:
         case = store.cases[case_id]

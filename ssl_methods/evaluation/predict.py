@@ -18,7 +18,7 @@ from ssl_methods.data.geometry import restore_label
 from ssl_methods.data.prepare import prepare_image
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.data.volumes import Volume, read_volume, volume_id
-from ssl_methods.devices import claim
+from ssl_methods.devices import claim, deterministic
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import Label, predict_labels, window_size, write_label
 from ssl_methods.methods.base import Method
@@ -51,7 +51,7 @@ def predict_files(run_folder: Path, images: Sequence[Path], out: Path, results: 
     store = Store.open(store_folder(run.dataset, results))
     method = methods.restore(run_folder, store)
     torch.set_num_threads(run.training.cpu_threads)
-    torch.use_deterministic_algorithms(run.training.deterministic)
+    deterministic(run.training.deterministic)
     with claim(
         run.training.device, run.training.runs_per_gpu, f"predict with {run_folder}"
     ) as device:

@@ -24,7 +24,7 @@ from ssl_methods.data.prepare import is_current, prepare
 from ssl_methods.data.sampling import Sampler, run_entropy
 from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.devices import claim
+from ssl_methods.devices import claim, deterministic
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, write_json, write_with, write_yaml
 from ssl_methods.methods.base import Method
@@ -117,7 +117,7 @@ def _fit(
     """From the initial weights or the checkpoint to the end; and how often encoders were called."""
     training, entropy = run.training, run_entropy(run)
     torch.set_num_threads(training.cpu_threads)
-    torch.use_deterministic_algorithms(training.deterministic)
+    deterministic(training.deterministic)
     torch.manual_seed(entropy % 2**63)
     method = methods.build_for(run, store).to(device)
     if channels_last(run, device):

@@ -16,12 +16,12 @@ VERB = """\
 import sys
 from ssl_methods.cli import main
 status = main(sys.argv[1:])
-print("imported:", *sorted({name.partition(".")[0] for name in sys.modules}))
+print("imported:", *sys.modules)
 sys.exit(status)
 """
 HEAVY = {
     "torch", "monai", "scipy", "pandas", "matplotlib", "statsmodels", "h5py", "nibabel", "nrrd",
-    "skimage", "snakemake", "tensorboard",
+    "skimage", "snakemake", "tensorboard", "torch._dynamo",
 }  # fmt: skip
 
 
@@ -56,10 +56,10 @@ def test_what_is_no_computing_imports_nothing_heavy(of_verb: dict[str, set[str]]
     assert not of_verb[verb] - {"scipy"}
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate"])
-def test_what_computes_imports_torch_and_little_else(of_verb: dict[str, set[str]], verb: str):
-    assert "torch" in of_verb[verb]
-    assert not of_verb[verb] - {"torch", "scipy"}
+def test_what_computes_imports_torch_and_little_else(of_verb: dict[str, set[str]]):
+    assert of_verb["evaluate"] - {"scipy"} == {"torch"}
+    # PyTorch's optimisers load its compiler.
+    assert of_verb["train"] - {"scipy"} == {"torch", "torch._dynamo"}
 
 
 def test_tables_and_metrics_need_no_torch(of_verb: dict[str, set[str]]):

@@ -135,9 +135,7 @@ def of_every_split():
 
 def training_digests(wildcards):
     """Of the settings and of the sources; one value, since each costs time at every job of the grid."""
-    return (
-        f"{run_of(wildcards).training_digest()} {sources('train', wildcards.method)}"
-    )
+    return f"{run_of(wildcards).training_digest()} {sources('train', wildcards.method)}"
 
 
 def evaluation_digests(wildcards):

@@ -23,14 +23,14 @@ rule prepare:
 
 
 rule split:
-    # Seconds, and few of them: not worth a place in a cluster's queue.
-    localrule: True
     input:
         MANIFEST,
     output:
         "results/{experiment}/splits/labeled-{budget}_subset-{subset}.json",
     log:
         "results/{experiment}/splits/labeled-{budget}_subset-{subset}.log",
+    # Seconds, and few of them: not worth a place in a cluster's queue.
+    localrule: True
     conda:
         "../envs/ssl_methods.yaml"
     params:
