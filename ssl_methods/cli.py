@@ -258,13 +258,13 @@ def plan(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    from ssl_methods.evaluation.evaluate import evaluate
-
     folder, settings = arguments.file, None
     if not folder.is_dir():
         run, declared = _run(arguments)
         folder = arguments.results / run.folder if declared else folder.parent
         settings = run.evaluation  # what the experiment says now, not what it said when training
+    from ssl_methods.evaluation.evaluate import evaluate
+
     evaluate(folder, arguments.results, arguments.out, settings)
     print(arguments.out or folder)
 
