@@ -28,6 +28,7 @@ from ssl_methods.devices import claim, deterministic
 from ssl_methods.evaluation import snapshots
 from ssl_methods.evaluation.inference import Predict, label_map, sliding_window
 from ssl_methods.evaluation.metrics import case_metrics, columns, overlap
+from ssl_methods.evaluation.slices import STACKS, best_slice, stack
 from ssl_methods.files import write_text, write_with
 from ssl_methods.methods.base import Method
 
@@ -152,6 +153,8 @@ def evaluate_cases(
         if save is not None:
             save(case_id, prediction)
         pictures = best_slice(image, label, prediction)
+        if case_id in ids[:STACKS]:
+            pictures |= stack(image, label, prediction)
         return rows, {f"{case_id}.{kind}": array for kind, array in pictures.items()}
 
     rows: list[Row] = []
@@ -229,27 +232,6 @@ def ahead(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
             ready = coming
         if ready is not None:
             yield ready.result()
-
-
-def best_slice(
-    image: NDArray[np.float32], label: Label, prediction: Label
-) -> dict[str, NDArray[Any]]:
-    """The slice across the last axis with most reference foreground; a 2D case whole.
-
-    It is the middle slice if there is no foreground. ``image`` is the first channel as float16
-    (clipped to its range), ``label`` and ``prediction`` are uint8.
-    """
-    picture = image[0]
-    if label.ndim == 3:
-        foreground = np.count_nonzero(label, axis=(0, 1))
-        index = int(foreground.argmax()) if foreground.any() else label.shape[2] // 2
-        picture, label, prediction = picture[..., index], label[..., index], prediction[..., index]
-    largest = np.finfo(np.float16).max
-    return {
-        "image": picture.clip(-largest, largest).astype(np.float16),
-        "label": label.astype(np.uint8),
-        "prediction": prediction.astype(np.uint8),
-    }
 
 
 def as_csv(rows: Sequence[Row], nsd_tolerance_mm: float) -> str:

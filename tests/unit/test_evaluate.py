@@ -20,8 +20,9 @@ from ssl_methods import methods
 from ssl_methods.config import EvaluationConfig, Run, load_experiment
 from ssl_methods.data.store import Store, case_file, store_folder
 from ssl_methods.errors import UserError
-from ssl_methods.evaluation.evaluate import as_csv, best_slice, evaluate, evaluate_cases, mean_dice
+from ssl_methods.evaluation.evaluate import as_csv, evaluate, evaluate_cases, mean_dice
 from ssl_methods.evaluation.metrics import case_metrics
+from ssl_methods.evaluation.slices import best_slice, stack
 from ssl_methods.files import file_sha256, write_json, write_yaml
 
 CPU = torch.device("cpu")
@@ -162,8 +163,11 @@ def test_rows_hold_the_metrics_of_what_was_predicted(store: Store) -> None:
 
 def test_slices_show_the_most_foreground(store: Store) -> None:
     _, slices = evaluate_cases(oracle, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU)
+    kinds = ("image", "label", "prediction")
     assert set(slices) == {
-        f"{case}.{kind}" for case in ("b.1", "a-2") for kind in ("image", "label", "prediction")
+        f"{case}.{kind}"
+        for case in ("b.1", "a-2")
+        for kind in (*kinds, "slices_index", *(f"slices_{kind}" for kind in kinds))
     }
     labels = two_test_cases()
     assert (slices["a-2.label"] == labels["a-2"][..., 6]).all()
@@ -179,6 +183,39 @@ def test_slice_of_an_empty_case_and_of_a_2d_case() -> None:
     assert (best_slice(image, empty, empty)["image"] == image[0, :, :, 2]).all()
     flat = best_slice(np.full((1, 3, 4), 1e9, np.float32), empty[..., 0], empty[..., 0])
     assert flat["image"].shape == (3, 4) and np.isfinite(flat["image"]).all()
+
+
+def test_a_stack_runs_evenly_from_first_to_last_foreground() -> None:
+    random = np.random.default_rng(0)
+    image = random.normal(size=(2, 6, 5, 40)).astype(np.float32)
+    label = np.zeros((6, 5, 40), np.uint8)
+    label[2, 1, 4], label[3, 3, 36] = 2, 1
+    prediction = random.integers(0, 3, label.shape).astype(np.uint8)
+    found = stack(image, label, prediction)
+    assert found["slices_index"].tolist() == [4, 8, 12, 16, 20, 24, 28, 32, 36]
+    assert (found["slices_label"][0] == label[..., 4]).all()
+    assert (found["slices_prediction"][-1] == prediction[..., 36]).all()
+    grey, shown = found["slices_image"], image[0][..., found["slices_index"]]
+    assert grey.dtype == np.uint8 and grey.min() == 0 and grey.max() == 255
+    brighter = np.corrcoef(grey.ravel(), np.moveaxis(shown, -1, 0).ravel())[0, 1]
+    assert brighter > 0.99
+
+
+def test_a_stack_of_few_slices_of_no_foreground_and_of_a_2d_case() -> None:
+    image, label = np.ones((1, 3, 4, 5), np.float32), np.zeros((3, 4, 5), np.uint8)
+    assert stack(image, label, label)["slices_index"].tolist() == [0, 1, 2, 3, 4]
+    assert not stack(image, label, label)["slices_image"].any()
+    label[1, 1, 2] = 1
+    assert stack(image, label, label)["slices_index"].tolist() == [2]
+    assert stack(image[..., 0], label[..., 0], label[..., 0]) == {}
+
+
+def test_only_the_first_cases_have_a_stack(tmp_path: Path) -> None:
+    labels = {name: two_test_cases()["b.1"] for name in ("a", "b", "c", "d")}
+    store = make_store(tmp_path / "four", a_run(tmp_path), labels)
+    _, slices = evaluate_cases(oracle, store, list(labels), PATCH, EVALUATION, CPU)
+    assert "c.slices_image" in slices and "d.image" in slices
+    assert "d.slices_image" not in slices
 
 
 def test_a_2d_store(tmp_path: Path) -> None:
