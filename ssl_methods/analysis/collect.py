@@ -20,6 +20,7 @@ from ssl_methods.analysis.comparisons import compare, comparison_note, of_pair
 from ssl_methods.analysis.jensen import row_ok
 from ssl_methods.analysis.published import published_note, published_table, shown_published
 from ssl_methods.analysis.ranks import agreement, false_claim, ranks
+from ssl_methods.analysis.references import bibtex, cited
 from ssl_methods.analysis.statistics import summarise, support_note
 from ssl_methods.analysis.tables import (
     FLAGS,
@@ -106,6 +107,7 @@ def collect(experiment: Experiment, results: Path) -> None:
     write_shown(folder / "published", shown_published(published), published_note(published))
     write_shown(folder / "claims", shown_claims(claims), claims_note(claims))
     write_shown(folder / "audits", shown_audits(audits), audits_note(audits))
+    write_text(folder / "references.bib", bibtex(cited(experiment)))
 
 
 def write_shown(path: Path, shown: pd.DataFrame, note: str) -> None:
