@@ -18,13 +18,15 @@ from ssl_methods.analysis.audits import audit_table, audits_note, shown_audits
 from ssl_methods.analysis.claims import claims_note, judge_claims, shown_claims
 from ssl_methods.analysis.comparisons import compare, comparison_note, of_pair
 from ssl_methods.analysis.jensen import row_ok
+from ssl_methods.analysis.latex import Marks, latex
+from ssl_methods.analysis.marks import NOTE as MARKS_NOTE
+from ssl_methods.analysis.marks import marks
 from ssl_methods.analysis.published import published_note, published_table, shown_published
 from ssl_methods.analysis.ranks import agreement, false_claim, ranks
 from ssl_methods.analysis.references import bibtex, cited
 from ssl_methods.analysis.statistics import summarise, support_note
 from ssl_methods.analysis.tables import (
     FLAGS,
-    latex,
     markdown,
     read_table,
     role_note,
@@ -100,7 +102,12 @@ def collect(experiment: Experiment, results: Path) -> None:
     }
     for name, table in tables.items():
         write_table(folder / f"{name}.csv", table)
-    write_shown(folder / "summary", shown_summary(summary), summary_note(experiment, summary))
+    write_shown(
+        folder / "summary",
+        shown_summary(summary),
+        summary_note(experiment, summary),
+        marks(summary),
+    )
     for name, pair in (("comparisons", "baseline"), ("comparisons_with_best", "best")):
         rows = of_pair(comparisons, pair)
         write_shown(folder / name, shown_comparisons(rows), comparison_note(rows))
@@ -110,10 +117,11 @@ def collect(experiment: Experiment, results: Path) -> None:
     write_text(folder / "references.bib", bibtex(cited(experiment)))
 
 
-def write_shown(path: Path, shown: pd.DataFrame, note: str) -> None:
-    """A table as it is read, with its note, to ``path`` with .md and with .tex."""
+def write_shown(path: Path, shown: pd.DataFrame, note: str, marked: Marks = ()) -> None:
+    """A table as it is read, with its note, to ``path`` with .md and (marked) with .tex."""
     write_text(path.with_suffix(".md"), markdown(shown, note))
-    write_text(path.with_suffix(".tex"), latex(shown, note))
+    said = f"{note} {MARKS_NOTE}" if any(marked) else note
+    write_text(path.with_suffix(".tex"), latex(shown, said, marked))
 
 
 def summary_note(experiment: Experiment, summary: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""Tables as files: reading, writing, and how their numbers are shown in Markdown and LaTeX."""
+"""Tables as files: reading, writing, and how their numbers are shown in text and Markdown."""
 
 from __future__ import annotations
 
@@ -251,54 +251,6 @@ def markdown(frame: pd.DataFrame, note: str) -> str:
     for role, (name, *cells) in zip(frame.index, frame.to_numpy(), strict=True):
         lines.append(line([f"*{name}*" if is_apart(role) else name, *cells]))
     return "\n".join(lines) + f"\n\n{note}\n"
-
-
-def latex(frame: pd.DataFrame, note: str) -> str:
-    """A booktabs tabular (``\\usepackage{booktabs}``) in a table with the note as its caption.
-
-    What its index calls no method is in italics, with some space around. Columns of long text are
-    set in paragraphs. A table that is longer than a page is a ``longtable``
-    (``\\usepackage{longtable}``).
-    """
-    caption = note.replace("%", r"\%").replace("_", r"\_")
-    if frame.empty:
-        return f"% {note}\n"
-    styler = (
-        frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
-    )
-    text = str(
-        styler.to_latex(
-            hrules=True,
-            caption=caption,
-            column_format="".join(column_kinds(frame)),
-            environment="longtable" if len(frame) > PAGE_ROWS else None,
-        )
-    ).replace(UNKNOWN, "--")
-    lines = text.splitlines()
-    body = [i for i, line in enumerate(lines) if line.endswith(r"\\")][-len(frame) :]
-    role_before = frame.index[0]
-    for i, role in zip(body, frame.index, strict=True):
-        if is_apart(role):
-            name, rest = lines[i].split(" & ", 1)
-            lines[i] = rf"\textit{{{name}}} & {rest}"
-        if role != role_before:
-            lines[i] = "\\addlinespace\n" + lines[i]
-        role_before = role
-    return "\n".join(lines) + "\n"
-
-
-PAGE_ROWS = 45
-LONG_TEXT = 40  # characters of a cell
-
-
-def column_kinds(frame: pd.DataFrame) -> list[str]:
-    """LaTeX's name for each column: two of text, then numbers; paragraphs where text is long."""
-    longest = [max(len(str(cell)) for cell in column) for column in frame.to_numpy().T]
-    plain = ["l", "l", *"r" * len(longest)]
-    return [
-        "p{4cm}" if length > LONG_TEXT else kind
-        for length, kind in zip(longest, plain, strict=False)
-    ]
 
 
 def is_apart(role: object) -> bool:

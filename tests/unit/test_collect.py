@@ -9,11 +9,11 @@ import simulated
 
 from ssl_methods.analysis.claims import claims_note, shown_claims
 from ssl_methods.analysis.collect import collect, read_cases
+from ssl_methods.analysis.latex import latex
 from ssl_methods.analysis.published import published_note, shown_published
 from ssl_methods.analysis.tables import (
     UNKNOWN,
     duration,
-    latex,
     markdown,
     number,
     read_table,

@@ -1,0 +1,38 @@
+"""Which cells of the main table are best, and which the best's interval does not tell from it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ssl_methods.analysis.tables import HEADINGS, in_order, roles
+
+HIGHER_IS_BETTER = {"dice": True, "jaccard": True, "asd_voxel": False, "hd95_voxel": False}
+
+NOTE = (
+    "Bold: the best mean of a metric among the methods of a budget. \N{ALMOST EQUAL TO}: a mean "
+    "within the 95 % interval of the best, which these runs do not tell apart by it."
+)
+
+
+def marks(summary: pd.DataFrame) -> list[dict[str, str]]:
+    """For each row of ``shown_summary``: heading -> 'best' or 'tied'.
+
+    Among the methods of one budget and class, where two or more have runs. Equal best means are all
+    best. Upper bounds and controls have no part in it.
+    """
+    summary = in_order(summary, "labeled").reset_index(drop=True)
+    found: list[dict[str, str]] = [{} for _ in range(len(summary))]
+    compared = summary[roles(summary) == "method"]
+    for _, group in compared.groupby(["budget", "class"], sort=False):
+        for metric, (heading, _) in HEADINGS.items():
+            known = group.dropna(subset=[metric])
+            if len(known) < 2:
+                continue
+            values = known[metric]
+            best = known.loc[values.idxmax() if HIGHER_IS_BETTER[metric] else values.idxmin()]
+            for i, value in values.items():
+                if value == best[metric]:
+                    found[int(str(i))][heading] = "best"
+                elif best[f"{metric}_low"] <= value <= best[f"{metric}_high"]:
+                    found[int(str(i))][heading] = "tied"
+    return found
