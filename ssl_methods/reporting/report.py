@@ -13,6 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ssl_methods.analysis.claims import claims_note, shown_claims
 from ssl_methods.analysis.collect import summary_note
 from ssl_methods.analysis.comparisons import comparison_note
+from ssl_methods.analysis.marks import NOTE as MARKS_NOTE
+from ssl_methods.analysis.marks import marks
 from ssl_methods.analysis.published import published_note, shown_published
 from ssl_methods.analysis.ranks import (
     AGREEMENT_NOTE,
@@ -22,6 +24,7 @@ from ssl_methods.analysis.ranks import (
     shown_false_claims,
     shown_ranks,
 )
+from ssl_methods.analysis.references import bibtex, cited
 from ssl_methods.analysis.tables import (
     number,
     overall,
@@ -37,7 +40,9 @@ from ssl_methods.files import write_text
 from ssl_methods.reporting import tables
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.gallery import Shown, draw, drawings
-from ssl_methods.reporting.style import MANY, methods_of
+from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
+from ssl_methods.reporting.stacks import stacks
+from ssl_methods.reporting.style import MANY, label, methods_of
 
 
 def report(experiment: Experiment, results: Path) -> Path:
@@ -67,7 +72,7 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
     declared = runs.drop_duplicates(["method", "budget", "subset", "seed"])
     by_dice = found.comparisons["metric"] == "dice"
     comparisons = shown_comparisons(found.comparisons[by_dice])
-    records = list(found.records("run.yaml"))
+    records, marked = list(found.records("run.yaml")), marks(found.summary)
     settings = {run.name: record.get("method_settings", {}) for run, record in records}
     loops: list[dict[str, Any]] = [
         {key: record[key] for key in ("network", "training", "evaluation") if key in record}
@@ -75,6 +80,7 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
     ]
     return {
         "experiment": experiment,
+        "question": question(found),
         "facts": facts(found, declared),
         "runs_done": int((declared["status"] == "done").sum()),
         "runs_declared": len(declared),
@@ -82,13 +88,16 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "reading": reading(found),
         "main": shown[0],
         "figures": [figure for figure in shown[1:] if figure.picture or not figure.folded],
-        "summary": tables.of_frame(shown_summary(found.summary)),
+        "summary": tables.of_frame(shown_summary(found.summary), marked),
         "summary_note": summary_note(experiment, found.summary),
+        "marks_note": MARKS_NOTE if any(marked) else "",
         "comparisons": tables.of_frame(comparisons),
         "other_comparisons": tables.of_frame(shown_comparisons(found.comparisons[~by_dice])),
         "comparison_note": comparison_note(found.comparisons),
         **conclusions(found),
         "costs": tables.costs(found.summary),
+        "audits": tables.as_it_is(found.audits),
+        "stacks": stacks(found),
         "missing": tables.missing(runs),
         "failures": tables.failures(
             found.measured.assign(labeled=found.measured["labeled"].astype("Int64"))
@@ -103,6 +112,9 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "provenance": tables.common(
             relevant(record) for _, record in found.records("provenance.json")
         ),
+        "paragraph": in_words(paragraph(found)),
+        "paragraph_latex": in_latex(paragraph(found)),
+        "bibtex": bibtex(cited(experiment)),
         "methods": {run.name: description(run.choice.method) for run in found.done},
         "declaration": yaml.safe_dump(
             experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=90
@@ -132,6 +144,23 @@ def conclusions(found: Results) -> dict[str, Any]:
             not verdict.startswith("not comparable") for verdict in published.get("verdict", [])
         ),
     }
+
+
+def question(found: Results) -> str:
+    """What the experiment asks, from its grid."""
+    experiment, kinds = found.experiment, methods_of(found.runs)
+    others = [name for name, kind in kinds.items() if kind == "method"]
+    others = [name for name in others if name != experiment.baseline]
+    counts = overall(found.summary).dropna(subset=["labeled"]).sort_values("labeled")
+    known = list(dict.fromkeys(f"{count:.0f}" for count in counts["labeled"]))
+    labeled = " or ".join([", ".join(known[:-1]), known[-1]] if known[1:] else known or ["few"])
+    if not others:
+        return ""
+    who = f"do any of {len(others)} methods" if len(others) > 1 else f"does {label(others[0])}"
+    return (
+        f"With {labeled} labeled training cases of {experiment.dataset.name}, {who} segment "
+        f"better than {label(experiment.baseline)}, and at what cost?"
+    )
 
 
 def facts(found: Results, declared: pd.DataFrame) -> dict[str, str]:

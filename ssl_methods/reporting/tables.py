@@ -14,26 +14,44 @@ from ssl_methods.analysis.tables import (
     is_apart,
     labeled_text,
     number,
+    or_dash,
     overall,
     roles,
 )
 
 
 class Table(NamedTuple):
-    """Headings, and rows of cells as text; the style of each row, if it has one."""
+    """Headings, and rows of cells as text; the style of each row and marks of cells, if any."""
 
     head: list[str]
     rows: list[list[str]]
     styles: Sequence[str] = ()
+    marks: Sequence[Mapping[str, str]] = ()
 
 
-def of_frame(frame: pd.DataFrame) -> Table:
-    """What its index calls no method is set apart (``analysis.tables.shown_summary``)."""
+def of_frame(frame: pd.DataFrame, marks: Sequence[Mapping[str, str]] = ()) -> Table:
+    """What its index calls no method is set apart (``analysis.tables.shown_summary``).
+
+    ``marks`` are those of ``analysis.marks``.
+    """
     return Table(
         [str(name) for name in frame.columns],
         [[str(cell) for cell in row] for row in frame.to_numpy()],
         row_styles(frame.index),
+        marks,
     )
+
+
+def as_it_is(frame: pd.DataFrame) -> Table:
+    """A table of a file with its own columns: four significant digits, a dash for what is blank."""
+    rows = [
+        [
+            f"{cell:.4g}" if isinstance(cell, float) and pd.notna(cell) else or_dash(cell)
+            for cell in row
+        ]
+        for row in frame.to_numpy(dtype=object)
+    ]
+    return Table([str(name).replace("_", " ") for name in frame.columns], rows)
 
 
 def row_styles(kinds: Iterable[object]) -> list[str]:

@@ -168,6 +168,7 @@ def test_collecting_twice_gives_the_same_bytes(collected):
         "audits.csv", "audits.md", "audits.tex",
         "published.csv", "published.md", "published.tex", "claims.csv", "claims.md", "claims.tex",
         "ranks.csv", "agreement.csv", "false_claims.csv", "variance.csv",
+        "references.bib",
     }  # fmt: skip
 
 
@@ -213,7 +214,7 @@ def test_claims_and_published_results_are_shown_alike_when_read_again(tmp_path):
     ):
         folder = tmp_path / "simulated" / "tables"
         assert (folder / f"{name}.md").read_text() == markdown(shown, note)
-        assert "p{4cm}" in (folder / f"{name}.tex").read_text()
+        assert r"\linewidth}" in (folder / f"{name}.tex").read_text()
 
 
 # ---- upper bounds and controls -------------------------------------------------------------------

@@ -1,0 +1,178 @@
+"""The methods paragraph of a paper: what was done, from the settings and records of the runs.
+
+It holds no result. Citations are keys of ``tables/references.bib``, ready for LaTeX, or names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ssl_methods.analysis.latex import escape
+from ssl_methods.analysis.references import bibliography, papers
+from ssl_methods.analysis.tables import overall
+from ssl_methods.config import MethodConfig
+from ssl_methods.reporting.found import Results
+from ssl_methods.reporting.style import label, methods_of
+
+CITED = re.compile(r" ?\[\[(.*?)\]\]")
+SHARED = set(MethodConfig.model_fields)
+
+
+def in_words(text: str) -> str:
+    """Citations as '(Luo et al., 2021)'."""
+
+    def named(match: re.Match[str]) -> str:
+        return f" ({'; '.join(bibliography()[key].short for key in match[1].split(','))})"
+
+    return CITED.sub(named, text)
+
+
+def in_latex(text: str) -> str:
+    r"""Citations as ``~\cite{luo2021dtc}``."""
+    cited = CITED.sub(r"~\\cite{\1}", escape(text))
+    return cited.replace(" \N{MULTIPLICATION SIGN} ", r" $\times$ ")
+
+
+def paragraph(found: Results) -> str:
+    """The sentences, with citations as ``[[key,key]]``."""
+    return " ".join([*compared(found), *trained(found), *measured(found), *computed(found)])
+
+
+def cite(name: str) -> str:
+    keys = ",".join(entry.key for entry in papers(name))
+    return f" [[{keys}]]" if keys else ""
+
+
+def listed(items: Iterable[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def compared(found: Results) -> list[str]:
+    """Which methods, on what data, with how many labels."""
+    experiment, kinds = found.experiment, methods_of(found.runs)
+    names = {
+        role: [
+            f"{label(name)}{cite(experiment.methods[name].method)}"
+            for name, kind in kinds.items()
+            if kind == role
+        ]
+        for role in ("method", "bound", "control")
+    }
+    counts = overall(found.summary).dropna(subset=["labeled"]).drop_duplicates("budget")
+    labeled = [
+        f"{row['labeled']:.0f} labeled and {row['unlabeled']:.0f} unlabeled"
+        for _, row in counts.sort_values("labeled").iterrows()
+    ]
+    text = []
+    if names["method"]:
+        text.append(f"We compared {listed(names['method'])} on {experiment.dataset.name}.")
+    if names["bound"]:
+        text.append(f"Upper bound, trained on every label: {listed(names['bound'])}.")
+    if names["control"]:
+        text.append(f"Controls, trained on no image: {listed(names['control'])}.")
+    subsets, seeds = len(experiment.subsets), len(experiment.seeds)
+    if labeled:
+        text.append(f"Training cases were {listed(labeled)}.")
+    text.append(
+        f"The labeled cases were drawn at random {times(subsets)}, the same for every method, "
+        f"and each draw was trained {times(seeds)}."
+    )
+    return [*text, *prepared(found)]
+
+
+def prepared(found: Results) -> list[str]:
+    """How images were prepared."""
+    dataset = found.experiment.dataset
+    text = []
+    if dataset.spacing:
+        text.append(f"Images were resampled to {sizes(dataset.spacing)} mm.")
+    if dataset.normalisation == "zscore":
+        text.append("Intensities were scaled to zero mean and unit variance per image.")
+    if dataset.crop_used_label:
+        text.append("Scans were cropped with the help of the reference label, test scans too.")
+    return text
+
+
+def trained(found: Results) -> list[str]:
+    """Network, loop, and the settings of each method."""
+    experiment = found.experiment
+    net, loop = experiment.network, experiment.training
+    if net.name.startswith("monai:"):
+        network = f"the network {net.name.removeprefix('monai:')} of MONAI"
+    else:
+        name = {"vnet": "V-Net", "unet": "U-Net"}[net.name]
+        network = f"a {name}{cite('network:' + net.name)} with {net.width} filters at full"
+        network += f" resolution, {net.levels} resolutions and dropout {net.dropout:g}"
+    steps = [f"{round(step * loop.iterations)}" for step in loop.learning_rate_steps]
+    divided = f", divided by ten after {listed(steps)}" if steps else ""
+    text = [
+        f"Every method used {network}, trained for {loop.iterations} iterations of stochastic "
+        f"gradient descent (learning rate {loop.learning_rate:g}{divided}, momentum "
+        f"{loop.momentum:g}, weight decay {loop.weight_decay:g}) on patches of "
+        f"{sizes(loop.patch_size)} voxels, {loop.labeled_batch} labeled and "
+        f"{loop.unlabeled_batch} unlabeled in a step."
+    ]
+    released = [
+        label(name) for name, choice in experiment.methods.items() if choice.recipe == "as_released"
+    ]
+    if released:
+        text.append(f"Loss, batch and schedule as in the authors' code: {listed(released)}.")
+    own = {}
+    for run, record in found.records("run.yaml"):
+        settings = record.get("method_settings", {})
+        own[run.name] = {key: value for key, value in settings.items() if key not in SHARED}
+    said = [f"{label(name)}: {values(settings)}" for name, settings in own.items() if settings]
+    if said:
+        text.append(f"Settings of the methods: {'; '.join(said)}.")
+    return text
+
+
+def measured(found: Results) -> list[str]:
+    """Evaluation and statistics."""
+    tests, baseline = found.measured["case"].nunique(), found.experiment.baseline
+    stride = found.experiment.evaluation.stride
+    windows = f"every {sizes(stride)} voxels" if stride else "half a patch apart"
+    return [
+        f"The last checkpoint was evaluated on {tests} test cases with sliding windows {windows} "
+        "and without post-processing, by Dice, Jaccard, average surface distance and 95 % "
+        "Hausdorff distance. An empty prediction counts as a failure, with the volume's diagonal "
+        "as its distance.",
+        "Intervals are 95 % bootstrap intervals over labeled subsets and cases. Each method was "
+        f"compared with {label(baseline)}, paired by subset, seed and case, by the Wilcoxon "
+        "signed-rank test over cases, adjusted over methods by Holm's procedure.",
+    ]
+
+
+def computed(found: Results) -> list[str]:
+    """Software and devices, as the runs record them."""
+    records = [record for _, record in found.records("provenance.json")]
+    found_versions = {
+        f"{title} {record['versions'][name]}"
+        for record in records
+        for name, title in (("ssl-methods", "ssl-methods"), ("torch", "PyTorch"))
+        if name in record.get("versions", {})
+    }
+    devices = sorted({str(record["device"]) for record in records if record.get("device")})
+    if not found_versions:
+        return []
+    on = f" on {listed(devices)}" if devices else ""
+    return [f"Computed with {listed(sorted(found_versions, key=str.lower))}{on}."]
+
+
+def times(n: int) -> str:
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
+
+
+def sizes(values: Iterable[float]) -> str:
+    return " \N{MULTIPLICATION SIGN} ".join(f"{value:g}" for value in values)
+
+
+def values(settings: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in settings.items()
+    )
