@@ -203,7 +203,21 @@ def slices(run: Run, cases: pd.DataFrame, classes: tuple[str, ...]) -> dict[str,
             f"{case}.label": reference,
             f"{case}.prediction": prediction,
         }
+        if i < 3:
+            found |= stack(case, image, reference, prediction)
     return found
+
+
+def stack(
+    case: str, image: np.ndarray, reference: np.ndarray, prediction: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Five slices of one case: the one slice, shifted further and further."""
+    grey = np.interp(image, [image.min(), image.max()], [0, 255]).astype(np.uint8)
+    shifted = {"image": grey, "label": reference, "prediction": prediction}
+    return {f"{case}.slices_index": np.arange(10, 35, 5)} | {
+        f"{case}.slices_{kind}": np.stack([np.roll(array, 2 * n, axis=0) for n in range(5)])
+        for kind, array in shifted.items()
+    }
 
 
 def _ellipse(x: np.ndarray, y: np.ndarray, a: float, b: float) -> np.ndarray:
