@@ -11,6 +11,7 @@ from ssl_methods import methods
 from ssl_methods.config import NetworkConfig, TrainingConfig
 from ssl_methods.errors import UserError
 from ssl_methods.methods.base import sgd
+from ssl_methods.reference import PAGES
 from ssl_methods.reporting.showcase import main_table, with_table
 
 ROOT = Path(__file__).parents[2]
@@ -57,3 +58,9 @@ def test_the_numbers_of_the_readme_are_those_of_the_showcase(name):
     page = (ROOT / "README.md").read_text()
     assert f"<!-- {name} -->" in page
     assert with_table(page, name, main_table(ROOT / "results/showcase" / name)) == page
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_reference_is_not_stale(name):
+    page = ROOT / "docs/reference" / name
+    assert page.read_text() == PAGES[name](), "stale: run python -m ssl_methods.reference"

@@ -1,0 +1,120 @@
+"""Every command of the pages, in order, in a tiny setting; or the reason why it is not run.
+
+A command is a line of a block marked `sh`. The experiments that they name are replaced by one of
+seconds, and what would be the same sweep again is planned with `-n`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import yaml
+from harness import PROJECT, TINY, Workflow, new_workflow
+
+pytestmark = pytest.mark.workflow
+
+PAGES = [
+    "docs/tutorial/quickstart.md",
+    "docs/how-to/run-an-experiment.md",
+    "docs/how-to/use-your-own-scans.md",
+    "docs/how-to/write-it-up.md",
+    "README.md",
+]
+NOT_RUN = {
+    r"make (benchmark|test|lint)$": "they set up an environment; CI runs what they run",
+    r"\. \.venv/bin/activate$": "the environment of the tests is active",
+    r"python -m ssl_methods methods check dtc": "the tests of every method run it",
+    r"snakemake --report": "test_snakemakes_own_report",
+}
+OTHER_PAGES = {"docs/how-to/add-a-method.md": "followed in test_own_method.py"}
+
+
+def commands(page: str) -> list[str]:
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", (PROJECT / page).read_text(), re.M | re.S)
+    lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def reason(command: str) -> str:
+    return next((why for pattern, why in NOT_RUN.items() if re.match(pattern, command)), "")
+
+
+def as_planned(command: str) -> str:
+    """Whole sweeps are tested elsewhere: here to the models or measurements, or only planned."""
+    if not command.startswith("snakemake") or " -n " in command or " models " in command:
+        return command
+    if "my_scans" in command:
+        return command.replace("snakemake", "snakemake measurements", 1)
+    return command.replace("snakemake", "snakemake -n", 1)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """The project's folder, all of its experiments tiny, and scans of one's own."""
+    project = new_workflow(tmp_path_factory.mktemp("docs")).project
+    for path in (project / "configs/experiments").glob("*.yaml"):
+        name = yaml.safe_load(path.read_text())["name"]
+        training = TINY["training"] | {"iterations": 2}
+        tiny = TINY | {"name": name, "training": training}
+        path.write_text(yaml.safe_dump(tiny))
+    page = (PROJECT / "docs/how-to/use-your-own-scans.md").read_text()
+    declared = yaml.safe_load(re.findall(r"^ *```yaml\n(.*?)^ *```", page, re.M | re.S)[0])
+    declared |= {"methods": ["supervised", "dtc"], "budgets": [4], "subsets": 1}
+    declared |= {"network": {"width": 2, "levels": 2}}
+    declared["training"] |= {"iterations": 2, "patch_size": [16, 16, 8]}
+    (project / "my_scans.yaml").write_text(yaml.safe_dump(declared))
+    random = np.random.default_rng(0)
+    for folder in ("scans/images", "scans/labels"):
+        (project / folder).mkdir(parents=True)
+    for i in range(1, 8):
+        label = np.zeros((20, 20, 8), np.uint8)
+        label[5:14, 4 + i : 10 + i, 2:6] = 1
+        image = (label + random.normal(0, 0.2, label.shape)).astype(np.float32)
+        affine = np.diag([1.0, 1.0, 2.0, 1.0])
+        nibabel.save(nibabel.Nifti1Image(image, affine), project / f"scans/images/p{i}.nii.gz")
+        if i < 7:
+            nibabel.save(nibabel.Nifti1Image(label, affine), project / f"scans/labels/p{i}.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(image, affine), project / "new.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(label, affine), project / "reference.nii.gz")
+    return Workflow(project, project)
+
+
+def test_commands_stand_in_blocks_that_are_run():
+    """A block without a language holds no command; every page with commands is on a list."""
+    start = re.compile(r"^ *(make|snakemake|python -m|pip|\. )", re.M)
+    for path in [PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")]:
+        page = str(path.relative_to(PROJECT))
+        for fence, block in re.findall(r"^ *```(\w*)\n(.*?)^ *```", path.read_text(), re.M | re.S):
+            assert fence or not start.search(block), f"{page}: {block}"
+        assert page in PAGES or page in OTHER_PAGES or not commands(page), page
+
+
+def test_every_command_works(place: Workflow):
+    """All pages in order; a command that an earlier page had is not run again."""
+    active = os.pathsep.join([str(Path(sys.executable).parent), place.environment()["PATH"]])
+    seen = set()
+    for page in PAGES:
+        assert commands(page), page
+        for command in commands(page):
+            if command in seen or reason(command):
+                continue
+            seen.add(command)
+            done = subprocess.run(
+                as_planned(command),
+                shell=True,
+                cwd=place.project,
+                env=place.environment(PATH=active),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, f"{page}: {command}\n{done.stdout}"
+    assert len(seen) > 12
