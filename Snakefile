@@ -19,6 +19,9 @@ if not workflow.configfiles:
     configfile: workflow.source_path("configs/experiments/quickstart.yaml")
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"

@@ -14,7 +14,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from ssl_methods.reporting.style import DOUBLE, label
+from ssl_methods.reporting.style import column_width, label
 
 REFERENCE, PREDICTION = "#f0e442", "#56b4e9"
 
@@ -64,7 +64,7 @@ def overlays(
     shapes = [own[case].image.shape for own in slices.values() for case in chosen.values()]
     tallest = min(max(height / width for width, height in shapes), 1.5)
     columns, rows = abreast * len(chosen), -(-len(slices) // abreast)
-    width = min(DOUBLE, 0.35 + 2.1 * columns)
+    width = column_width(0.35 + 2.1 * columns)
     panel = (width - 0.35 * abreast) / columns
     figure = Figure(figsize=(width, 0.6 + (panel * tallest + 0.3) * rows))
     axes = figure.subplots(rows, columns, squeeze=False)

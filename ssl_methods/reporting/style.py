@@ -21,6 +21,12 @@ from ssl_methods.files import write_with
 SINGLE, DOUBLE = 3.5, 7.2
 """Widths in inches: one and two columns of a journal page."""
 
+
+def column_width(wanted: float) -> float:
+    """The narrower of the two widths that holds ``wanted`` inches, if one does."""
+    return SINGLE if wanted <= SINGLE else DOUBLE
+
+
 RC = {
     "font.family": "DejaVu Sans",
     "font.size": 8,

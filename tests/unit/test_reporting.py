@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import simulated
 from PIL import Image
+from pypdf import PdfReader
 from scipy.ndimage import distance_transform_edt
 
 from ssl_methods.analysis.collect import collect
@@ -24,7 +25,17 @@ from ssl_methods.reporting.figures import level_sets, results, training
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.overlays import best_median_worst
 from ssl_methods.reporting.report import conclusions, description, jensen, reading, report
-from ssl_methods.reporting.style import FIXED, MANY, NAMES, NothingToShow, label, looks, save
+from ssl_methods.reporting.style import (
+    DOUBLE,
+    FIXED,
+    MANY,
+    NAMES,
+    SINGLE,
+    NothingToShow,
+    label,
+    looks,
+    save,
+)
 
 FIGURES = {
     "dice_vs_budget", "metric_distributions", "time_vs_dice", "overlays",
@@ -73,7 +84,7 @@ class Page(HTMLParser):
             for key, value in attrs
             if key in ("src", "href", "srcset") and not value.startswith("#")
         ]
-        if tag not in ("meta", "img", "link", "br"):
+        if tag not in ("meta", "img", "link", "br", "input"):
             self.open.append(tag)
         if tag == "tr":
             self.rows.append([])
@@ -96,7 +107,7 @@ def test_the_page_is_one_file_that_fetches_nothing(whole):
     assert page.fetched and all(
         value.startswith("data:image/png;base64,") for value in page.fetched
     )
-    assert len(page.fetched) == len(FIGURES)
+    assert len(page.fetched) == len(FIGURES) + 15  # three cases have a stack of five slices
     for value in page.fetched:
         Image.open(io.BytesIO(base64.b64decode(value.split(",")[1]))).verify()
     assert not re.search(r"@import|url\(|https?://", path.read_text())
@@ -156,7 +167,15 @@ def test_every_figure_is_there_as_vector_and_as_picture(whole):
         == {path.stem for path in folder.glob("*.png")}
     )
     for path in folder.glob("*.pdf"):
-        assert b"/Type3" not in path.read_bytes() and b"CreationDate" not in path.read_bytes()
+        assert b"CreationDate" not in path.read_bytes()
+        (sheet,) = PdfReader(path).pages
+        assert float(sheet.mediabox.width) / 72 in (SINGLE, DOUBLE), path.name
+        fonts = [font.get_object() for font in sheet["/Resources"]["/Font"].values()]
+        assert fonts
+        for font in fonts:
+            assert font["/Subtype"] == "/Type0", path.name  # no Type 3
+            (descendant,) = font["/DescendantFonts"]
+            assert "/FontFile2" in descendant.get_object()["/FontDescriptor"]
     assert sum(path.stat().st_size for path in folder.iterdir()) < 2.5e6
 
 

@@ -29,7 +29,7 @@ rule report:
         MANIFEST,
         TABLES,
     output:
-        REPORT,
+        report(REPORT, caption="../report/page.rst", category="Results"),
     log:
         f"{HOME}/report.log",
     benchmark:

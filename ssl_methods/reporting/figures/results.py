@@ -21,6 +21,7 @@ from ssl_methods.reporting.style import (
     Look,
     NothingToShow,
     budgets,
+    column_width,
     keep_in_view,
     label,
     labeled_text,
@@ -49,7 +50,7 @@ def dice_vs_budget(summary: pd.DataFrame, runs: pd.DataFrame, baseline: str = ""
     classes = list(summary["class"].unique())
     columns = min(len(classes), 3)
     rows = -(-len(classes) // columns)
-    size = (SINGLE * 1.35, 3.1) if columns == 1 else (DOUBLE, 2.5 * rows)
+    size = (SINGLE, 3.1) if columns == 1 else (DOUBLE, 2.5 * rows)
     figure = Figure(figsize=size)
     axes = figure.subplots(rows, columns, sharex=True, squeeze=False).flat
     for axis, klass in zip(axes, classes, strict=False):
@@ -143,9 +144,7 @@ def metric_distributions(cases: pd.DataFrame) -> Figure:
     if cases["method"].nunique() > MANY:
         return distribution_rows(cases, PAPER_METRICS)
     texts, style = budgets(cases), looks(methods_of(cases))
-    figure = Figure(
-        figsize=(max(SINGLE, min(DOUBLE, 1.0 + len(texts) * (0.7 + 0.36 * len(style)))), 6.6)
-    )
+    figure = Figure(figsize=(column_width(1.0 + len(texts) * (0.7 + 0.36 * len(style))), 6.6))
     axes = figure.subplots(len(PAPER_METRICS), len(texts), sharex=True, sharey="row", squeeze=False)
     for row, (metric, (title, scale)) in zip(axes, PAPER_METRICS.items(), strict=True):
         for axis, (budget, text) in zip(row, texts.items(), strict=True):
@@ -211,7 +210,7 @@ def time_vs_dice(summary: pd.DataFrame) -> Figure:
     if summary["method"].nunique() > MANY:
         return time_rows(summary, size, unit)
     texts = budgets(summary)
-    figure = Figure(figsize=(max(SINGLE, min(DOUBLE, 0.6 + 2.2 * len(texts))), 2.7))
+    figure = Figure(figsize=(column_width(0.6 + 2.2 * len(texts)), 2.7))
     axes = figure.subplots(1, len(texts), sharex=True, sharey=True, squeeze=False)[0]
     for axis, (budget, text) in zip(axes, texts.items(), strict=True):
         own = summary[summary["budget"] == budget].set_index("method")

@@ -13,6 +13,7 @@ from ssl_methods.reporting.style import (
     APART,
     DOUBLE,
     budgets,
+    column_width,
     keep_in_view,
     label,
     labeled_text,
@@ -34,7 +35,7 @@ def dice_rows(summary: pd.DataFrame, runs: pd.DataFrame, baseline: str) -> Figur
     """
     texts, classes = budgets(summary), list(summary["class"].unique())
     tall = ROW * (max(rows_of(summary).values()) + 1)
-    width = min(DOUBLE, NAMES_WIDTH + max(2.4 * len(texts), 3.6))
+    width = column_width(NAMES_WIDTH + 2.4 * len(texts))
     figure = Figure(figsize=(width, 0.35 + (tall + 0.35) * len(classes)))
     axes = figure.subplots(len(classes), len(texts), sharex="row", sharey=True, squeeze=False)
     for row, klass in zip(axes, classes, strict=True):

@@ -48,7 +48,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
         (name for name in names if history[name].notna().any()), key="validation_dice".__eq__
     )
     texts, style = budgets(history), looks(history["method"])
-    figure = Figure(figsize=(DOUBLE if len(texts) > 1 else SINGLE * 1.35, 0.6 + 1.35 * len(curves)))
+    figure = Figure(figsize=(DOUBLE if len(texts) > 1 else SINGLE, 0.6 + 1.35 * len(curves)))
     axes = figure.subplots(len(curves), len(texts), sharex=True, sharey="row", squeeze=False)
     for row, curve in zip(axes, curves, strict=True):
         for axis, (budget, text) in zip(row, texts.items(), strict=True):
@@ -152,7 +152,7 @@ def lambda_warmup(history: pd.DataFrame) -> Figure:
         raise NothingToShow("no run has a term whose weight changes while it trains")
     style = looks(used["method"])
     many = len(style) > MANY
-    figure = Figure(figsize=(SINGLE * 1.35, 4.0 if many else 3.0))
+    figure = Figure(figsize=(DOUBLE if many else SINGLE, 4.0 if many else 3.0))
     axis = figure.subplots()
     t_max = float(history["iteration"].max())
     t = np.linspace(0, t_max, 801)

@@ -1,0 +1,131 @@
+"""What the page is made of: stacks of slices, the methods paragraph, tables of other parts."""
+
+import base64
+import io
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import simulated
+from PIL import Image
+
+from ssl_methods.analysis.collect import collect
+from ssl_methods.analysis.references import bibliography
+from ssl_methods.analysis.tables import UNKNOWN
+from ssl_methods.reporting import tables
+from ssl_methods.reporting.found import Results
+from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
+from ssl_methods.reporting.report import question
+from ssl_methods.reporting.stacks import contour, picture, stacks
+
+
+def corners(path: str) -> list[list[tuple[float, float]]]:
+    """The points of each closed line of an SVG path."""
+    return [
+        [tuple(map(float, point.split())) for point in line.split("L")]
+        for line in re.findall(r"M([^Z]*)Z", path)
+    ]
+
+
+def area(points) -> float:
+    x, y = np.array(points).T
+    return abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
+
+
+def test_a_contour_goes_half_way_between_voxels_with_y_upwards():
+    classes = np.zeros((8, 6), np.uint8)
+    classes[2:5, 1:4] = 1  # centres x 2.5 to 4.5; y 1.5 to 3.5 from below, 2.5 to 4.5 from above
+    (line,) = corners(contour(classes))
+    x, y = np.array(line).T
+    assert (x.min(), x.max(), y.min(), y.max()) == (2, 5, 2, 5)
+    assert area(line) == pytest.approx(9 - 4 * 0.125)  # corners are cut
+
+
+def test_a_contour_is_closed_at_the_border_and_one_for_each_class():
+    classes = np.full((4, 4), 2, np.uint8)
+    classes[:2] = 1
+    lines = corners(contour(classes))
+    assert [area(line) for line in lines] == pytest.approx([7.5, 7.5])
+    assert contour(np.zeros((4, 4), np.uint8)) == ""
+
+
+def test_a_picture_has_x_to_the_right_and_y_upwards():
+    grey = np.arange(12, dtype=np.uint8).reshape(4, 3)
+    shown = np.array(Image.open(io.BytesIO(base64.b64decode(picture(grey).split(",")[1]))))
+    assert shown.shape == (3, 4) and shown[-1].tolist() == [0, 3, 6, 9]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    methods = ["supervised_all", "supervised", "mean_teacher", "dtc", "empty"]
+    declared = simulated.experiment(
+        methods=methods, budgets=[4], subsets=2, dataset={"name": "blobs", "importer": "phantom"}
+    )
+    simulated.write_results(declared, folder, test_cases=5)
+    collect(declared, folder)
+    return Results(declared, folder)
+
+
+def test_stacks_hold_the_slices_of_every_method(found):
+    shown = stacks(found)
+    assert [stack.case for stack in shown] == ["case_000", "case_001", "case_002"]
+    assert [leaf.position for leaf in shown[0].leaves] == [10, 15, 20, 25, 30]
+    panels = shown[0].leaves[0].panels
+    names = [panel.name for panel in panels]
+    assert names == ["Supervised (all labels)", "Supervised", "Mean teacher", "DTC", "Empty"]
+    cases = found.cases
+    row = cases[cases["method"].eq("dtc") & cases["case"].eq("case_000") & cases["subset"].eq(0)]
+    assert panels[3].dice == f"{row['dice'].item() * 100:.1f}" and panels[4].path == ""
+
+
+def test_results_without_stacks_have_none(found, tmp_path):
+    declared = simulated.experiment(methods=["supervised"], budgets=[4], subsets=1)
+    simulated.write_results(declared, tmp_path, test_cases=2)
+    collect(declared, tmp_path)
+    path = next(tmp_path.rglob("slices.npz"))
+    with np.load(path) as arrays:
+        old = {name: arrays[name] for name in arrays.files if ".slices_" not in name}
+    np.savez(path, **old)
+    assert stacks(Results(declared, tmp_path)) == []
+
+
+def test_the_paragraph_says_the_settings_and_cites_what_is_in_the_bibliography(found):
+    text = paragraph(found)
+    keys = {key for group in re.findall(r"\[\[(.*?)\]\]", text) for key in group.split(",")}
+    assert keys <= set(bibliography())
+    assert {"luo2021dtc", "tarvainen2017meanteacher", "milletari2016vnet"} <= keys
+    words = in_words(text)
+    assert "Mean teacher (Tarvainen & Valpola, 2017)" in words and "[[" not in words
+    for said in (
+        "600 iterations", "learning rate 0.01, divided by ten after 250 and 500",
+        "4 labeled and 56 unlabeled", "drawn at random twice", "5 test cases",
+        "Controls, trained on no image: Empty.", "on cpu.",
+    ):  # fmt: skip
+        assert said in words
+    latex = in_latex(text)
+    assert r"DTC~\cite{luo2021dtc}" in latex and r"95 \% bootstrap" in latex
+    assert r"32 $\times$ 32 $\times$ 32 voxels" in latex
+
+
+def test_the_paragraph_holds_no_result(found):
+    """The same text when every measurement is another."""
+    other = SimpleNamespace(
+        experiment=found.experiment, runs=found.runs, measured=found.measured,
+        summary=found.summary.assign(dice=0.123), records=found.records,
+    )  # fmt: skip
+    assert paragraph(other) == paragraph(found)
+
+
+def test_the_question_names_labels_methods_and_baseline(found):
+    asked = question(found)
+    assert "4 labeled" in asked and "2 methods" in asked and "than Supervised" in asked
+
+
+def test_a_table_of_another_part_is_shown_as_it_is():
+    frame = pd.DataFrame({"rule": ["a", ""], "mean_dice": [0.712345, np.nan]})
+    shown = tables.as_it_is(frame)
+    assert shown.head == ["rule", "mean dice"]
+    assert shown.rows == [["a", "0.7123"], [UNKNOWN, UNKNOWN]]
