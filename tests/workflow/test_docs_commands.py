@@ -31,7 +31,7 @@ NOT_RUN = {
     r"make (benchmark|test|lint)$": "they set up an environment; CI runs what they run",
     r"\. \.venv/bin/activate$": "the environment of the tests is active",
     r"python -m ssl_methods methods check dtc": "the tests of every method run it",
-    r"snakemake --report": "test_snakemakes_own_report",
+    r"snakemake --report": "test_sweep.py runs it on a finished experiment",
 }
 OTHER_PAGES = {"docs/how-to/add-a-method.md": "followed in test_own_method.py"}
 

@@ -78,11 +78,11 @@ def test_no_error_and_no_request(page):
     assert urls and all(url.startswith(("file:", "data:")) for url in urls)
 
 
+ROWS = "return [...arguments[0].tBodies[0].rows].map(r => [...r.cells].map(c => c.textContent))"
+
+
 def rows_of(table):
-    return [
-        [cell.get_property("textContent") for cell in row.find_elements(By.TAG_NAME, "td")]
-        for row in table.find_elements(By.CSS_SELECTOR, "tbody tr")
-    ]
+    return table.parent.execute_script(ROWS, table)
 
 
 def heading(table, name):
@@ -115,7 +115,7 @@ def test_a_table_sorts_as_pandas_does(page, section, name):
     place = [th.text for th in table.find_elements(By.TAG_NAME, "th")].index(name)
     column = pd.Series([row[place] for row in before])
     keys = column if name == "Method" else as_numbers(column)
-    assert keys.nunique() > 2
+    assert keys.nunique() > 1
     for ascending in (True, False):
         heading(table, name).click()
         keyed = pd.DataFrame({"key": keys, "unknown": keys.isna()})

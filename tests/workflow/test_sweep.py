@@ -35,6 +35,18 @@ def test_from_nothing_to_a_report(finished):
         assert [row["status"] for row in csv.DictReader(file)] == ["done", "done"]
 
 
+def test_snakemakes_own_report_needs_no_network(finished):
+    workflow, _ = finished
+    proxy = "http://127.0.0.1:9"  # nothing listens there
+    done = workflow.snakemake(
+        "--report", "jobs.html", experiment=TINY, https_proxy=proxy, http_proxy=proxy
+    )
+    assert done.returncode == 0, done.stdout
+    page = (workflow.folder / "jobs.html").read_text()
+    assert "All results: figures, tables" in page and "results/tiny/report.html" in page
+    assert not re.search(r"<(script|link)[^>]+(src|href)=.?https?://", page)
+
+
 def test_a_second_time_nothing_is_to_be_done(finished):
     workflow, _ = finished
     assert workflow.planned(TINY) == {}
