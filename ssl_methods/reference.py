@@ -20,7 +20,7 @@ from ssl_methods.analysis.references import papers
 from ssl_methods.files import write_text
 
 MADE = "<!-- Made by `python -m ssl_methods.reference`; edit the settings, not this page. -->"
-EXPERIMENT = {
+EXPERIMENT: dict[str, type[BaseModel]] = {
     "An experiment": config.Experiment,
     "One row of `methods`": config.MethodChoice,
     "`network`": config.NetworkConfig,

@@ -14,7 +14,8 @@ import pandas as pd
 from ssl_methods.analysis.tables import UNKNOWN, is_apart
 
 PAGE_ROWS = 45
-LONG_TEXT = 40  # characters of a cell
+LONG_TEXT = 28  # characters of a cell
+WIDEST = 80  # characters by which a column of long text counts
 LANDSCAPE = 150  # characters of \scriptsize on a line
 TIED = r"$^{\approx}$"
 
@@ -100,16 +101,14 @@ def column_kinds(frame: pd.DataFrame) -> list[str]:
 
     Paragraphs share what the other columns leave of the line, by the lengths of their longest text.
     """
-    widths = [
-        max(len(str(name)), *(len(str(cell)) for cell in column))
-        for name, column in zip(frame.columns, frame.to_numpy().T, strict=True)
-    ]
+    cells = [max(len(str(cell)) for cell in column) for column in frame.to_numpy().T]
+    widths = [max(len(str(name)), cell) for name, cell in zip(frame.columns, cells, strict=True)]
     kinds = ["l", "l", *"r" * len(widths)][: len(widths)]
-    long = {i: min(width, 2 * LONG_TEXT) for i, width in enumerate(widths) if width > LONG_TEXT}
+    long = {i: min(cell, WIDEST) for i, cell in enumerate(cells) if cell > LONG_TEXT}
     left = 1 - sum(width + 2 for i, width in enumerate(widths) if i not in long) / LANDSCAPE
     left -= 2 * len(long) / LANDSCAPE
     for i, width in long.items():
-        share = max(left, 0.1 * len(long)) * width / sum(long.values())
+        share = max(left, 0.07 * len(long)) * width / sum(long.values())
         kinds[i] = rf">{{\raggedright\arraybackslash}}p{{{share:.3f}\linewidth}}"
     return kinds
 

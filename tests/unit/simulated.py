@@ -95,7 +95,7 @@ def write_results(
             cost = {name: cost[name] if name == "device" else 0 for name in cost}
         (folder / "cost.json").write_text(json.dumps(cost))
         versions = {
-            "versions": {"python": "3.11", "numpy": "2.4"},
+            "versions": {"python": "3.11", "numpy": "2.4", "torch": "2.13.0"},
             "sources": "0123456789abcdef",
             "device": "cpu",
         }
