@@ -75,6 +75,9 @@ def source_digest(stage: str, method: str | None = None) -> str:
     if stage == "report":
         templates = (PACKAGE / "reporting" / "templates").iterdir()
         seen |= {path.name: file_sha256(path) for path in templates}
+    if stage in ("collect", "report"):
+        bibliography = PACKAGE / "analysis" / "references.bib"
+        seen |= {bibliography.name: file_sha256(bibliography)}
     # A file of the user's own goes by its name: moving the project reruns nothing.
     seen = {Path(name).name if name.endswith(".py") else name: seen[name] for name in seen}
     lines = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
