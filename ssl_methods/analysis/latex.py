@@ -16,6 +16,7 @@ from ssl_methods.analysis.tables import UNKNOWN, is_apart
 PAGE_ROWS = 45
 LONG_TEXT = 28  # characters of a cell
 WIDEST = 80  # characters by which a column of long text counts
+NARROWEST = 0.07  # of the line: a column of long text
 LANDSCAPE = 150  # characters of \scriptsize on a line
 TIED = r"$^{\approx}$"
 
@@ -108,7 +109,7 @@ def column_kinds(frame: pd.DataFrame) -> list[str]:
     left = 1 - sum(width + 2 for i, width in enumerate(widths) if i not in long) / LANDSCAPE
     left -= 2 * len(long) / LANDSCAPE
     for i, width in long.items():
-        share = max(left, 0.07 * len(long)) * width / sum(long.values())
+        share = max(left * width / sum(long.values()), NARROWEST)
         kinds[i] = rf">{{\raggedright\arraybackslash}}p{{{share:.3f}\linewidth}}"
     return kinds
 
