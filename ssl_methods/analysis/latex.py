@@ -16,7 +16,7 @@ from ssl_methods.analysis.tables import UNKNOWN, is_apart
 PAGE_ROWS = 45
 LONG_TEXT = 28  # characters of a cell
 WIDEST = 80  # characters by which a column of long text counts
-NARROWEST = 0.07  # of the line: a column of long text
+NARROWEST = 0.08  # of the line: a column of long text
 LANDSCAPE = 150  # characters of \scriptsize on a line
 TIED = r"$^{\approx}$"
 
@@ -50,7 +50,7 @@ def latex(frame: pd.DataFrame, note: str, marks: Marks = ()) -> str:
     kinds = column_kinds(frame)
     for row in cells:  # in a paragraph a long name may be broken
         for place in [i for i, kind in enumerate(kinds) if "p{" in kind]:
-            row[place] = row[place].replace(r"\_", r"\_\allowbreak{}")
+            row[place] = re.sub(r"\\_|/", r"\g<0>\\allowbreak{}", row[place])
     body, before = [], frame.index[0]
     for role, row in zip(frame.index, cells, strict=True):
         if role != before:
