@@ -122,6 +122,17 @@ def parser() -> argparse.ArgumentParser:
     )
     it.add_argument("--json", action="store_true", help="print JSON")
 
+    it = verb("tune", tune, "search the settings of methods, as a study declares it")
+    it.add_argument("file", type=Path, metavar="STUDY.yaml|EXPERIMENT.yaml")
+    it.add_argument("--study", metavar="NAME", help="one of those that the experiment declares")
+    it.add_argument(
+        "--part",
+        choices=["layout", "work", "answers"],
+        help="lay out the trials, or run them (as one of several workers), or write what was found"
+        " (all three, with one worker)",
+    )
+    _results(it)
+
     it = verb("collect", collect, "gather the measurements of all runs into tables")
     it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
     _results(it, "--out")
@@ -291,6 +302,24 @@ def metrics(arguments: argparse.Namespace) -> None:
     for name, measured in found.get("classes", {"": found}).items():
         for metric, value in measured.items():
             print(f"{name:4}{metric:40}{value}")
+
+
+def tune(arguments: argparse.Namespace) -> None:
+    from ssl_methods.tuning.study import choose, load_studies
+
+    studies = choose(load_studies(arguments.file), arguments.study, str(arguments.file))
+    from ssl_methods.tuning.worker import lay_out, work
+
+    for study in studies:
+        if arguments.part in (None, "layout"):
+            lay_out(study, arguments.results)
+        if arguments.part in (None, "work"):
+            work(study, arguments.results)
+        if arguments.part in (None, "answers"):
+            from ssl_methods.tuning.answers import answer
+
+            answer(study, arguments.results)
+        print(arguments.results / study.folder)
 
 
 def collect(arguments: argparse.Namespace) -> None:

@@ -332,7 +332,13 @@ class MethodConfig(Settings):
     as_released: ClassVar[Mapping[str, Any]] = {}
 
     ce_weight: float = setting(0.5, "weight of the cross-entropy", source="UA-MT code: 0.5", ge=0)
-    dice_weight: float = setting(0.5, "weight of the Dice loss", source="UA-MT code: 0.5", ge=0)
+    dice_weight: float = setting(
+        0.5,
+        "weight of the Dice loss",
+        source="UA-MT code: 0.5",
+        ge=0,
+        search=("log", 0.05, 5.0),
+    )
     dice_form: Literal["squared", "plain"] = setting(
         "squared",
         "squared: squared denominators, pooled over the labeled patches; plain: sums, per patch",
@@ -439,6 +445,14 @@ class Experiment(Settings):
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    studies: dict[Name, dict[str, Any] | None] = setting(
+        {}, "tuning studies: names in configs/studies/, or each declared here"
+    )
+
+    @field_validator("studies", mode="before")
+    @classmethod
+    def _names_are_files(cls, value: Any) -> Any:
+        return dict.fromkeys(value) if isinstance(value, list) else value
 
     @field_validator("name")
     @classmethod
@@ -550,8 +564,10 @@ class Experiment(Settings):
 
 
 def _method_choice(name: str, overrides: Any, recipe: str) -> Any:
-    if isinstance(overrides, str):
-        overrides = read_yaml(find_config("methods", overrides))
+    if isinstance(overrides, str):  # a name in configs/methods/, or a file; one may hold many rows
+        is_file = overrides.endswith(".yaml")
+        overrides = read_yaml(Path(overrides) if is_file else find_config("methods", overrides))
+        overrides = overrides.get(name, overrides)
     overrides = dict(overrides or {})
     if set(overrides) == set(MethodChoice.model_fields):
         return overrides

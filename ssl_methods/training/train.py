@@ -39,8 +39,10 @@ from ssl_methods.training.snapshots import Snapshots
 log = logging.getLogger(__name__)
 
 
-def train(run: Run, results: Path, out: Path) -> None:
+def train(run: Run, results: Path, out: Path, observer: Observer | None = None) -> None:
     """Train one run into ``out``; resume it if a checkpoint of the same run lies there.
+
+    ``observer`` sees each row of the history; without one it is logged.
 
     Raises:
         UserError: bad settings or data, a diverged loss, or another process at work in ``out``.
@@ -60,23 +62,30 @@ def train(run: Run, results: Path, out: Path) -> None:
             FileLock(out / ".lock", timeout=0),
             claim(run.training.device, run.training.runs_per_gpu, f"train {out}") as device,
         ):
-            _train(run, store, split, out, device)
+            _train(run, store, split, out, device, observer)
     except Timeout:
         raise UserError(
             f"{out}: another process is training this run; wait for it or stop it"
         ) from None
 
 
-def _train(run: Run, store: Store, split: Split, out: Path, device: torch.device) -> None:
+def _train(
+    run: Run,
+    store: Store,
+    split: Split,
+    out: Path,
+    device: torch.device,
+    observer: Observer | None = None,
+) -> None:
     training = run.training
     sources = provenance.source_digest("train", run.choice.method)
     data = data_checksums(store, split)
     key = digest([run.training_digest(), sources, data, device.type, torch.__version__])
     checkpoint = Checkpoint(out, key, device)
-    parts = 1
+    observer, parts = observer or Observer(run.name, out / "tensorboard"), 1
     while True:
         try:
-            method, state, calls = _fit(run, store, split, checkpoint, out, device, parts)
+            method, state, calls = _fit(run, store, split, checkpoint, observer, device, parts)
             break
         except DoesNotFit as problem:
             log.warning("%s", problem)
@@ -110,7 +119,7 @@ def _fit(
     store: Store,
     split: Split,
     checkpoint: Checkpoint,
-    out: Path,
+    observer: Observer,
     device: torch.device,
     parts: int,
 ) -> tuple[Method, State, list[int]]:
@@ -127,7 +136,6 @@ def _fit(
     sampler = Sampler(store, split.labeled, unlabeled, training, entropy, method.targets, device)
     calls = count_forward_passes(method)
     validate = validator(run, store, split, device)
-    observer = Observer(run.name, out / "tensorboard")
     try:
         with Interruption() as interruption:
             state = fit(
@@ -138,7 +146,7 @@ def _fit(
                 device,
                 observer,
                 validate,
-                Snapshots(out, checkpoint.key, training.snapshots, training.iterations),
+                Snapshots(checkpoint.newest.parent, checkpoint.key, training.snapshots, training.iterations),
                 parts,
                 interruption,
             )
