@@ -3,6 +3,7 @@
 #   snakemake --cores all                                                the quickstart
 #   snakemake --cores 8 --resources gpu=2 --configfile EXPERIMENT.yaml   an experiment
 #   snakemake -n --configfile EXPERIMENT.yaml                            what would run
+#   snakemake tune --cores 2 --configfile STUDY.yaml                     a study, or those of an experiment
 #
 # Targets short of the report: data, splits, models, measurements, tables.
 
@@ -27,12 +28,13 @@ include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/tune.smk"
 
 
 rule all:
     default_target: True
     input:
-        REPORT,
+        TUNED if is_study else REPORT,
 
 
 rule data:
@@ -60,6 +62,11 @@ rule tables:
         TABLES,
 
 
+rule tune:
+    input:
+        lambda wildcards: studies_are_there(),
+
+
 onstart:
     declare()
     announce()
@@ -67,5 +74,7 @@ onstart:
 
 # At exit, so that it is the last line, after Snakemake's own.
 onsuccess:
-    if report_was_wanted():
+    if was_wanted("report"):
         atexit.register(print, REPORT)
+    if was_wanted("tuning_answers"):
+        atexit.register(print, *TUNED, sep="\n")

@@ -28,6 +28,7 @@ STAGES = {
     "evaluate": ["ssl_methods.evaluation.evaluate"],
     "collect": ["ssl_methods.analysis.collect"],
     "report": ["ssl_methods.reporting.report"],
+    "tune": ["ssl_methods.tuning.answers"],
 }
 
 # Settings enter a result through their resolved values, which are compared on their own; the rest

@@ -6,6 +6,7 @@ as PDF and PNG.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import matplotlib as mpl
@@ -26,6 +27,7 @@ def draw(
     spaces: dict[str, Space],
 ) -> list[str]:
     """Write every figure that has something to show; their names."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells of every glyph of a PDF
     trials, runs = tables["trials"], tables["runs"]
     wanted = {"history": lambda: history_figure(trials)}
     for row in searched:

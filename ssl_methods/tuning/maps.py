@@ -46,8 +46,12 @@ def title(setting: str) -> str:
 
 def numeric(space: Space) -> list[str]:
     """Settings that can be an axis; k and the weight, which every study is about, first."""
-    found = [name for name, it in space.items() if isinstance(it, FloatDistribution | IntDistribution)]
-    return sorted(found, key=lambda name: ["k", "weight"].index(name) if name in ("k", "weight") else 2)
+    found = [
+        name for name, it in space.items() if isinstance(it, FloatDistribution | IntDistribution)
+    ]
+    return sorted(
+        found, key=lambda name: ["k", "weight"].index(name) if name in ("k", "weight") else 2
+    )
 
 
 def is_log(space: Space, name: str) -> bool:
@@ -118,7 +122,9 @@ def _mark(axis: Axes, done: pd.DataFrame, best: pd.Series, x: str, y: str) -> No
 
 
 def _grid_map(done: pd.DataFrame, space: Space, method: str) -> Figure:
-    names = sorted(space, key=lambda name: ["k", "weight"].index(name) if name in ("k", "weight") else 2)
+    names = sorted(
+        space, key=lambda name: ["k", "weight"].index(name) if name in ("k", "weight") else 2
+    )
     if len(names) < 2:
         raise NothingToShow("one setting is no map")
     x, y = names[:2]
@@ -138,9 +144,7 @@ def _grid_map(done: pd.DataFrame, space: Space, method: str) -> Figure:
     return figure
 
 
-def slices_figure(
-    trials: pd.DataFrame, runs: pd.DataFrame, space: Space, method: str
-) -> Figure:
+def slices_figure(trials: pd.DataFrame, runs: pd.DataFrame, space: Space, method: str) -> Figure:
     """Validation Dice along each setting, with 95 % bands."""
     done = trials[trials["state"] == "complete"]
     columns = min(len(space), 3)
@@ -196,9 +200,7 @@ def _default(done: pd.DataFrame) -> list[tuple[Any, pd.Series]]:
     return list(done[done["default"].astype(bool)].iterrows())
 
 
-def _levels(
-    axis: Axes, done: pd.DataFrame, runs: pd.DataFrame, name: str, colour: str
-) -> None:
+def _levels(axis: Axes, done: pd.DataFrame, runs: pd.DataFrame, name: str, colour: str) -> None:
     """Mean at each level of a grid or choice; intervals over runs (t), each run's mean a dot."""
     from scipy import stats
 

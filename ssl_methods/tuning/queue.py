@@ -169,8 +169,9 @@ def open_queue(
         expected = study.row_digest(row)
         if own.user_attrs.get(DIGEST, expected) != expected:
             raise UserError(
-                f"study {study.name}: {row} has trials of other settings (data, training, ranges or"
-                f" subsets) in its storage; give the study another name, or remove {folder.parents[1]}"
+                f"study {study.name}: {row} has trials of other settings (data, training, ranges"
+                " or subsets) in its storage; give the study another name, or remove"
+                f" {folder.parents[1]}"
             )
         if DIGEST not in own.user_attrs:
             own.set_user_attr(DIGEST, expected)

@@ -36,7 +36,9 @@ def open_storage(study: Study, folder: Path) -> BaseStorage:
     try:
         return RDBStorage(url, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS)
     except ImportError as error:
-        raise UserError(f"storage: {error}; for PostgreSQL: pip install 'psycopg[binary]'") from None
+        raise UserError(
+            f"storage: {error}; for PostgreSQL: pip install 'psycopg[binary]'"
+        ) from None
     except Exception as error:  # of SQLAlchemy, which is imported with the storage alone
         if not type(error).__module__.startswith("sqlalchemy"):
             raise

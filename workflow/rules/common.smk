@@ -8,6 +8,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
+
 from ssl_methods.config import budget_text, digest, load_experiment, published_folder
 from ssl_methods.data.prepare import source_fingerprint
 from ssl_methods.data.splits import split_name
@@ -18,6 +20,7 @@ from ssl_methods.files import write_yaml
 from ssl_methods.methods import check_choice
 from ssl_methods.provenance import source_digest
 from ssl_methods.training.plan import lines, plan
+from ssl_methods.tuning.study import experiment_of, load_studies, studies_of
 
 # A plan is hundreds of objects per run that live to the end; looking for garbage among them at the usual
 # pace was a tenth of the time of planning.
@@ -42,8 +45,12 @@ def with_own_methods(settings):
     return settings
 
 
+is_study = "experiment" in config  # a file of configs/studies/ names its experiment
+
 try:
-    experiment = load_experiment(with_own_methods(config))
+    declared = experiment_of(config) if is_study else with_own_methods(config)
+    experiment = load_experiment(declared)
+    studies = load_studies(config) if is_study else studies_of(experiment)
     for choice in experiment.methods.values():
         check_choice(choice, f"{experiment.name}: methods")
     data_fingerprint = source_fingerprint(experiment.dataset)
@@ -75,6 +82,9 @@ MEASURED = ["cases.csv", "slices.npz"]
 if experiment.training.snapshots > 1:
     MEASURED.append("snapshots.csv")
 REPORT = f"{HOME}/report.html"
+STUDIES = {study.name: study for study in studies}
+TUNING = f"{HOME}/tuning/{{study}}"
+TUNED = [f"{HOME}/tuning/{name}/best.yaml" for name in STUDIES]
 RUN = "results/{experiment}/runs/{method}/labeled-{budget}/subset-{subset}/seed-{seed}"
 RUNS = {f"results/{run.folder.as_posix()}": run for run in experiment.runs()}
 
@@ -89,6 +99,8 @@ wildcard_constraints:
     budget=one_of(budget_text(budget) for budget in experiment.budgets),
     subset=one_of(experiment.subsets),
     seed=one_of(experiment.seeds),
+    study=one_of(STUDIES) or "(?!)",
+    worker=r"\d+",
 
 
 def declare():
@@ -100,6 +112,9 @@ def declare():
     """
     write_yaml(Path(EXPERIMENT), experiment.model_dump(mode="json"))
     write_yaml(Path(f"{STORE}.yaml"), experiment.dataset.model_dump(mode="json"))
+    if was_wanted("tuning_layout") or was_wanted("tuning_work") or was_wanted("tuning_answers"):
+        for name, study in STUDIES.items():
+            write_yaml(Path(HOME, "tuning", name, "study.yaml"), study.model_dump(mode="json"))
 
 
 def announce():
@@ -158,8 +173,24 @@ def beside_the_runs():
     return digest({path.as_posix(): path.read_text() for path in files})
 
 
-def report_was_wanted():
-    return any(job.rule.name == "report" for job in workflow.dag.jobs)
+def of_every_worker(wildcards):
+    workers = range(STUDIES[wildcards.study].workers)
+    return [f"{TUNING}/workers/{i}.done".format(study=wildcards.study) for i in workers]
+
+
+def study_settings(wildcards):
+    return digest(STUDIES[wildcards.study].model_dump(mode="json", exclude={"workers"}))
+
+
+def studies_are_there():
+    """What `snakemake tune` makes; without a study it says so."""
+    if not STUDIES:
+        raise WorkflowError(f"{experiment.name}: declares no study; see docs/how-to/tune.md")
+    return TUNED
+
+
+def was_wanted(rule):
+    return any(job.rule.name == rule for job in workflow.dag.jobs)
 
 
 # ---- devices ---------------------------------------------------------------------------------------
