@@ -134,6 +134,9 @@ NAMES = {
     "empty": "Empty",
 }
 
+TUNED = "_tuned"
+"""Ends the name of a row with the settings that a study found: `dtc_tuned` is 'DTC (tuned)'."""
+
 DASHES = {"bound": "--", "method": "-", "control": ":"}
 """How the line of a role is drawn."""
 
@@ -145,6 +148,11 @@ class NothingToShow(Exception):
 def looks(methods: Iterable[str]) -> dict[str, Look]:
     """A look for each method; those without a fixed one take theirs in alphabetical order."""
     names = list(dict.fromkeys(methods))
+    tuned = {name: name.removesuffix(TUNED) for name in names if name.endswith(TUNED)}
+    if tuned:  # the colour of what was tuned, and a star
+        found = looks([*(name for name in names if name not in tuned), *tuned.values()])
+        found |= {name: Look(found[base].colour, "*") for name, base in tuned.items()}
+        return {name: found[name] for name in names}
     free = [
         Look(OTHERS[i % len(OTHERS)], OTHER_MARKERS[i % len(OTHER_MARKERS)])
         for i in range(len([name for name in names if name not in FIXED]))
@@ -155,7 +163,8 @@ def looks(methods: Iterable[str]) -> dict[str, Look]:
 
 def label(method: str) -> str:
     """The method's name as figures write it."""
-    return NAMES.get(method, method)
+    base = method.removesuffix(TUNED)
+    return NAMES.get(base, base) + (" (tuned)" if method != base else "")
 
 
 def methods_of(frame: pd.DataFrame) -> dict[str, str]:

@@ -20,13 +20,14 @@ from ssl_methods.analysis.statistics import bootstrap_interval
 from ssl_methods.analysis.tables import read_table, write_table
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
+from ssl_methods.reporting.style import TUNED
 from ssl_methods.tuning.figures import draw
 from ssl_methods.tuning.queue import REASON, SLOT, WORKER, Queue, counts
 from ssl_methods.tuning.sensitivity import variance_table
+from ssl_methods.tuning.space import defaults
 from ssl_methods.tuning.study import Study
 from ssl_methods.tuning.worker import RUNS, best_slot, fresh_queue, open_study
 
-TUNED = "_tuned"
 STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -68,6 +69,7 @@ def trial_rows(study: Study, queue: Queue) -> pd.DataFrame:
     newest = {trial.user_attrs[SLOT]: trial for trial in queue.trials()}
     newest |= queue.finished()
     attempts = pd.Series([trial.user_attrs[SLOT] for trial in queue.trials()]).value_counts()
+    default = default_slot(study, queue)
     rows = []
     for slot in range(study.slots):
         if (trial := newest.get(slot)) is None:
@@ -78,13 +80,20 @@ def trial_rows(study: Study, queue: Queue) -> pd.DataFrame:
             "method": queue.row, "trial": slot,
             "state": "lost" if lost else STATES[trial.state],
             "validation_dice": trial.values[0] if complete else np.nan,
-            "default": slot == 0 and not study.grid,
+            "default": slot == default,
             **trial.params,
             "seconds": seconds(trial), "attempts": int(attempts[slot]),
             "worker": trial.user_attrs.get(WORKER, ""), "optuna_number": trial.number,
             "reason": trial.user_attrs.get(REASON, ""),
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def default_slot(study: Study, queue: Queue) -> int | None:
+    """Where the default is: slot 0 of a search; of a grid wherever it lies, if it does."""
+    every = defaults(study, queue.row)
+    default = {name: every[name] for name in queue.space}
+    return next((slot for slot, settings in queue.start.items() if settings == default), None)
 
 
 def seconds(trial: FrozenTrial) -> float:
@@ -116,8 +125,9 @@ def best_overrides(study: Study, queues: dict[str, Queue]) -> str:
             text.write(f"# {row}: no trial was completed\n")
             continue
         trial, choice = finished[best], study.methods[row].choice
-        at_start = finished[0].values if 0 in finished and not study.grid else None
-        default = f", trial 0 (the default) {at_start[0]:.4f}" if at_start else ""
+        at = default_slot(study, queue)
+        given = finished[at].values if at in finished else None
+        default = f", trial {at} (the default) {given[0]:.4f}" if given else ""
         text.write(f"# {row}: trial {best}, validation Dice {trial.values[0]:.4f}{default}\n")
         overrides: dict[str, Any] = {"method": choice.method, "recipe": choice.recipe}
         if choice.module is not None:

@@ -15,7 +15,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ssl_methods.reporting.style import DOUBLE, RC, SINGLE, NothingToShow, label, looks, save
+from ssl_methods.reporting.style import (
+    DOUBLE,
+    RC,
+    SINGLE,
+    NothingToShow,
+    label,
+    looks,
+    save,
+    top_legend,
+)
 from ssl_methods.tuning.maps import map_figure, slices_figure, title
 from ssl_methods.tuning.space import Space
 
@@ -79,11 +88,11 @@ def history_figure(trials: pd.DataFrame) -> Figure:
                 at = np.full(len(other), 0.02)
                 axis.plot(
                     other["trial"], at, marker, color=colour, transform=foot,
-                    label=f"{state} ({len(other)})", markersize=4,
+                    label=state, markersize=4,
                 )  # fmt: skip
         axis.set_title(label(method))
         axis.set_xlabel("trial")
-        axis.legend(loc="lower right", fontsize=6.5)
+    top_legend(figure)
     axes[0].set_ylabel("validation Dice (%)")
     return figure
 

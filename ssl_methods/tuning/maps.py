@@ -103,7 +103,11 @@ def map_figure(trials: pd.DataFrame, space: Space, method: str) -> Figure:
     dots = {"c": seen, "cmap": "viridis", "s": 22, "edgecolors": "white", "linewidths": 0.6}
     drawn = axis.scatter(done[x], done[y], **dots, **limits, zorder=3)
     pruned = trials[trials["state"] == "pruned"]
-    axis.plot(pruned[x], pruned[y], "x", color="white", markersize=3, label="pruned")
+    if len(pruned):
+        axis.plot(
+            pruned[x], pruned[y], "X", markersize=4, label="pruned",
+            markerfacecolor="white", markeredgecolor="#555555", markeredgewidth=0.5,
+        )  # fmt: skip
     _mark(axis, done, best, x, y)
     for name, which in ((x, "x"), (y, "y")):
         if is_log(space, name):
@@ -136,12 +140,23 @@ def _grid_map(done: pd.DataFrame, space: Space, method: str) -> Figure:
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         colour = "white" if value < middle else "black"
         axis.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=7)
+    for row, look, name in zip(_marked(done), (BEST, DEFAULT), ("best", "default"), strict=False):
+        at = list(table.columns).index(row[x]), list(table.index).index(row[y]) - 0.3
+        mark: dict[str, Any] = {**look, "linestyle": "none", "label": name}
+        axis.plot(*at, **mark)
+    figure.legend(loc="outside lower center", ncols=2)
     axis.set_xticks(range(len(table.columns)), [f"{value:g}" for value in table.columns])
     axis.set_yticks(range(len(table)), [f"{value:g}" for value in table.index])
     axis.set(xlabel=title(x), ylabel=title(y), title=label(method))
     axis.grid(visible=False)
     figure.colorbar(drawn, ax=axis, label="validation Dice (%)")
     return figure
+
+
+def _marked(done: pd.DataFrame) -> list[pd.Series]:
+    """The best trial, and the default's if it is among them."""
+    best = done.loc[done["validation_dice"].idxmax()]
+    return [best, *(row for _, row in _default(done))]
 
 
 def slices_figure(trials: pd.DataFrame, runs: pd.DataFrame, space: Space, method: str) -> Figure:
@@ -201,13 +216,15 @@ def _default(done: pd.DataFrame) -> list[tuple[Any, pd.Series]]:
 
 
 def _levels(axis: Axes, done: pd.DataFrame, runs: pd.DataFrame, name: str, colour: str) -> None:
-    """Mean at each level of a grid or choice; intervals over runs (t), each run's mean a dot."""
+    """Mean at each level of a grid or choice; t intervals over subsets (or seeds, of one subset),
+    a dot for each."""
     from scipy import stats
 
     joined = runs.merge(done[["trial", name]], on="trial")
+    unit = "subset" if joined["subset"].nunique() > 1 else "seed"
     levels = sorted(joined[name].unique(), key=lambda it: (isinstance(it, str), it))
     for place, level in enumerate(levels):
-        own = joined[joined[name] == level].groupby(["subset", "seed"])["dice"].mean() * 100
+        own = joined[joined[name] == level].groupby(unit)["dice"].mean() * 100
         axis.plot(np.full(len(own), place + 0.15), own, ".", color="#999999", markersize=3)
         mean = own.mean()
         if len(own) > 1:

@@ -84,7 +84,8 @@ def analyse(table: Floats, settings: Sequence[str], replicates: int = 2000) -> l
         error = "seed" if name == "subset" and freedom["seed"] > 0 else "rest"
         row = {"source": name, "freedom": freedom[key], "not_known": ""}
         if name not in known:
-            rows.append(row | {"not_known": f"there is one {name}"})
+            one = "one seed per subset: its part is in 'subset'"
+            rows.append(row | {"not_known": one if name == "seed" else f"there is one {name}"})
             continue
         row |= {
             "mean_square": squares[key][0],
@@ -115,7 +116,7 @@ def mean_squares(tables: Floats, settings: int) -> tuple[dict[str, Floats], dict
 
     combos = int(np.prod(shape[:settings]))
     subsets, seeds = shape[-2:]
-    cells, runs, by_subset = over(*range(1, settings + 1)), over(subset_axis, seed_axis), None
+    cells, runs = over(*range(1, settings + 1)), over(subset_axis, seed_axis)
     by_subset = over(subset_axis)
     effects: dict[str, tuple[Floats, int]] = {}
     alone = np.zeros_like(mean)

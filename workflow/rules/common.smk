@@ -112,9 +112,15 @@ def declare():
     """
     write_yaml(Path(EXPERIMENT), experiment.model_dump(mode="json"))
     write_yaml(Path(f"{STORE}.yaml"), experiment.dataset.model_dump(mode="json"))
-    if was_wanted("tuning_layout") or was_wanted("tuning_work") or was_wanted("tuning_answers"):
+    if (
+        was_wanted("tuning_layout")
+        or was_wanted("tuning_work")
+        or was_wanted("tuning_answers")
+    ):
         for name, study in STUDIES.items():
-            write_yaml(Path(HOME, "tuning", name, "study.yaml"), study.model_dump(mode="json"))
+            write_yaml(
+                Path(HOME, "tuning", name, "study.yaml"), study.model_dump(mode="json")
+            )
 
 
 def announce():
@@ -185,7 +191,9 @@ def study_settings(wildcards):
 def studies_are_there():
     """What `snakemake tune` makes; without a study it says so."""
     if not STUDIES:
-        raise WorkflowError(f"{experiment.name}: declares no study; see docs/how-to/tune.md")
+        raise WorkflowError(
+            f"{experiment.name}: declares no study; see docs/how-to/tune.md"
+        )
     return TUNED
 
 
