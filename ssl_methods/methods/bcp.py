@@ -40,7 +40,9 @@ class BCPConfig(RampedConfig):
     ramp: Literal["gaussian", "stepwise", "constant"] = setting(
         "constant", "of the weight", source="BCP code"
     )
-    decay: float = setting(0.99, "of the average", source="BCP code", ge=0, lt=1)
+    decay: float = setting(
+        0.99, "of the average", source="BCP code", ge=0, lt=1, search=("linear", 0.9, 0.999)
+    )
     mask_ratio: float = setting(2 / 3, "side of the cuboid", source="BCP code", gt=0, lt=1)
     pretraining: float = setting(2 / 17, "stage one, of the run", source="BCP code", ge=0, lt=1)
 

@@ -49,7 +49,9 @@ class DeepCoTrainingConfig(RampedConfig):
 
     as_released = {"ce_weight": 1.0, "dice_weight": 0.0, "ramp_fraction": 50 / 120}
 
-    weight: float = setting(0.5, "largest weight", source="Peng et al. code", ge=0)
+    weight: float = setting(
+        0.5, "largest weight", source="Peng et al. code", ge=0, search=("log", 0.01, 10.0)
+    )
     difference: float = setting(0.1, "weight of D within the sum", source="Peng et al. code", ge=0)
     epsilon: float = setting(0.03, "adversarial step", source="Peng et al. code", gt=0)
 

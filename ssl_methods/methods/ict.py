@@ -44,7 +44,9 @@ class ICTConfig(RampedConfig):
     weight: float = setting(
         0.1, "largest weight", source="SSL4MIS: 0.1", ge=0, search=("log", 0.01, 10.0)
     )
-    decay: float = setting(0.99, "of the average", source="SSL4MIS: 0.99", ge=0, lt=1)
+    decay: float = setting(
+        0.99, "of the average", source="SSL4MIS: 0.99", ge=0, lt=1, search=("linear", 0.9, 0.999)
+    )
     alpha: float = setting(
         0.2, "of Beta(alpha, alpha)", source="SSL4MIS: 0.2", gt=0, search=("log", 0.05, 2.0)
     )

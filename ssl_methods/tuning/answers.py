@@ -16,7 +16,7 @@ import pandas as pd
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
-from ssl_methods.analysis.statistics import bootstrap_interval
+from ssl_methods.analysis.statistics import bootstrap_interval, support
 from ssl_methods.analysis.tables import read_table, write_table
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
@@ -184,7 +184,10 @@ def tuned_table(study: Study, queues: dict[str, Queue], results: Path) -> pd.Dat
             "low": interval.low, "high": interval.high, "runs": len(difference),
             "subsets": len(study.subsets), "cases": difference.shape[1],
             "run_differences": " ".join(f"{value:.6g}" for value in difference.mean(axis=1)),
-            "verdict": verdict(best, interval.low, interval.high),
+            "verdict": verdict(
+                best, interval.low, interval.high,
+                support(len(study.subsets), difference.shape[1]),
+            ),
         })  # fmt: skip
     columns = [
         "method", "trial", "default_dice", "tuned_dice", "difference", "low", "high",
@@ -193,9 +196,12 @@ def tuned_table(study: Study, queues: dict[str, Queue], results: Path) -> pd.Dat
     return pd.DataFrame(rows, columns=columns)
 
 
-def verdict(best: int, low: float, high: float) -> str:
+def verdict(best: int, low: float, high: float, stands_on: str) -> str:
+    """In words; as in the comparisons, none is given on few subsets or cases."""
     if best == 0:
         return "no trial was better than the default"
+    if "too few" in stands_on:
+        return f"cannot be told: {stands_on}"
     if low > 0 or high < 0:
         return "better than the default" if low > 0 else "worse than the default"
     return "cannot be told apart from the default"
