@@ -44,7 +44,6 @@ def answer(study: Study, results: Path) -> Path:
     """
     folder = results / study.folder
     queues = open_study(study, results)
-    searched = {row: list(queue.space) for row, queue in queues.items()}
     trials = pd.concat([trial_rows(study, queue) for queue in queues.values()], ignore_index=True)
     write_table(folder / "trials.csv", trials)
     if not (trials["state"] == "complete").any():
@@ -60,7 +59,7 @@ def answer(study: Study, results: Path) -> Path:
     for name in ("importances", "tuned", "variance"):
         if name in tables:
             write_table(folder / f"{name}.csv", tables[name])
-    draw(folder / "figures", tables, searched, {row: q.space for row, q in queues.items()})
+    draw(folder / "figures", tables, {row: queue.space for row, queue in queues.items()})
     return folder
 
 

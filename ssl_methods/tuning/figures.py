@@ -7,6 +7,8 @@ as PDF and PNG.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -32,26 +34,23 @@ from ssl_methods.tuning.space import Space
 def draw(
     folder: Path,
     tables: dict[str, pd.DataFrame],
-    searched: dict[str, list[str]],
     spaces: dict[str, Space],
 ) -> list[str]:
     """Write every figure that has something to show; their names."""
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells of every glyph of a PDF
     trials, runs = tables["trials"], tables["runs"]
-    wanted = {"history": lambda: history_figure(trials)}
-    for row in searched:
+    wanted: dict[str, Callable[[], Figure]] = {"history": partial(history_figure, trials)}
+    for row in spaces:
         own, its_runs = trials[trials["method"] == row], runs[runs["method"] == row]
         if (own["state"] == "complete").sum() == 0:
             continue
-        wanted[f"map_{row}"] = lambda row=row, own=own: map_figure(own, spaces[row], row)
-        wanted[f"slices_{row}"] = lambda row=row, own=own, its_runs=its_runs: slices_figure(
-            own, its_runs, spaces[row], row
-        )
-    wanted["importances"] = lambda: importances_figure(tables["importances"])
+        wanted[f"map_{row}"] = partial(map_figure, own, spaces[row], row)
+        wanted[f"slices_{row}"] = partial(slices_figure, own, its_runs, spaces[row], row)
+    wanted["importances"] = partial(importances_figure, tables["importances"])
     if "tuned" in tables:
-        wanted["tuned_against_default"] = lambda: tuned_figure(tables["tuned"])
+        wanted["tuned_against_default"] = partial(tuned_figure, tables["tuned"])
     if "variance" in tables:
-        wanted["variance"] = lambda: variance_figure(tables["variance"])
+        wanted["variance"] = partial(variance_figure, tables["variance"])
     drawn = []
     for name, make in wanted.items():
         try:

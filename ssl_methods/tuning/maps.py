@@ -55,7 +55,8 @@ def numeric(space: Space) -> list[str]:
 
 
 def is_log(space: Space, name: str) -> bool:
-    return isinstance(space[name], FloatDistribution | IntDistribution) and bool(space[name].log)
+    it = space[name]
+    return isinstance(it, FloatDistribution | IntDistribution) and it.log
 
 
 def to_unit(space: Space, name: str, values: Any) -> Floats:

@@ -95,8 +95,8 @@ def analyse(table: Floats, settings: Sequence[str], replicates: int = 2000) -> l
             "high": np.nanquantile(spread[name], 0.975),
         }
         if name != "rest" and freedom[error] > 0 and squares[error][0] > 0:
-            row["f"] = squares[key][0] / squares[error][0]
-            row["p_value"] = float(stats.f.sf(row["f"], freedom[key], freedom[error]))
+            ratio = float(squares[key][0] / squares[error][0])
+            row["f"], row["p_value"] = ratio, float(stats.f.sf(ratio, freedom[key], freedom[error]))
         rows.append(row)
     return rows
 
