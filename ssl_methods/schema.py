@@ -32,6 +32,8 @@ def experiment_schema() -> dict[str, Any]:
             },
         ],
     }
+    names = {"type": "array", "items": {"type": "string"}}
+    properties["studies"] = _or(names, properties["studies"])
     for name in ("subsets", "seeds"):
         properties[name] = _or({"type": "integer", "minimum": 1}, properties[name])
     budgets = properties["budgets"]

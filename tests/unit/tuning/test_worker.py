@@ -129,6 +129,13 @@ def test_nothing_is_pruned_before_the_ramp_nor_is_the_default(tmp_path, monkeypa
     assert found["validation_dice"].isna().sum() == 4
 
 
+@pytest.mark.parametrize("sampler", ["gp", "random"])
+def test_other_samplers(known, tmp_path, sampler):
+    study = declare(trials=11, sampler=sampler, pruner="none")
+    work(study, tmp_path)
+    assert rows(study, tmp_path)["k"].nunique() == 11
+
+
 def test_other_settings_in_the_storage_are_named(known, tmp_path):
     work(declare(), tmp_path)
     with pytest.raises(UserError, match="has trials of other settings"):
