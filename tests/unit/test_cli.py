@@ -25,6 +25,7 @@ VERBS = [
     "evaluate",
     "predict",
     "metrics",
+    "tune",
     "collect",
     "report",
     "methods",

@@ -11,6 +11,7 @@ from studies import TINY, declare
 from ssl_methods import methods
 from ssl_methods.config import load_experiment, read_yaml
 from ssl_methods.errors import UserError
+from ssl_methods.reporting.style import label, looks
 from ssl_methods.tuning.space import defaults, search_space
 from ssl_methods.tuning.study import load_studies
 
@@ -116,6 +117,14 @@ def test_the_best_settings_are_a_row_of_an_experiment(tmp_path: Path):
     )
     row = declared.methods["dtc_tuned"]
     assert (row.method, row.settings) == ("dtc", {"k": 40.0, "weight": 0.5})
+
+
+def test_a_tuned_row_is_shown_beside_what_was_tuned():
+    shown = looks(["dtc", "dtc_tuned", "own_tuned"])
+    assert shown["dtc_tuned"].colour == shown["dtc"].colour
+    assert shown["dtc_tuned"].marker != shown["dtc"].marker
+    assert list(shown) == ["dtc", "dtc_tuned", "own_tuned"]
+    assert [label(row) for row in shown] == ["DTC", "DTC (tuned)", "own (tuned)"]
 
 
 def test_trials_do_not_share_runs_with_the_experiment():
