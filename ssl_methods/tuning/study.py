@@ -210,7 +210,10 @@ def _experiment_file(data: Mapping[str, Any], where: str) -> Path:
 
 
 def studies_of(experiment: Experiment, where: str = "") -> list[Study]:
-    """Those that an experiment declares: in full, or by their names in configs/studies/."""
+    """Those that an experiment declares: in full, or by their names in configs/studies/.
+
+    A file that is named here is a study of this experiment, whichever it is of by itself.
+    """
     found = []
     for name, declared in experiment.studies.items():
         at = f"{where or experiment.name}: studies.{name}"
@@ -218,9 +221,6 @@ def studies_of(experiment: Experiment, where: str = "") -> list[Study]:
         if declared is None:
             path = find_config("studies", name)
             data, at = read_yaml(path), str(path)
-            named = load_experiment(_experiment_file(data, at)).name
-            if named != experiment.name:
-                raise UserError(f"{at}: is a study of '{named}', not of '{experiment.name}'")
         found.append(_of_experiment(experiment, {"name": name} | data, at))
     return found
 

@@ -104,9 +104,14 @@ def test_what_a_search_must_not_say(method: dict, message: str):
         search_space(declare(methods={"dtc": method}), "dtc")
 
 
-def test_a_study_of_another_experiment_is_refused():
-    with pytest.raises(UserError, match="is a study of 'quickstart', not of 'tiny'"):
-        load_studies(TINY | {"studies": ["phantom"]})
+def test_a_study_that_an_experiment_names_is_of_that_experiment():
+    (study,) = load_studies(TINY | {"studies": ["phantom"]})
+    assert study.folder == Path("tiny/tuning/phantom")
+    assert study.network.width == TINY["network"]["width"]
+    assert study.training.iterations == 60  # the study's
+    assert study.training.patch_size == (16, 16, 16)  # the experiment's
+    with pytest.raises(UserError, match="there is no 'phantoms'; did you mean 'phantom'"):
+        load_studies(TINY | {"studies": ["phantoms"]})
 
 
 def test_the_best_settings_are_a_row_of_an_experiment(tmp_path: Path):
