@@ -146,7 +146,12 @@ def _fit(
                 device,
                 observer,
                 validate,
-                Snapshots(checkpoint.newest.parent, checkpoint.key, training.snapshots, training.iterations),
+                Snapshots(
+                    checkpoint.newest.parent,
+                    checkpoint.key,
+                    training.snapshots,
+                    training.iterations,
+                ),
                 parts,
                 interruption,
             )
