@@ -43,11 +43,14 @@ def signed_distance(mask: NDArray, spacing: Sequence[float] | None = None) -> ND
     if inside.all():
         return -np.ones(inside.shape, np.float32)
     anisotropy = tuple(spacing) if spacing is not None else (1.0,) * inside.ndim
-    outer = edt.edt(~inside, anisotropy=anisotropy, black_border=False)
-    inner = edt.edt(inside, anisotropy=anisotropy, black_border=False)
-    level_set = outer / outer.max() - inner / inner.max()
+    # One transform of two labels: each voxel's distance to the nearest one of the other part.
+    parts = inside + np.uint8(1)
+    distance: NDArray[np.float32] = edt.edt(parts, anisotropy=anisotropy, black_border=False)
+    deepest = distance.max(where=inside, initial=0)
+    farthest = distance.max(where=~inside, initial=0)
+    level_set = distance / np.where(inside, -deepest, farthest)
     level_set[_inner_contour(inside)] = 0
-    return level_set.astype(np.float32, copy=False)
+    return level_set
 
 
 def _inner_contour(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
