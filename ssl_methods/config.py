@@ -291,6 +291,11 @@ class TrainingConfig(Settings):
     runs_per_gpu: int = setting(
         1, "runs that share one GPU; changes their time and no result", ge=1, le=64
     )
+    gpu_volumes_gb: float = setting(
+        4.0,
+        "a GPU holds the training volumes if they take no more than this; larger ones stay files",
+        ge=0,
+    )
     cpu_threads: int = setting(
         1, "threads of one run on the CPU; part of the result's last bits", ge=1
     )
@@ -411,7 +416,7 @@ class Run(Settings):
     def training_digest(self) -> str:
         """Equal digests train equal models (given equal sources and data)."""
         settings = self.model_dump(mode="json", exclude={"experiment", "name", "evaluation"})
-        for name in ("device", "runs_per_gpu"):
+        for name in ("device", "runs_per_gpu", "gpu_volumes_gb"):  # where, not what
             settings["training"].pop(name)
         return digest(settings)
 

@@ -1,24 +1,32 @@
-"""Patches for one step: crop, rotation and flip as tensor operations on the training device.
+"""The batch of each step: patches cut where the volumes are, level sets made where they are quick.
 
 In: the prepared store and a split. Out: ``Sampler.batch(t)``, a ``Batch`` that depends on t and on
 the run's random entropy alone: no state, so a resumed run draws what it would have drawn, and
 every method of one (dataset, budget, subset, seed) is given the same patches at the same step.
+
+A GPU holds the volumes (up to ``training.gpu_volumes_gb``), cuts the patches and makes the level
+sets; no step waits for a transfer. A CPU cuts them from mapped files.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.random import Generator, SeedSequence, default_rng
+from numpy.random import SeedSequence, default_rng
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from ssl_methods.config import Run, TrainingConfig, budget_text
+from ssl_methods.data.patches import Patch, Volumes, draw_patch
 from ssl_methods.data.store import Store
+from ssl_methods.distance import signed_distances
 from ssl_methods.level_set import signed_distance
 from ssl_methods.methods.base import Batch
 
@@ -31,53 +39,13 @@ def run_entropy(run: Run) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
 
 
-@dataclass(frozen=True)
-class Patch:
-    """Where and how one patch is cut: quarter turns in the plane of the first two axes, then
-    flips."""
+class Cut(NamedTuple):
+    """What is cut for one step, on the device where the volumes are."""
 
-    case: int
-    start: tuple[int, ...]
-    size: tuple[int, ...]
-    turns: int
-    flips: tuple[int, ...]
-
-    def cut(self, volume: Tensor, fill: float = 0.0) -> Tensor:
-        """Crop (channels, *spatial); pad a volume smaller than the patch with ``fill`` on both
-        sides."""
-        index = tuple(
-            slice(start, start + size) for start, size in zip(self.start, self.size, strict=True)
-        )
-        patch = volume[(slice(None), *index)]
-        missing = [want - have for want, have in zip(self.size, patch.shape[1:], strict=True)]
-        if any(missing):
-            sides = [side for gap in reversed(missing) for side in (gap // 2, gap - gap // 2)]
-            patch = functional.pad(patch, sides, value=fill)
-        if self.turns:
-            patch = torch.rot90(patch, self.turns, (1, 2))
-        return patch.flip(self.flips) if self.flips else patch
-
-
-def draw_patch(rng: Generator, case: int, shape: Sequence[int], training: TrainingConfig) -> Patch:
-    """A patch anywhere in a volume of this spatial shape, in any of the allowed orientations."""
-    turns = int(rng.integers(4)) if training.rotate else 0
-    size = tuple(training.patch_size)
-    if turns % 2:
-        size = (size[1], size[0], *size[2:])
-    start = tuple(
-        int(rng.integers(max(have - want, 0) + 1)) for have, want in zip(shape, size, strict=True)
-    )
-    flips = tuple(axis + 1 for axis in training.flip_axes if rng.integers(2))
-    return Patch(case, start, size, turns, flips)
-
-
-class Volumes:
-    """Cases of one stream, held on the training device."""
-
-    def __init__(self, store: Store, ids: Sequence[str], device: torch.device) -> None:
-        self.ids = list(ids)
-        self.images = [torch.from_numpy(np.array(store.image(id))).to(device) for id in ids]
-        self.shapes = [tuple(image.shape[1:]) for image in self.images]
+    images: Tensor  # (L, C, *patch) float32
+    labels: Tensor  # (L, 1, *patch) uint8, values 0..K
+    unlabeled: Tensor  # (U, C, *patch) float32
+    level_sets: Tensor | None  # (L, K, *patch) float32, if they are those of whole volumes
 
 
 class Sampler:
@@ -94,26 +62,66 @@ class Sampler:
         targets: frozenset[str],
         device: torch.device,
     ) -> None:
-        self.training, self.entropy, self.device = training, entropy, device
-        self.classes = len(store.classes)
+        self.store, self.training, self.entropy, self.device = store, training, entropy, device
         self.level_set_from = training.level_set_from if "level_set" in targets else None
-        self.labeled = Volumes(store, labeled, device)
-        self.labels = [torch.from_numpy(np.array(store.label(id))) for id in labeled]
-        self.unlabeled = Volumes(store, unlabeled if training.unlabeled_batch else [], device)
-        if self.level_set_from == "volume":
-            self.level_sets = [self._level_sets(label) for label in self.labels]
+        unlabeled = unlabeled if training.unlabeled_batch else []
+        whole = self.level_set_from == "volume"
+        size = size_gb(store, labeled, unlabeled, whole)
+        on_gpu = device.type != "cpu" and size <= training.gpu_volumes_gb
+        held_on = device if on_gpu else None
+        self.labeled = Volumes(store.image, labeled, held_on)
+        self.unlabeled = Volumes(store.image, unlabeled, held_on)
+        self.labels = Volumes(lambda id: store.label(id)[None], labeled, held_on)
+        if whole:
+            self.level_sets = Volumes(self._whole, labeled, held_on or torch.device("cpu"))
+        self.values = torch.arange(1, len(store.classes) + 1, dtype=torch.uint8, device=device)
+        # From files to a GPU, a thread is one step ahead. A run on the CPU has no such thread: it
+        # would take more cores than the run's ``cpu_threads`` to hide some 2 % of a step.
+        self.thread = ThreadPoolExecutor(1) if device.type != "cpu" and not on_gpu else None
+        self.coming: dict[int, Future[Cut]] = {}
 
     def batch(self, t: int) -> Batch:
-        """The patches of iteration t (from 0)."""
+        """The patches of iteration t (from 0); quickest if t - 1 was asked for before."""
+        if self.thread is None:
+            return self._batch(self._cut(t))
+        cut = self.coming.pop(t, None) or self.thread.submit(self._pinned, t)
+        self.coming = {t + 1: self.thread.submit(self._pinned, t + 1)}
+        return self._batch(cut.result())
+
+    def _cut(self, t: int) -> Cut:
         patches = self._patches(LABELED, t, self.labeled, self.training.labeled_batch)
-        labels = [patch.cut(self.labels[patch.case][None])[0] for patch in patches]
-        unlabeled = self._patches(UNLABELED, t, self.unlabeled, self.training.unlabeled_batch)
-        return Batch(
-            labeled_images=self._images(self.labeled, patches),
-            labels=torch.stack([self._channels(label) for label in labels]).to(self.device),
-            unlabeled_images=self._images(self.unlabeled, unlabeled),
-            level_sets=self._targets(patches, labels),
+        others = self._patches(UNLABELED, t, self.unlabeled, self.training.unlabeled_batch)
+        images = self.labeled.cut(patches)
+        return Cut(
+            images=images,
+            labels=self.labels.cut(patches),
+            unlabeled=self.unlabeled.cut(others) if others else images[:0],
+            # Beyond the scan is outside, as far as can be: +1.
+            level_sets=(
+                self.level_sets.cut(patches, fill=1.0) if self.level_set_from == "volume" else None
+            ),
         )
+
+    def _pinned(self, t: int) -> Cut:
+        """In memory from which a GPU can copy while it computes."""
+        cut = self._cut(t)
+        if self.device.type != "cuda":
+            return cut
+        return cut._replace(
+            **{name: part.pin_memory() for name, part in cut._asdict().items() if part is not None}
+        )
+
+    def _batch(self, cut: Cut) -> Batch:
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor.to(self.device, non_blocking=True)
+
+        values = self.values.view(-1, *[1] * (cut.labels.ndim - 2))
+        masks = torch.eq(moved(cut.labels), values)
+        level_sets = None if cut.level_sets is None else moved(cut.level_sets)
+        if self.level_set_from == "patch":
+            on_cpu = self.device.type == "cpu"
+            level_sets = on_host(masks.numpy()) if on_cpu else signed_distances(masks)
+        return Batch(moved(cut.images), masks.float(), moved(cut.unlabeled), level_sets)
 
     def _patches(self, stream: int, t: int, volumes: Volumes, count: int) -> list[Patch]:
         rng = default_rng(SeedSequence([self.entropy, stream, t]))
@@ -121,39 +129,41 @@ class Sampler:
             self._case(stream, t * count + i, len(volumes.ids))
             for i in range(count if volumes.ids else 0)
         ]
-        return [draw_patch(rng, case, volumes.shapes[case], self.training) for case in cases]
+        shapes = [self.store.cases[volumes.ids[case]].shape for case in cases]
+        return [
+            draw_patch(rng, case, shape, self.training)
+            for case, shape in zip(cases, shapes, strict=True)
+        ]
 
     def _case(self, stream: int, position: int, cases: int) -> int:
-        """Each pass over the cases is a permutation of its own."""
         epoch, within = divmod(position, cases)
-        order = default_rng(SeedSequence([self.entropy, ORDER, stream, epoch])).permutation(cases)
-        return int(order[within])
+        return int(order(self.entropy, stream, epoch, cases)[within])
 
-    def _images(self, volumes: Volumes, patches: list[Patch]) -> Tensor:
-        if not patches:
-            return torch.empty(
-                (0, *self.labeled.images[0].shape[:1], *self.training.patch_size),
-                device=self.device,
-            )
-        return torch.stack([patch.cut(volumes.images[patch.case]) for patch in patches])
+    def _whole(self, case_id: str) -> NDArray[np.float32]:
+        """The level sets (K, *spatial) of a whole volume."""
+        label = self.store.label(case_id)
+        values = range(1, len(self.store.classes) + 1)
+        return np.stack([signed_distance(label == value) for value in values])
 
-    def _channels(self, label: Tensor) -> Tensor:
-        """Label map (*spatial) with values 0..K to (K, *spatial) float32."""
-        values = torch.arange(1, self.classes + 1, dtype=label.dtype)
-        return (label[None] == values.view(-1, *[1] * label.ndim)).float()
 
-    def _level_sets(self, label: Tensor) -> Tensor:
-        """Label map (*spatial) to signed distances (K, *spatial)."""
-        return torch.stack(
-            [torch.from_numpy(signed_distance(mask.numpy())) for mask in self._channels(label)]
-        )
+@lru_cache(maxsize=8)
+def order(entropy: int, stream: int, epoch: int, cases: int) -> NDArray[np.int64]:
+    """Each pass over the cases is a permutation of its own."""
+    return default_rng(SeedSequence([entropy, ORDER, stream, epoch])).permutation(cases)
 
-    def _targets(self, patches: list[Patch], labels: list[Tensor]) -> Tensor | None:
-        if self.level_set_from is None:
-            return None
-        if self.level_set_from == "volume":
-            # Beyond the scan is outside, as far as can be: +1.
-            cuts = [patch.cut(self.level_sets[patch.case], fill=1.0) for patch in patches]
-        else:
-            cuts = [self._level_sets(label) for label in labels]
-        return torch.stack(cuts).to(self.device)
+
+def on_host(masks: NDArray[np.bool_]) -> Tensor:
+    """Masks (L, K, *spatial) to signed distances."""
+    maps = [[signed_distance(mask) for mask in channels] for channels in masks]
+    return torch.from_numpy(np.array(maps))
+
+
+def size_gb(store: Store, labeled: Sequence[str], unlabeled: Sequence[str], whole: bool) -> float:
+    """Of the volumes that training reads, in memory; ``whole``: with level sets of whole scans."""
+
+    def voxels(ids: Sequence[str]) -> int:
+        return sum(math.prod(store.cases[id].shape) for id in ids)
+
+    per_label = 1 + whole * 4 * len(store.classes)
+    images = 4 * store.channels * (voxels(labeled) + voxels(unlabeled))
+    return (images + per_label * voxels(labeled)) / 2**30

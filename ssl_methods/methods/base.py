@@ -14,7 +14,7 @@ stages (ask ``Progress``), mixed images (mix them in ``loss``), statistics of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
@@ -110,7 +110,7 @@ class Method(nn.Module):
     def after_step(self, progress: Progress) -> None:
         """Called after each iteration, e.g. to update an averaged teacher."""
 
-    def before_training(self, labels: Sequence[Tensor]) -> None:
+    def before_training(self, labels: Iterable[Tensor]) -> None:
         """Given the whole label maps of the labeled cases, (K, *spatial) of 0 and 1, on the CPU."""
 
     def optimizers(self, training: TrainingConfig) -> list[tuple[Optimizer, Loss]]:

@@ -14,7 +14,7 @@ corner, so on scans that are cropped around the organ it knows more than on whol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,7 +44,7 @@ class MeanShape(Method):
         grid = (GRID,) * make_network.dimensions
         self.register_buffer("average", torch.zeros(1, make_network.classes, *grid))
 
-    def before_training(self, labels: Sequence[Tensor]) -> None:
+    def before_training(self, labels: Iterable[Tensor]) -> None:
         grid = self.average.shape[2:]
         self.average.copy_(torch.stack([stretched(label[None], grid) for label in labels]).mean(0))
 

@@ -131,7 +131,7 @@ def _fit(
     method = methods.build_for(run, store).to(device)
     if channels_last(run, device):
         method.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    method.before_training(list(whole_labels(store, split.labeled)))
+    method.before_training(whole_labels(store, split.labeled))
     unlabeled = split.unlabeled if method.wants_unlabeled else []
     sampler = Sampler(store, split.labeled, unlabeled, training, entropy, method.targets, device)
     calls = count_forward_passes(method)

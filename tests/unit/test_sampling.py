@@ -1,6 +1,8 @@
 """Patches: the same for every method, anywhere in the volume, cut alike from image, label and
 level set."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssl_methods.config import TrainingConfig
-from ssl_methods.data.sampling import Patch, Sampler, draw_patch, run_entropy
+from ssl_methods.data.patches import Patch, draw_patch
+from ssl_methods.data.sampling import Sampler, run_entropy, size_gb
 from ssl_methods.data.splits import make_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.level_set import signed_distance
@@ -31,6 +34,7 @@ def equal(left, right):
     assert torch.equal(left.labeled_images, right.labeled_images)
     assert torch.equal(left.labels, right.labels)
     assert torch.equal(left.unlabeled_images, right.unlabeled_images)
+    assert torch.equal(left.level_sets, right.level_sets)
 
 
 def test_shapes_and_ranges(store):
@@ -118,6 +122,39 @@ def test_level_sets_belong_to_the_labels(store, source):
         if source == "patch":
             expected = [signed_distance(label[0].numpy() > 0) for label in batch.labels]
             np.testing.assert_array_equal(batch.level_sets[:, 0].numpy(), np.stack(expected))
+
+
+@pytest.mark.parametrize("source", ["patch", "volume"])
+def test_volumes_held_and_volumes_in_files_give_the_same_bits(store, source):
+    """Where the device is no GPU too, so that this can be seen without one."""
+    training = TRAINING.model_copy(update={"level_set_from": source})
+    files, held = make_sampler(store, training), make_sampler(store, training)
+    for volumes in (held.labeled, held.unlabeled, held.labels):
+        volumes.held = [torch.from_numpy(np.array(volumes.read(id))) for id in volumes.ids]
+    for t in range(5):
+        equal(files.batch(t), held.batch(t))
+
+
+def test_a_thread_a_step_ahead_changes_nothing(store):
+    """In turn, from the midst as after a resumption, and not in turn."""
+    alone, ahead = make_sampler(store), make_sampler(store)
+    with ThreadPoolExecutor(1) as ahead.thread:
+        for t in (3, 4, 5, 0, 1, 9):
+            equal(alone.batch(t), ahead.batch(t))
+
+
+def test_a_cpu_reads_files_and_has_no_thread(store):
+    sampler = make_sampler(store)
+    assert sampler.labeled.held is None and sampler.thread is None
+
+
+def test_size_in_memory_is_that_of_the_arrays(store):
+    ids = store.ids("train")
+    images = sum(store.image(id).nbytes for id in ids)
+    labels = sum(store.label(id).nbytes for id in ids[:2])
+    assert size_gb(store, ids[:2], ids[2:], False) == pytest.approx((images + labels) / 2**30)
+    with_level_sets = (images + 5 * labels) / 2**30  # float32 beside uint8, one class
+    assert size_gb(store, ids[:2], ids[2:], True) == pytest.approx(with_level_sets)
 
 
 def test_without_level_set_target_there_is_none(store):
