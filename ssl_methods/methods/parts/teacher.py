@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -15,9 +16,25 @@ class Teacher(AveragedModel):
     """
 
     def __init__(self, student: nn.Module, decay: float) -> None:
-        def average(old: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
-            a = min(1 - 1 / (float(n) + 1), decay)
-            return a * old + (1 - a) * new
-
-        super().__init__(student, avg_fn=average)
+        super().__init__(student)
+        self.decay = decay
         self.requires_grad_(False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """What the network gives, as tensors that a loss may keep for its gradient."""
+        with torch.inference_mode():
+            outputs: list[Tensor] = self.module(image)
+        return [output.clone() for output in outputs]
+
+    @torch.no_grad()
+    def update_parameters(self, student: nn.Module) -> None:
+        """As PyTorch's, but the count is never read back from the device: a GPU is not waited
+        for."""
+        a = (1 - 1 / (self.n_averaged + 1)).clamp(max=self.decay)
+        old: list[Tensor] = list(self.module.parameters())
+        new: list[Tensor] = list(student.parameters())
+        torch._foreach_mul_(old, a)
+        torch._foreach_add_(old, torch._foreach_mul(new, 1 - a))
+        for copied, buffer in zip(self.module.buffers(), student.buffers(), strict=True):
+            copied.copy_(buffer)
+        self.n_averaged += 1
