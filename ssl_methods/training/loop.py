@@ -85,6 +85,8 @@ def fit(
         )
         for group in optimizers[0][0].param_groups:
             group["lr"] = rate
+        if training.compile == "graphs":
+            torch.compiler.cudagraph_mark_step_begin()
         with memory_watched(method, training, t, state.parts):
             batch = sampler.batch(t)
             if state.parts == 1:
