@@ -56,7 +56,7 @@ def compile_networks(
     if how == "graphs" and device.type != "cuda":
         raise UserError("training.compile is 'graphs', which needs a GPU; use 'none' or 'compile'")
     # Deep co-training goes through one graph twice, for its adversarial images.
-    torch._functorch.config.donated_buffer = False  # type: ignore[attr-defined]
+    torch._functorch.config.donated_buffer = False
     for network in [module for module in method.modules() if isinstance(module, Network)]:
         decoders = list(network.decoders) if isinstance(network, EncoderDecoder) else []
         for part in [network.encoder, *decoders]:
