@@ -1,0 +1,160 @@
+"""Seconds of a training step: each method against its bare network, DTC against the released step.
+
+Bare: the method's forward passes on constant tensors, one backward pass, the optimisers; in the
+same memory layout and precision. Generated scans; on the CPU two threads, and at the paper's
+settings DTC alone. Turns of several steps alternate; medians, and ratios of them.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.bare import bare_step
+from benchmarks.released_step import ReleasedStep, write_hdf5
+from benchmarks.timing import alternate, arguments, show
+from ssl_methods import methods
+from ssl_methods.config import NetworkConfig, PhantomDataset, TrainingConfig
+from ssl_methods.data.prepare import prepare
+from ssl_methods.data.sampling import Sampler
+from ssl_methods.data.store import Store, store_folder
+from ssl_methods.methods.base import Method, Progress
+from ssl_methods.training.acceleration import accelerate
+from ssl_methods.training.checkpoint import Checkpoint
+from ssl_methods.training.loop import Step, inspect, step, uses_bfloat16
+
+LABELED, ITERATIONS = 4, 6000
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the work."""
+
+    name: str
+    scans: tuple[int, ...]
+    patch: tuple[int, ...]
+    width: int
+    steps: int  # per turn
+    rounds: int
+    methods: list[str]
+
+
+def scales(device: torch.device, rounds: int) -> list[Scale]:
+    trained = [name for name in methods.names() if methods.method_class(name).role == "method"]
+    on_gpu = device.type == "cuda"
+    small = Scale("hippocampus", (36, 50, 36), (32, 48, 32), 8, 4, rounds, trained)
+    paper = Scale("paper", (176, 140, 88), (112, 112, 80), 16, 1, 2, ["dtc"])
+    large = Scale("paper", (176, 140, 88), (112, 112, 80), 16, 20, rounds, trained)
+    return [small, large] if on_gpu else [small, paper]
+
+
+class HarnessStep:
+    """Call it: one iteration as the loop makes it, a look at the losses in every tenth included."""
+
+    def __init__(self, method: Method, sampler: Sampler, training: TrainingConfig) -> None:
+        self.method, self.sampler, self.training = method, sampler, training
+        self.optimizers = method.optimizers(training)
+        self.t, self.unseen = ITERATIONS - 1000, list[Step]()  # methods with stages are in the last
+        self.checkpoint = Checkpoint(Path("none"), "", sampler.device)
+
+    def __call__(self) -> None:
+        torch.use_deterministic_algorithms(self.training.deterministic)
+        progress, device = Progress(self.t, ITERATIONS), self.sampler.device
+        autocast = precision(self.training, device)
+        terms = step(self.optimizers, self.sampler.batch(self.t), progress, autocast)
+        self.method.after_step(progress)
+        self.unseen.append((self.t, self.training.learning_rate, terms))
+        self.t += 1
+        if self.t % self.training.log_every == 0:
+            inspect(self.unseen, self.checkpoint)
+            self.unseen = []
+
+
+def precision(training: TrainingConfig, device: torch.device) -> Any:
+    return torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(training, device))
+
+
+def turn(call: Callable[[], None], steps: int, device: torch.device) -> Callable[[], None]:
+    """Several steps, to their end on the device."""
+
+    def run() -> None:
+        for _ in range(steps):
+            call()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return run
+
+
+def measure(scale: Scale, folder: Path, device: torch.device) -> list[dict[str, Any]]:
+    scans = PhantomDataset(
+        name=scale.name, importer="phantom", shape=scale.scans, train_cases=8, test_cases=1
+    )
+    prepare(scans, folder)
+    store = Store.open(store_folder(scans, folder))
+    ids, training = store.ids("train"), TrainingConfig(patch_size=scale.patch)
+    files = write_hdf5(store, store.folder)
+    rows = []
+    for name in scale.methods:
+        torch.manual_seed(0)
+        network = NetworkConfig(width=scale.width)
+        method = methods.create(name, network=network).to(device).train()
+        accelerate(method, training, device)
+        sampler = Sampler(store, ids[:LABELED], ids[LABELED:], training, 0, method.targets, device)
+        autocast, alone = precision(training, device), copy.deepcopy(method)
+        progress = Progress(ITERATIONS - 1, ITERATIONS)
+        with autocast:
+            bare = bare_step(alone, training, sampler.batch(0), progress)
+
+        def bare_in_precision(bare: Callable[[], None] = bare) -> None:
+            with precision(training, device):
+                bare()
+
+        calls = {"bare": bare_in_precision, "harness": HarnessStep(method, sampler, training)}
+        if name == "dtc":
+            for workers in (0, 4) if scale.steps > 1 else (0,):
+                calls[f"released, {workers} workers"] = ReleasedStep(
+                    files, LABELED, scale.patch, scale.width, workers, device
+                )
+        turns = {title: turn(call, scale.steps, device) for title, call in calls.items()}
+        seconds = {
+            title: value / scale.steps for title, value in alternate(turns, scale.rounds).items()
+        }
+        released = [value for title, value in seconds.items() if title.startswith("released")]
+        rows.append(
+            {
+                "scale": scale.name,
+                "method": name,
+                "bare, s": seconds["bare"],
+                "harness, s": seconds["harness"],
+                "overhead, %": 100 * (seconds["harness"] / seconds["bare"] - 1),
+                "released, 0 workers, s": seconds.get("released, 0 workers"),
+                "released, 4 workers, s": seconds.get("released, 4 workers"),
+                "released / harness": min(released) / seconds["harness"] if released else None,
+            }
+        )
+        print(rows[-1], flush=True)
+    return rows
+
+
+def main() -> None:
+    options = arguments(__doc__, rounds=9)
+    torch.set_num_threads(2)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [
+            row
+            for scale in scales(device, options.rounds)
+            for row in measure(scale, Path(folder), device)
+        ]
+    show(rows, options.json)
+
+
+if __name__ == "__main__":
+    main()
