@@ -1,13 +1,14 @@
 # make benchmark   set up .venv if it is missing, run the quickstart; the last line is its report
 # make test        the same set-up, then the tests
 # make lint        the checks of style, types and layers
+# make bench       speed beside the alternatives; writes docs/reference/performance.md (an idle machine, half an hour)
 # make clean       remove .venv and caches; results stay
 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: benchmark test lint clean
+.PHONY: benchmark test lint bench clean
 .DEFAULT_GOAL := benchmark
 
 benchmark: $(INSTALLED)
@@ -24,6 +25,9 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.all
 
 clean:
 	rm -rf $(VENV) *.egg-info build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -116,7 +116,10 @@ def measure(scale: Scale, folder: Path, device: torch.device) -> list[dict[str, 
             with precision(training, device):
                 bare()
 
-        calls = {"bare": bare_in_precision, "harness": HarnessStep(method, sampler, training)}
+        calls: dict[str, Callable[[], None]] = {
+            "bare": bare_in_precision,
+            "harness": HarnessStep(method, sampler, training),
+        }
         if name == "dtc":
             for workers in (0, 4) if scale.steps > 1 else (0,):
                 calls[f"released, {workers} workers"] = ReleasedStep(

@@ -1,0 +1,64 @@
+"""Write docs/reference/performance.md from what `make bench` measured: no number is typed in."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from benchmarks.all import HERE, MEASURED, names
+from ssl_methods.files import read_json, write_text
+
+PAGE = HERE.parent / "docs" / "reference" / "performance.md"
+INTRODUCTION = """# Performance
+
+Written by `make bench` from what it measured; to measure anew, run it on a machine that does
+nothing else. Alternatives take turns, and a ratio is of medians of one run.
+"""
+
+
+def section(name: str) -> str:
+    """What one benchmark does, on what machine it ran, and its rows."""
+    document = ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text())) or ""
+    head = f"## {name.replace('_', ' ').capitalize()}\n\n{document}\n"
+    measured = MEASURED / f"{name}.json"
+    if not measured.exists():
+        return f"{head}\nNot measured.\n"
+    return f"{head}\n{origin(name)}\n\n{table(read_json(measured))}\n"
+
+
+def origin(name: str) -> str:
+    """One line about the machine."""
+    file = MEASURED / f"{name}.machine.json"
+    if not file.exists():
+        return "On a machine that is not recorded."
+    seen = read_json(file)
+    gpu = f"; {seen['gpu']}" if seen["gpu"] else "; no GPU"
+    versions = ", ".join(f"{key} {value}" for key, value in seen["versions"].items() if value)
+    return (
+        f"{seen['cpu']}, {seen['cores']} cores{gpu}; load before the start {seen['load']:.1f}; "
+        f"{versions}."
+    )
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows as Markdown; columns in the order in which they first appear."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [columns, ["---"] * len(columns)]
+    lines += [[text(row.get(column)) for column in columns] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def text(value: Any) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    PAGE.parent.mkdir(exist_ok=True)
+    write_text(PAGE, "\n".join([INTRODUCTION, *map(section, names())]))
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    main()
