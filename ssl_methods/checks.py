@@ -156,8 +156,8 @@ def make(
     **settings: Any,
 ) -> Method:
     """A method as it is before training."""
-    torch.manual_seed(seed)
     network = NetworkConfig(width=2, levels=levels(name), dropout=dropout)
+    torch.manual_seed(seed)  # after the levels, the first question for which makes networks
     method = methods.create(
         name, network=network, classes=classes, dimensions=dimensions, **settings
     )
