@@ -1,5 +1,6 @@
 # make benchmark   set up .venv if it is missing, run the quickstart; the last line is its report
 # make test        the same set-up, then the tests
+# make faults      kill, fill and break what can be: long; ROUNDS=50 SEED=0 are its defaults
 # make lint        the checks of style, types and layers
 # make bench       speed beside the alternatives; writes docs/reference/performance.md (an idle machine, half an hour)
 # make clean       remove .venv and caches; results stay
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: benchmark test lint bench clean
+.PHONY: benchmark test faults lint bench clean
 .DEFAULT_GOAL := benchmark
 
 benchmark: $(INSTALLED)
@@ -17,6 +18,9 @@ benchmark: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+faults: $(INSTALLED)
+	$(BIN)/pytest -s --timeout 1800 tests/faults
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

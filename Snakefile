@@ -68,6 +68,8 @@ rule tune:
 
 
 onstart:
+    be_alone()
+    mend_times()
     declare()
     announce()
 

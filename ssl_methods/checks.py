@@ -481,7 +481,7 @@ def resumes_to_the_same_bits(name: str) -> None:
         folder.mkdir(exist_ok=True)
         checkpoint = Checkpoint(folder, "check", CPU)
         fit(method, sampler, run.training, checkpoint, CPU, Observer(name))
-        saved = torch.load(checkpoint.newest, weights_only=True)  # after the eighth
+        saved = torch.load(checkpoint.newest, weights_only=True)
         return {"last": method.state_dict()} | {key: saved[key] for key in ("method", "optimizers")}
 
     with tiny_run(name, iterations=9, checkpoint_every=4) as (run, results, store):

@@ -105,6 +105,11 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--out", type=Path, help="folder of the measurements (the run's own)")
     _results(it)
 
+    it = verb("reproduce", reproduce, "train a run again, and say whether its results are the same")
+    it.add_argument("file", type=Path, metavar="RUN.yaml")
+    it.add_argument("--out", type=Path, help="folder of the second run (a temporary one)")
+    _results(it)
+
     it = verb("predict", predict, "segment images with a trained run")
     it.add_argument("folder", type=Path, metavar="RUN_FOLDER")
     it.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
@@ -275,9 +280,20 @@ def evaluate(arguments: argparse.Namespace) -> None:
         folder = arguments.results / run.folder if declared else folder.parent
         settings = run.evaluation  # what the experiment says now, not what it said when training
     from ssl_methods.evaluation.evaluate import evaluate
+    from ssl_methods.locks import alone
+    from ssl_methods.training.checkpoint import remove_checkpoints
 
-    evaluate(folder, arguments.results, arguments.out, settings)
+    with alone(arguments.out or folder):
+        evaluate(folder, arguments.results, arguments.out, settings)
+        if arguments.out is None:
+            remove_checkpoints(folder)
     print(arguments.out or folder)
+
+
+def reproduce(arguments: argparse.Namespace) -> int:
+    from ssl_methods.training.reproduce import reproduce
+
+    return 0 if reproduce(arguments.file, arguments.results, arguments.out) else 1
 
 
 def predict(arguments: argparse.Namespace) -> None:
@@ -325,17 +341,24 @@ def tune(arguments: argparse.Namespace) -> None:
 def collect(arguments: argparse.Namespace) -> None:
     from ssl_methods.analysis.collect import collect
     from ssl_methods.config import load_experiment
+    from ssl_methods.locks import alone
 
     experiment = load_experiment(arguments.file)
-    collect(experiment, arguments.results)
-    print(arguments.results / experiment.name / "tables")
+    tables = arguments.results / experiment.name / "tables"
+    with alone(tables):
+        collect(experiment, arguments.results)
+    print(tables)
 
 
 def report(arguments: argparse.Namespace) -> None:
     from ssl_methods.config import load_experiment
+    from ssl_methods.locks import alone
     from ssl_methods.reporting.report import report
 
-    print(report(load_experiment(arguments.file), arguments.results))
+    experiment = load_experiment(arguments.file)
+    folder = arguments.results / experiment.name
+    with alone(folder), alone(folder / "figures"):
+        print(report(experiment, arguments.results))
 
 
 def methods(arguments: argparse.Namespace) -> None:

@@ -39,6 +39,7 @@ IGNORED = {
         "config",
         "errors",
         "files",
+        "locks",
         "provenance",
         "devices",
         "cli",
@@ -146,6 +147,16 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def processor() -> str:
+    """The CPU's name: others may round the last bit otherwise."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def git_state() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -239,11 +240,16 @@ def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
     return frame if frame.empty or frame["Class"].nunique() > 1 else frame.drop(columns="Class")
 
 
+def markdown_text(text: str) -> str:
+    """A cell that is shown as it is: no column, HTML tag or link begins in it."""
+    return re.sub(r"\||<(?=[A-Za-z/!?])|(?<=\])\(", r"\\\g<0>", text)
+
+
 def markdown(frame: pd.DataFrame, note: str) -> str:
     """A pipe table with its note below; in italics what its index calls no method."""
 
     def line(cells: Iterable[object]) -> str:
-        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(markdown_text(str(cell)) for cell in cells) + " |"
 
     if frame.empty:
         return f"{note}\n"

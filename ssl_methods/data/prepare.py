@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,17 @@ from ssl_methods.data.importers import (
     read_source,
     source_folder,
 )
-from ssl_methods.data.store import CaseRecord, Manifest, Store, case_file, store_folder
+from ssl_methods.data.store import (
+    BrokenData,
+    CaseRecord,
+    Manifest,
+    Store,
+    case_file,
+    store_folder,
+)
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, write_json, write_text, write_with
+from ssl_methods.locks import held
 from ssl_methods.provenance import source_digest
 
 logger = logging.getLogger(__name__)
@@ -52,14 +61,12 @@ def prepare(dataset: Dataset, results: Path, workers: int = 1) -> Path:
     ``workers`` processes share the cases; memory grows with the workers, not with the data set.
     Raises UserError before anything is replaced, with one line per faulty case.
     """
-    from filelock import FileLock
-
     folder = store_folder(dataset, results)
     if is_current(dataset, folder):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / f".{folder.name}.lock"):
+        with held(folder.with_name(f".{folder.name}.lock")):
             if not is_current(dataset, folder):
                 _build(dataset, folder, workers)
     except OSError as error:
@@ -86,6 +93,27 @@ def is_current(dataset: Dataset, folder: Path) -> bool:
         and made_from.read_text().strip() == source_fingerprint(dataset)
         and all(map(Path.is_file, files))
     )
+
+
+def verify_or_mend(dataset: Dataset, store: Store, ids: Iterable[str], labels: bool = True) -> None:
+    """``Store.verify``; if an array is broken, the data are prepared again, which is said.
+
+    From the same scans the same code makes the same arrays, so no result rests on the difference.
+    Raises BrokenData if the source has changed since, or if an array is broken again.
+    """
+    ids, made_from = list(ids), store.folder / SOURCE_FILE
+    try:
+        return store.verify(ids, labels)
+    except BrokenData as error:
+        if not made_from.is_file() or made_from.read_text().strip() != source_fingerprint(dataset):
+            raise
+        logger.warning("%s: preparing the data again", str(error).partition(";")[0])
+    with held(store.folder.with_name(f".{store.folder.name}.lock")):
+        try:
+            return store.verify(ids, labels)  # another job was faster
+        except BrokenData:
+            _build(dataset, store.folder, workers=1)
+    store.verify(ids, labels)
 
 
 def source_fingerprint(dataset: DatasetBase) -> str:
@@ -174,7 +202,9 @@ def _mapped(work: Any, cases: Sequence[RawCase], workers: int) -> Iterator[Any]:
     if workers <= 1 or len(cases) == 1:
         yield from bar(map(work, cases))
         return
-    pool = ProcessPoolExecutor(min(workers, len(cases)), mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        min(workers, len(cases)), get_context("spawn"), initializer=_die_with_parent
+    )
     try:
         yield from bar(pool.map(work, cases))
     except BrokenProcessPool:
@@ -183,6 +213,18 @@ def _mapped(work: Any, cases: Sequence[RawCase], workers: int) -> Iterator[Any]:
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _die_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    parent = parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=follow, daemon=True).start()
 
 
 def _odd_ones(dataset: Dataset, results: Iterable[tuple[CaseRecord, int]]) -> list[str]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from ssl_methods.config import DatasetBase
 from ssl_methods.errors import UserError
@@ -21,12 +21,27 @@ from ssl_methods.files import file_sha256, read_json
 SplitName = Literal["train", "test"]
 
 
+def _names_a_folder(case_id: str) -> str:
+    if not is_folder_name(case_id):
+        raise ValueError(f"case id {case_id!r} cannot be a folder's name")
+    return case_id
+
+
+def is_folder_name(text: str) -> bool:
+    """One printable name without separators, that is not hidden and leads nowhere else."""
+    return bool(text) and text.isprintable() and text[0] != "." and not set(text) & set("/\\")
+
+
+class BrokenData(UserError):
+    """A prepared array is not what was prepared."""
+
+
 class CaseRecord(BaseModel):
     """What the manifest says of one case."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str
+    id: Annotated[str, AfterValidator(_names_a_folder)]
     split: SplitName
     labeled: bool
     shape: tuple[int, ...]  # spatial
@@ -94,7 +109,7 @@ class Store:
         return [case.id for case in self.manifest.cases if case.split == split]
 
     def verify(self, ids: Iterable[str], labels: bool = True) -> None:
-        """Compare files with the checksums of the manifest; UserError for the first that differs.
+        """Compare files with the checksums of the manifest; BrokenData for the first that differs.
 
         Training leaves the label files of unlabeled cases closed: ``labels=False``.
         """
@@ -103,8 +118,8 @@ class Store:
             expected_label = case.label_sha256 if labels else None
             for kind, expected in (("image", case.image_sha256), ("label", expected_label)):
                 path = self._case_file(case_id, kind)
-                if expected is not None and file_sha256(path) != expected:
-                    raise UserError(
+                if expected is not None and _sha256_or_none(path) != expected:
+                    raise BrokenData(
                         f"case '{case_id}': {path} is not what was prepared (checksum differs); "
                         f"delete {self.folder} and run 'prepare' again"
                     )
@@ -123,6 +138,10 @@ def store_folder(dataset: DatasetBase, results: Path) -> Path:
 def case_file(folder: Path, case_id: str, kind: str) -> Path:
     """``kind`` is 'image' or 'label'."""
     return folder / "cases" / case_id / f"{kind}.npy"
+
+
+def _sha256_or_none(path: Path) -> str | None:
+    return file_sha256(path) if path.is_file() else None
 
 
 def _load(path: Path) -> NDArray[Any]:

@@ -35,6 +35,11 @@ def volume_id(path: Path) -> str | None:
     return None
 
 
+def stays_below(name: str) -> bool:
+    """Does a relative path in a file that was handed over stay below that file's folder?"""
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
+
+
 def read_volume(path: Path) -> Volume:
     """Read .nii, .nii.gz, .nrrd or .nhdr.
 
@@ -103,6 +108,9 @@ def _read_nrrd(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     import nrrd
 
     try:
+        header = nrrd.read_header(str(path))
+        if not stays_below(data := header.get("data file", header.get("datafile", ""))):
+            raise ValueError(f"its data file {data} is not within {path.parent}")
         array, header = nrrd.read(str(path))
     except (nrrd.NRRDError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from None

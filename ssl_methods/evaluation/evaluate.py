@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ssl_methods import methods
 from ssl_methods.config import EvaluationConfig, Run, load_run
 from ssl_methods.data.geometry import affine_of
+from ssl_methods.data.prepare import verify_or_mend
 from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.devices import claim, deterministic
@@ -63,7 +64,8 @@ def evaluate(
     store = Store.open(store_folder(run.dataset, results))
     split = load_split(run, store, results)
     ids = split.test
-    store.verify([*ids, *(split.validation if run.training.snapshots > 1 else [])])
+    measured = [*ids, *(split.validation if run.training.snapshots > 1 else [])]
+    verify_or_mend(run.dataset, store, measured)
     method = methods.restore(run_folder, store)
     torch.set_num_threads(run.training.cpu_threads)
     deterministic(run.training.deterministic)

@@ -13,6 +13,7 @@ import sys
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from pickle import UnpicklingError
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -178,8 +179,17 @@ def restore(run_folder: Path, store: Store) -> Method:
     path = run_folder / "model.pt"
     try:
         method.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, EOFError, KeyError) as error:
-        raise UserError(f"{path}: cannot be loaded ({str(error).splitlines()[0]})") from None
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        UnpicklingError,
+    ) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: cannot be loaded ({reason})") from None
     return method.eval()
 
 

@@ -62,9 +62,8 @@ def read_released(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"{path}: is no plain PyTorch checkpoint ({str(error).splitlines()[0]})"
-        ) from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: is no plain PyTorch checkpoint ({reason})") from None
     if not isinstance(content, dict) or not all(
         isinstance(value, Tensor) for value in content.values()
     ):

@@ -252,7 +252,8 @@ def jensen(summary: pd.DataFrame) -> str:
 
 def relevant(provenance: dict[str, Any]) -> dict[str, Any]:
     """A run's provenance without what differs from run to run by its nature."""
-    return {key: value for key, value in provenance.items() if key not in ("split", "model_sha256")}
+    own = ("settings", "seeds", "split", "model_sha256")
+    return {key: value for key, value in provenance.items() if key not in own}
 
 
 def description(method: str) -> list[str]:

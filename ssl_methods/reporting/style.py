@@ -28,6 +28,7 @@ def column_width(wanted: float) -> float:
 
 
 RC = {
+    "text.parse_math": False,  # a $ in the name of a case or class is a $
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.titlesize": 8,

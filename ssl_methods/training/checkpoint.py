@@ -2,7 +2,8 @@
 
 They lie in the run's folder, outside the outputs that the workflow knows (and would delete after a
 kill). The last two are kept; a broken one is named and the one before it used; one of other
-settings is not.
+settings is not. That of the last iteration stays until the run is evaluated: if Snakemake dies
+before it has noted that the run is trained, it deletes the run's files and asks for them again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 Row = dict[str, float]
 
+NAMES = ("checkpoint.pt", "checkpoint-previous.pt")
+
 
 @dataclass
 class State:
@@ -33,6 +36,7 @@ class State:
     rows: list[Row] = field(default_factory=list)  # of history.csv
     train_seconds: float = 0.0
     wall_seconds: float = 0.0
+    forward_passes: int = 0
     peak_memory_mb: float = 0.0
     resumed_from: list[int] = field(default_factory=list)
     # (iteration, parts): from there on each batch was taken in so many parts (micro_batches.py)
@@ -48,7 +52,7 @@ class Checkpoint:
     """The two newest states of one run, keyed by everything that decides its result."""
 
     def __init__(self, folder: Path, key: str, device: torch.device) -> None:
-        self.newest, self.previous = folder / "checkpoint.pt", folder / "checkpoint-previous.pt"
+        self.newest, self.previous = (folder / name for name in NAMES)
         self.key, self.device = key, device
 
     def save(self, method: nn.Module, optimizers: Sequence[Optimizer], state: State) -> None:
@@ -79,18 +83,14 @@ class Checkpoint:
             return state
         return State()
 
-    def remove(self) -> None:
-        """When the run is finished and its outputs are written."""
-        self.newest.unlink(missing_ok=True)
-        self.previous.unlink(missing_ok=True)
-
     def _read(self, path: Path) -> dict[str, Any] | None:
         if not path.exists():
             return None
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            log.warning("%s is broken and is passed over (%s)", path, str(error).splitlines()[0])
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            log.warning("%s is broken and is passed over (%s)", path, reason)
             return None
         if not isinstance(content, dict) or content.get("key") != self.key:
             log.warning("%s is of other settings, sources or data and is passed over", path)
@@ -107,3 +107,9 @@ class Checkpoint:
         torch.set_rng_state(states["cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(states["cuda"], self.device)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """When the run is evaluated: it is never resumed."""
+    for name in NAMES:
+        (folder / name).unlink(missing_ok=True)

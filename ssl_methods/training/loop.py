@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
@@ -25,6 +25,7 @@ from ssl_methods.config import TrainingConfig
 from ssl_methods.data.sampling import Sampler
 from ssl_methods.errors import Stopped, UserError
 from ssl_methods.methods.base import Batch, Loss, LossTerms, Method, Progress
+from ssl_methods.networks import Network
 from ssl_methods.training.checkpoint import Checkpoint, Row, State
 from ssl_methods.training.history import Observer
 from ssl_methods.training.interruption import Interruption
@@ -68,6 +69,7 @@ def fit(
         state.divided.append((state.iteration, parts))
     if not optimizers:
         return state
+    count_forward_passes(method, state)
     method.train()
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(training, device))
     total_iterations, unseen = training.iterations, list[Step]()
@@ -104,7 +106,7 @@ def fit(
                 snapshots.keep(done, method)
         validating = validate is not None and (last or done % training.validate_every == 0)
         stop = None if last or interruption is None else interruption.received
-        saving = not last and (stop is not None or done % training.checkpoint_every == 0)
+        saving = last or stop is not None or done % training.checkpoint_every == 0
         if t == 0 or last or validating or saving or done % training.log_every == 0:
             row = inspect(unseen, checkpoint)
             unseen = []
@@ -181,6 +183,17 @@ def inspect(steps: list[Step], checkpoint: Checkpoint) -> Row:
     weights = {f"weight_{name}": term.weight for name, term in terms.items()}
     loss = sum(terms[name].weight * value for name, value in numbers.items())
     return {"iteration": t + 1, "learning_rate": rate, "loss": loss, **numbers, **weights}
+
+
+def count_forward_passes(method: Method, state: State) -> None:
+    """Raise ``state.forward_passes`` by every call in training of an encoder, a teacher's too."""
+
+    def count(module: nn.Module, *_: object) -> None:
+        state.forward_passes += module.training
+
+    for module in method.modules():
+        if isinstance(module, Network):
+            module.encoder.register_forward_hook(count)
 
 
 class Clock:

@@ -14,18 +14,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
-from torch import nn
 
 from ssl_methods import methods, provenance
 from ssl_methods.config import Run, digest
-from ssl_methods.data.prepare import is_current, prepare
+from ssl_methods.data.prepare import is_current, prepare, verify_or_mend
 from ssl_methods.data.sampling import Sampler, run_entropy
 from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.devices import claim, deterministic
-from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, write_json, write_with, write_yaml
+from ssl_methods.locks import alone
 from ssl_methods.methods.base import Method
 from ssl_methods.training import micro_batches
 from ssl_methods.training.acceleration import accelerate
@@ -42,10 +40,11 @@ log = logging.getLogger(__name__)
 def train(run: Run, results: Path, out: Path, observer: Observer | None = None) -> None:
     """Train one run into ``out``; resume it if a checkpoint of the same run lies there.
 
-    ``observer`` sees each row of the history; without one it is logged.
+    ``observer`` sees each row of the history; without one it is logged. Waits while another process
+    writes there; what that one has trained is not trained again.
 
     Raises:
-        UserError: bad settings or data, a diverged loss, or another process at work in ``out``.
+        UserError: bad settings or data, or a diverged loss.
     """
     config = methods.resolve(run.choice)
     if run.choice.recipe == "as_released":
@@ -54,19 +53,13 @@ def train(run: Run, results: Path, out: Path, observer: Observer | None = None) 
     split = load_split(run, store, results)
     if methods.method_class(run.choice.method).role == "bound":
         split = with_every_label(split, store)
-    store.verify([*split.labeled, *split.validation])
-    store.verify(split.unlabeled, labels=False)
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with (
-            FileLock(out / ".lock", timeout=0),
-            claim(run.training.device, run.training.runs_per_gpu, f"train {out}") as device,
-        ):
-            _train(run, store, split, out, device, observer)
-    except Timeout:
-        raise UserError(
-            f"{out}: another process is training this run; wait for it or stop it"
-        ) from None
+    verify_or_mend(run.dataset, store, [*split.labeled, *split.validation])
+    verify_or_mend(run.dataset, store, split.unlabeled, labels=False)
+    with (
+        alone(out),
+        claim(run.training.device, run.training.runs_per_gpu, f"train {out}") as device,
+    ):
+        _train(run, store, split, out, device, observer)
 
 
 def _train(
@@ -77,7 +70,7 @@ def _train(
     device: torch.device,
     observer: Observer | None = None,
 ) -> None:
-    training = run.training
+    training, entropy = run.training, run_entropy(run)
     sources = provenance.source_digest("train", run.choice.method)
     data = data_checksums(store, split)
     key = digest([run.training_digest(), sources, data, device.type, torch.__version__])
@@ -85,7 +78,7 @@ def _train(
     observer, parts = observer or Observer(run.name, out / "tensorboard"), 1
     while True:
         try:
-            method, state, calls = _fit(run, store, split, checkpoint, observer, device, parts)
+            method, state = _fit(run, store, split, checkpoint, observer, device, parts)
             break
         except DoesNotFit as problem:
             log.warning("%s", problem)
@@ -94,15 +87,18 @@ def _train(
 
     write_with(out / "model.pt", lambda file: torch.save(method.to("cpu").state_dict(), file))
     write_history(out / "history.csv", state.rows)
-    write_json(out / "cost.json", cost(run, method, state, calls, device))
+    write_json(out / "cost.json", cost(run, method, state, device))
     write_yaml(out / "run.yaml", record(run, method))
     write_json(
         out / "provenance.json",
         {
+            "settings": record(run, method),
+            "seeds": {"subset": run.subset, "seed": run.seed, "entropy": str(entropy)},
             "sources": sources,
             "git": provenance.git_state(),
             "versions": provenance.versions(),
             "device": device_name(device),
+            "processor": provenance.processor(),
             "precision": "bfloat16" if uses_bfloat16(training, device) else "float32",
             "data": data,
             "split": split.model_dump(mode="json"),
@@ -111,7 +107,7 @@ def _train(
             "micro_batches": micro_batches.record(state.divided, method, training),
         },
     )
-    checkpoint.remove()
+    checkpoint.previous.unlink(missing_ok=True)
 
 
 def _fit(
@@ -122,8 +118,8 @@ def _fit(
     observer: Observer,
     device: torch.device,
     parts: int,
-) -> tuple[Method, State, list[int]]:
-    """From the initial weights or the checkpoint to the end; and how often encoders were called."""
+) -> tuple[Method, State]:
+    """From the initial weights or the checkpoint to the end."""
     training, entropy = run.training, run_entropy(run)
     torch.set_num_threads(training.cpu_threads)
     deterministic(training.deterministic)
@@ -133,7 +129,6 @@ def _fit(
     method.before_training(whole_labels(store, split.labeled))
     unlabeled = split.unlabeled if method.wants_unlabeled else []
     sampler = Sampler(store, split.labeled, unlabeled, training, entropy, method.targets, device)
-    calls = count_forward_passes(method)
     validate = validator(run, store, split, device)
     try:
         with Interruption() as interruption:
@@ -156,7 +151,7 @@ def _fit(
             )
     finally:
         observer.close()
-    return method, state, calls
+    return method, state
 
 
 def release_memory(device: torch.device) -> None:
@@ -215,33 +210,14 @@ def validator(run: Run, store: Store, split: Split, device: torch.device) -> Val
     return validate
 
 
-def count_forward_passes(method: Method) -> list[int]:
-    """A counter, raised by every call of an encoder of the method (its teacher's too) in
-    training."""
-    from ssl_methods.networks import Network
-
-    calls = [0]
-
-    def count(module: nn.Module, *_: Any) -> None:
-        calls[0] += module.training
-
-    for module in method.modules():
-        if isinstance(module, Network):
-            module.encoder.register_forward_hook(count)
-    return calls
-
-
-def cost(
-    run: Run, method: Method, state: State, calls: list[int], device: torch.device
-) -> dict[str, Any]:
-    """What the run cost; forward passes are those of the iterations since the last resumption."""
+def cost(run: Run, method: Method, state: State, device: torch.device) -> dict[str, Any]:
+    """What the run cost, summed over resumptions."""
     iterations = run.training.iterations
-    since = state.iteration - (state.resumed_from[-1] if state.resumed_from else 0)
     return {
         "train_seconds": state.train_seconds,
         "wall_seconds": state.wall_seconds,
         "seconds_per_iteration": state.train_seconds / iterations,
-        "forward_passes_per_iteration": calls[0] / max(since, 1),
+        "forward_passes_per_iteration": state.forward_passes / iterations,
         "parameters": sum(p.numel() for p in method.parameters() if p.requires_grad),
         "peak_memory_mb": state.peak_memory_mb,
         "device": device_name(device),

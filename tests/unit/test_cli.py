@@ -23,6 +23,7 @@ VERBS = [
     "split",
     "train",
     "evaluate",
+    "reproduce",
     "predict",
     "metrics",
     "tune",

@@ -7,11 +7,13 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nibabel
 import nibabel.processing
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -167,6 +169,21 @@ def test_what_a_killed_preparation_left_is_cleared(tmp_path):
     left_over.mkdir(parents=True)
     prepare(phantom(), tmp_path)
     assert not left_over.exists() and not (folder / "cases" / "ghost").exists()
+
+
+def test_workers_do_not_outlive_a_killed_preparation(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    job = context.Process(target=prepare, args=(phantom(train_cases=500), tmp_path, 2))
+    job.start()
+    give_up = time.monotonic() + 120
+    while not list(tmp_path.rglob("image.npy")):
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    workers = psutil.Process(job.pid).children(recursive=True)
+    job.kill()
+    job.join()
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert workers and not alive
 
 
 def test_two_processes_prepare_one_store(tmp_path):

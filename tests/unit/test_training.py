@@ -71,6 +71,7 @@ def test_writes_everything(experiment, results, tmp_path):
         "history.csv",
         "cost.json",
         "provenance.json",
+        "checkpoint.pt",
     }
     assert load_run(tmp_path / "run" / "run.yaml") == run
     assert yaml.safe_load((tmp_path / "run/run.yaml").read_text())["method_settings"]["k"] == 1500
@@ -103,7 +104,7 @@ def test_resume_is_exact_to_the_bit(experiment, results, tmp_path, monkeypatch, 
     assert (tmp_path / "broken/checkpoint.pt").exists()
     monkeypatch.undo()
     train(run, results, tmp_path / "broken")
-    assert not (tmp_path / "broken/checkpoint.pt").exists()
+    assert not (tmp_path / "broken/checkpoint-previous.pt").exists()
     for file in ("model.pt", "history.csv"):
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "broken" / file).read_bytes()
     provenance = json.loads((tmp_path / "broken/provenance.json").read_text())
@@ -136,13 +137,22 @@ def test_labels_of_unlabeled_cases_change_nothing(experiment, results, tmp_path,
     ).read_bytes()
 
 
-def test_a_changed_labeled_case_is_refused(experiment, results, tmp_path):
+def test_a_changed_labeled_case_is_prepared_again_or_refused(experiment, results, tmp_path, caplog):
     run = tiny_run(experiment)
+    train(run, results, tmp_path / "clean")
     folder = store_folder(run.dataset, results)
     case = make_split(Store.open(folder), 2, 0).labeled[0]
     path = folder / "cases" / case / "label.npy"
+    prepared = path.read_bytes()
     np.save(path, 1 - np.load(path))
-    with pytest.raises(UserError, match=case):
+    train(run, results, tmp_path / "mended")
+    assert f"case '{case}'" in caplog.text and "preparing the data again" in caplog.text
+    assert path.read_bytes() == prepared
+    assert (tmp_path / "clean/model.pt").read_bytes() == (tmp_path / "mended/model.pt").read_bytes()
+
+    np.save(path, 1 - np.load(path))
+    (folder / "source.txt").write_text("other scans\n")
+    with pytest.raises(UserError, match=f"case '{case}': .*checksum differs"):
         train(run, results, tmp_path / "run")
 
 
@@ -246,15 +256,21 @@ def test_all_labeled(experiment, results, tmp_path, name):
     assert (tmp_path / "run/model.pt").exists()
 
 
-def test_two_processes_on_one_run_are_refused(experiment, results, tmp_path):
-    from filelock import FileLock
-
-    (tmp_path / "run").mkdir()
-    with (
-        FileLock(tmp_path / "run/.lock"),
-        pytest.raises(UserError, match="another process"),
-    ):
-        train(tiny_run(experiment), results, tmp_path / "run")
+def test_a_trained_run_is_not_trained_again_until_it_is_evaluated(experiment, results, tmp_path):
+    run, folder = tiny_run(experiment), tmp_path / "run"
+    train(run, results, folder)
+    model, history, cost = (
+        (folder / name).read_bytes() for name in ("model.pt", "history.csv", "cost.json")
+    )
+    for name in ("run.yaml", "model.pt", "history.csv", "cost.json", "provenance.json"):
+        (folder / name).unlink()  # as Snakemake does before it runs a job again
+    train(run, results, folder)
+    assert json.loads((folder / "provenance.json").read_text())["resumed_from"] == [6]
+    assert (folder / "model.pt").read_bytes() == model
+    assert (folder / "history.csv").read_bytes() == history
+    again, before = json.loads((folder / "cost.json").read_text()), json.loads(cost)
+    for name in ("forward_passes_per_iteration", "parameters"):
+        assert again[name] == before[name]
 
 
 def test_checkpoint_keeps_the_newest_two(tmp_path):

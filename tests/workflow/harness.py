@@ -46,8 +46,9 @@ class Workflow:
         command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2"]
         command += ["--snakefile", str(self.project / "Snakefile"), "--directory", str(self.folder)]
         if experiment is not None:
-            path = self.folder / "declared.yaml"
-            path.write_text(yaml.safe_dump(experiment))
+            path, text = self.folder / "declared.yaml", yaml.safe_dump(experiment)
+            if not path.exists() or path.read_text() != text:  # the folder may be read-only
+                path.write_text(text)
             command += ["--configfile", str(path)]
         return command
 

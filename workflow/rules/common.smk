@@ -5,6 +5,7 @@ import gc
 import os
 import re
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ssl_methods.data.store import store_folder
 from ssl_methods.devices import visible_gpus
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_yaml
+from ssl_methods.locks import holder, take
 from ssl_methods.methods import check_choice
 from ssl_methods.provenance import source_digest
 from ssl_methods.training.plan import lines, plan
@@ -137,6 +139,42 @@ def announce():
                 lines(plan(experiment, Path("results")), experiment.name, at_a_time)
             )
         )
+
+
+# ---- after a crash, and beside others --------------------------------------------------------------
+
+# One Snakemake at a time on an experiment. Its own lock is off (profiles/default/config.yaml), because
+# it stays when the holder is killed. Taken before the jobs are planned: a plan made while another
+# Snakemake works is outdated when that one has ended. A dry run needs no lock.
+LOCK = Path(f".snakemake/{experiment.name}.lock")
+LOCKED = None
+if workflow.is_main_process and not workflow.output_settings.dryrun:
+    try:
+        LOCKED = take(LOCK)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def be_alone():
+    if LOCKED is None:
+        sys.exit(
+            f"error: {HOME}: another Snakemake works on this experiment ({holder(LOCK)}); wait for it or stop it"
+        )
+
+
+def mend_times():
+    """Bring files that are newer than now back to now.
+
+    After the clock was set back, Snakemake fails every job whose input comes from the future.
+    """
+    now = time.time()
+    for file in {file for job in workflow.dag.needrun_jobs() for file in job.input}:
+        path = Path(file)
+        if path.exists() and path.stat().st_mtime > now:
+            print(
+                f"{path}: is from the future, as if the clock had been set back; its time is now"
+            )
+            os.utime(path, (now, now))
 
 
 # ---- what a job depends on -------------------------------------------------------------------------

@@ -8,6 +8,8 @@ rule evaluate:
         [f"{RUN}/{name}" for name in MEASURED],
     log:
         f"{RUN}/evaluate.log",
+    # Before more runs are trained: a run keeps its last checkpoint until it is evaluated.
+    priority: 1
     conda:
         "../envs/ssl_methods.yaml"
     threads: experiment.training.cpu_threads

@@ -3,7 +3,7 @@
 
 rule prepare:
     output:
-        MANIFEST,
+        update(MANIFEST),  # not deleted before the job: a store that is current stays as it is
     log:
         f"{STORE}.log",
     benchmark:

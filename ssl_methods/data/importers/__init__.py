@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ssl_methods.config import DatasetBase
 from ssl_methods.data.draw import share, shuffled
+from ssl_methods.data.store import is_folder_name
 from ssl_methods.errors import UserError
 
 MAX_FAULTS = 10
@@ -54,6 +55,9 @@ def read_source(dataset: DatasetBase) -> Source:
     importer = importlib.import_module(f"{__name__}.{dataset.importer}")  # type: ignore[attr-defined]
     source: Source = importer.read(dataset)
     check_ids(dataset, [case.id for case in source.cases])
+    for name in (source.classes or {}).values():
+        if not name.isprintable() or not name.strip():
+            raise UserError(f"{dataset.name}: class name {name!r} is no line of text; rename it")
     cases = with_test_set(dataset, source.cases)
     if not any(case.split == "train" for case in cases):
         raise UserError(f"{dataset.name}: there is no training case")
@@ -102,10 +106,7 @@ def check_ids(dataset: DatasetBase, ids: list[str]) -> None:
     faults = [
         f"{dataset.name}: case id {case_id!r} cannot be a folder's name; rename it"
         for case_id in ids
-        if not case_id.isprintable()
-        or not case_id
-        or case_id[0] == "."
-        or set(case_id) & set("/\\")
+        if not is_folder_name(case_id)
     ]
     twice = sorted(case_id for case_id, count in Counter(ids).items() if count > 1)
     faults += [f"{dataset.name}: case id '{case_id}' occurs more than once" for case_id in twice]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from ssl_methods.config import DecathlonDataset
 from ssl_methods.data.importers import RawCase, Source, load_files, raise_faults, source_folder
 from ssl_methods.data.importers.folder import volumes
-from ssl_methods.data.volumes import SUFFIXES, volume_id
+from ssl_methods.data.volumes import SUFFIXES, stays_below, volume_id
 from ssl_methods.errors import UserError
 from ssl_methods.files import read_json
 
@@ -66,6 +66,9 @@ def _decathlon_cases(path: Path, description: dict[str, Any]) -> list[RawCase]:
             raise UserError(
                 f"{path}: {entry!r}: expected the path of an image, and of a label or none"
             )
+        for listed_file in (image, label):
+            if listed_file and not stays_below(listed_file):
+                raise UserError(f"{path}: {listed_file}: is not within {path.parent}")
         image_path = path.parent / image
         label_path = path.parent / label if label else None
         for kind, file in (("image", image_path), ("label", label_path)):

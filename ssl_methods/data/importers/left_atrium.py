@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from ssl_methods.data.importers import (
     source_folder,
 )
 from ssl_methods.errors import UserError
+
+if TYPE_CHECKING:
+    import h5py
 
 SPACING_MM = (0.625, 0.625, 0.625)
 SCAN = "mri_norm2.h5"
@@ -58,9 +61,10 @@ def load(path: Path) -> Scan:
 
     try:
         with h5py.File(path, "r") as file:
-            missing = [key for key in ("image", "label") if key not in file]
-            if missing:
-                raise UserError(f"{path}: has no '{missing[0]}' (keys: {', '.join(file)})")
+            for key in ("image", "label"):
+                if key not in file:
+                    raise UserError(f"{path}: has no '{key}' (keys: {', '.join(file)})")
+                check_own(path, file, key)
             image, label = file["image"][()], file["label"][()]
     except (OSError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be read, it may be truncated ({error})") from None
@@ -69,3 +73,13 @@ def load(path: Path) -> Scan:
             f"{path}: image {np.shape(image)} and label {np.shape(label)} differ in shape"
         )
     return Scan(np.asarray(image, dtype=np.float32)[np.newaxis], label, SPACING_MM, None)
+
+
+def check_own(path: Path, file: h5py.File, key: str) -> None:
+    """An HDF5 file can name other files as its content. Raises UserError if this one does."""
+    import h5py
+
+    own_link = isinstance(file.get(key, getlink=True), h5py.HardLink)
+    item = file[key] if own_link else None
+    if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
+        raise UserError(f"{path}: '{key}' is not an array within the file")

@@ -168,7 +168,7 @@ def lambda_warmup(history: pd.DataFrame) -> Figure:
         [gaussian_warmup(x, t_max) for x in t],
         color="black",
         linewidth=1,
-        label=r"$\exp(-5\,(1 - t/t_{\max})^2)$",
+        label="exp(-5 (1 - t/t_max)²)",
     )
     curves = {
         method: used[used["method"] == method]

@@ -1,0 +1,80 @@
+"""Locks that the operating system releases when their holder dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from ssl_methods.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def take(path: Path) -> IO[bytes] | None:
+    """The locked file, or None if another process holds it; closed or dead, the holder lets go.
+
+    Processes that the holder starts do not inherit the lock. Raises UserError if the file cannot be
+    written.
+    """
+    file = _open(path)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    _sign(file)
+    return file
+
+
+def holder(path: Path) -> str:
+    """Who wrote its name into the lock file last, for messages: 'process 123 on host'."""
+    try:
+        return path.read_text().strip() or "another process"
+    except OSError:
+        return "another process"
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold the lock file while the block runs; waits, saying for whom, while another holds it."""
+    file = take(path)
+    if file is None:
+        log.warning("%s: waiting for %s", path.parent, holder(path))
+        file = _open(path)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        _sign(file)
+    with file:
+        yield
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Be the only one that writes into ``folder``: waits while another does.
+
+    The other may be a job whose Snakemake was killed: it goes on by itself. What a process left
+    that was killed while it wrote (``.<name>.<random>.part``) is removed.
+    """
+    with held(folder / ".lock"):
+        for part in folder.glob(".*.part"):
+            part.unlink(missing_ok=True)
+        yield
+
+
+def _open(path: Path) -> IO[bytes]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab", buffering=0)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _sign(file: IO[bytes]) -> None:
+    with suppress(OSError):  # a full disk: the lock holds all the same
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())

@@ -1,0 +1,136 @@
+"""The verb `reproduce`: an earlier run trained and evaluated once more, and compared with it.
+
+In: the ``run.yaml`` of the earlier run, whose folder holds its model, measurements and provenance.
+Out, printed: what differs in what both rest on, then whether weights and measurements agree.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from ssl_methods.config import load_run
+from ssl_methods.errors import UserError
+from ssl_methods.evaluation.evaluate import evaluate
+from ssl_methods.files import read_json
+from ssl_methods.methods import check_choice
+from ssl_methods.training.train import train
+
+COMPARED = (
+    "settings", "seeds", "sources", "git", "versions", "device", "processor", "precision", "data",
+    "split",
+)  # fmt: skip
+
+
+def reproduce(path: Path, results: Path, out: Path | None = None) -> bool:
+    """Train and evaluate the run of ``path`` again, into ``out`` or a temporary folder.
+
+    ``results`` holds the prepared data. Returns whether weights and measurements are the same, bit
+    for bit. Raises UserError if the earlier run left nothing to compare with, or if ``out`` is its
+    own folder.
+    """
+    earlier, run = path.parent, load_run(path)
+    needed = [earlier / name for name in ("provenance.json", "cases.csv")]
+    for file in needed:
+        if not file.is_file():
+            raise UserError(f"{file}: is absent; there is nothing to compare with")
+    if out is not None and out.resolve() == earlier.resolve():
+        raise UserError(f"{out}: is the folder of the earlier run; give another --out")
+    check_choice(run.choice, str(path))
+    with nullcontext(out) if out else TemporaryDirectory() as folder:
+        again = Path(folder)
+        train(run, results, again)
+        evaluate(again, results)
+        for line in other_circumstances(*both_provenances(earlier, again)):
+            print(line)
+        same_weights, weights = compare_weights(earlier, again)
+        same_measurements, measurements = compare_measurements(earlier, again)
+    print(weights, *measurements, sep="\n")
+    agree = same_weights and same_measurements
+    print("reproduced" if agree else "NOT reproduced")
+    return agree
+
+
+def both_provenances(earlier: Path, again: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    return read_json(earlier / "provenance.json"), read_json(again / "provenance.json")
+
+
+def other_circumstances(earlier: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[str]:
+    """One line per circumstance that is recorded otherwise, or that was not recorded."""
+    for name in COMPARED:
+        if name not in earlier:
+            yield f"{name}: not recorded"
+            continue
+        before, now = earlier[name], again[name]
+        if isinstance(before, dict) and isinstance(now, dict):
+            for key in sorted({*before, *now}):
+                old, new = before.get(key), now.get(key)
+                if old != new:
+                    yield f"{name}.{key} differs: {shown(old)}, now {shown(new)}"
+        elif before != now:
+            yield f"{name} differs: {shown(before)}, now {shown(now)}"
+
+
+def shown(value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def compare_weights(earlier: Path, again: Path) -> tuple[bool, str]:
+    """By checksum; if that differs and the earlier model is there, by the largest difference."""
+    before, now = both_provenances(earlier, again)
+    if before["model_sha256"] == now["model_sha256"]:
+        return True, "weights: the same, bit for bit"
+    if not (earlier / "model.pt").is_file():
+        return False, "weights: differ (by the recorded checksum; the earlier model is absent)"
+    models = [
+        torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
+        for folder in (earlier, again)
+    ]
+    shapes = [{name: tensor.shape for name, tensor in model.items()} for model in models]
+    if shapes[0] != shapes[1]:
+        return False, "weights: differ in names or shapes"
+    furthest = {
+        name: float((tensor.double() - models[1][name].double()).abs().max())
+        for name, tensor in models[0].items()
+        if tensor.numel()
+    }
+    name = max(furthest, key=lambda name: furthest[name])
+    if furthest[name] == 0:
+        return False, "weights: the same values in other files; the earlier model may be changed"
+    return False, f"weights: differ by up to {furthest[name]:.3g} ({name})"
+
+
+def compare_measurements(earlier: Path, again: Path) -> tuple[bool, list[str]]:
+    """The largest difference of each column of ``cases.csv``, if there is one."""
+    before, now = (measurements(folder / "cases.csv") for folder in (earlier, again))
+    if before.keys() != now.keys():
+        return False, ["measurements: of other cases, classes or columns"]
+    worst: dict[str, float] = {}
+    for (case, klass, column), old in before.items():
+        new = now[case, klass, column]
+        difference = abs(old - new)
+        if math.isnan(difference):  # one or both are not defined
+            difference = 0.0 if math.isnan(old) == math.isnan(new) else math.inf
+        worst[column] = max(worst.get(column, 0.0), difference)
+    lines = [f"{column}: differs by up to {most:.3g}" for column, most in worst.items() if most]
+    return not lines, lines or [f"measurements: the same in all {len(worst)} columns"]
+
+
+def measurements(path: Path) -> dict[tuple[str, str, str], float]:
+    """(case, class, column) -> value; flags as 0 and 1, what is not defined as NaN."""
+    words = {"True": 1.0, "False": 0.0, "": math.nan}
+    found = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            case, klass = row.pop("case"), row.pop("class")
+            for column, text in row.items():
+                found[case, klass, column] = words[text] if text in words else float(text)
+    return found

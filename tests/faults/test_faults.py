@@ -1,0 +1,204 @@
+"""Disks, clocks, broken files: the same command, given once more, ends as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from harness import TINY, Workflow
+from stages import CELL, RUNS, Stages, copy, iterations_resumed, made, running
+
+from ssl_methods.locks import holder
+
+TARGET = "measurements"
+
+
+def go(workflow: Workflow, status: int = 0) -> str:
+    done = workflow.snakemake(TARGET, experiment=TINY)
+    assert done.returncode == status, done.stdout
+    return done.stdout
+
+
+def errors(printed: str) -> str:
+    return "\n".join(line for line in printed.splitlines() if "error: " in line)
+
+
+# ---- the disk ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def small_disk(workflow: Workflow, kilobytes: int) -> Iterator[None]:
+    """The folder of the workflow on a file system of its own, with so much room left."""
+    kept = workflow.folder.with_name("kept")
+    workflow.folder.rename(kept)
+    workflow.folder.mkdir()
+    sizes = [path.stat().st_size for path in kept.rglob("*") if path.is_file()]
+    used = sum(-(-size // 4096) * 4 for size in sizes)  # a tmpfs counts pages, and no folders
+    made_it = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={used + kilobytes}k", "tmpfs", workflow.folder],
+        capture_output=True,
+        check=False,
+    )
+    if made_it.returncode:
+        pytest.skip("a small tmpfs needs root and mount(8)")
+    try:
+        shutil.copytree(kept, workflow.folder, symlinks=True, dirs_exist_ok=True)
+        yield
+        copy(workflow.folder, workflow.folder.with_name("after"))
+    finally:
+        subprocess.run(["umount", workflow.folder], check=True)
+    workflow.folder = workflow.folder.with_name("after")
+
+
+def remount(workflow: Workflow, option: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{option}", workflow.folder], check=True)
+
+
+# No room for records of what is begun, for a checkpoint, for the model.
+@pytest.mark.parametrize("kilobytes", [8, 60, 124])
+def test_a_full_disk(kilobytes: int, stages: Stages, tmp_path: Path):
+    workflow = stages.start("train", tmp_path)
+    with small_disk(workflow, kilobytes):
+        finished = made(workflow)
+        print(errors(go(workflow, status=1)))
+        remount(workflow, "size=500m")
+        go(workflow)
+        assert finished.items() <= made(workflow).items()
+    stages.check(workflow, TARGET)
+
+
+def test_a_read_only_folder(stages: Stages, tmp_path: Path):
+    workflow = stages.start("train", tmp_path)
+    with small_disk(workflow, 100_000):
+        finished = made(workflow)
+        remount(workflow, "ro")
+        said = errors(go(workflow, status=1))
+        assert said == "error: .snakemake/tiny.lock: cannot be written (Read-only file system)"
+        remount(workflow, "rw")
+        go(workflow)
+        assert finished.items() <= made(workflow).items()
+    stages.check(workflow, TARGET)
+
+
+# ---- broken files --------------------------------------------------------------------------------
+
+
+def interrupted(stages: Stages, tmp_path: Path) -> tuple[Workflow, Path]:
+    """A run whose training was finished and then lost all but its last checkpoint."""
+    workflow = stages.start("evaluate", tmp_path)
+    folder = workflow.folder / RUNS / "dtc" / CELL
+    for name in ("run.yaml", "model.pt", "history.csv", "cost.json", "provenance.json"):
+        (folder / name).unlink()
+    return workflow, folder
+
+
+def test_a_truncated_checkpoint_is_named_and_the_one_before_it_used(stages: Stages, tmp_path: Path):
+    workflow, folder = interrupted(stages, tmp_path)
+    newest = folder / "checkpoint.pt"
+    newest.with_stem("checkpoint-previous").write_bytes(newest.read_bytes())
+    newest.write_bytes(newest.read_bytes()[:1000])
+    go(workflow)
+    assert "checkpoint.pt is broken and is passed over" in (folder / "train.log").read_text()
+    assert iterations_resumed(workflow, "dtc") == 60
+    stages.check(workflow, TARGET)
+
+
+def test_checkpoints_that_do_not_fit_are_named_and_passed_over(stages: Stages, tmp_path: Path):
+    workflow, folder = interrupted(stages, tmp_path)
+    content = torch.load(folder / "checkpoint.pt", weights_only=True)
+    torch.save(content | {"key": "0" * 16}, folder / "checkpoint.pt")
+    (folder / "checkpoint-previous.pt").write_bytes(b"")
+    go(workflow)
+    said = (folder / "train.log").read_text()
+    assert "checkpoint.pt is of other settings, sources or data and is passed over" in said
+    assert "checkpoint-previous.pt is broken and is passed over" in said
+    assert iterations_resumed(workflow, "dtc") == 0
+    stages.check(workflow, TARGET)
+
+
+@pytest.mark.parametrize("kind", ["flipped", "truncated", "absent"])
+def test_a_prepared_array_that_is_broken(kind: str, stages: Stages, tmp_path: Path):
+    workflow = stages.start("train", tmp_path)
+    finished = {path: it for path, it in made(workflow).items() if "manifest" not in path}
+    for path in (workflow.folder / "results/prepared").glob("*/cases/*/image.npy"):
+        content = path.read_bytes()
+        if kind == "absent":
+            path.unlink()
+        else:
+            path.write_bytes(
+                content[:-1] + (bytes([content[-1] ^ 1]) if kind == "flipped" else b"")
+            )
+    go(workflow)
+    said = (workflow.folder / RUNS / "dtc" / CELL / "train.log").read_text()
+    assert "image.npy is not what was prepared (checksum differs): preparing the data again" in said
+    assert finished.items() <= made(workflow).items(), "a finished run was made again"
+    stages.check(workflow, TARGET)
+
+
+# ---- the clock -----------------------------------------------------------------------------------
+
+
+def test_files_from_the_future(stages: Stages, tmp_path: Path):
+    workflow = stages.start("evaluate", tmp_path)
+    tomorrow = time.time() + 86400
+    for path in workflow.folder.rglob("*"):
+        os.utime(path, (tomorrow, tomorrow), follow_symlinks=False)
+    inodes = {path: inode for path, (inode, _) in made(workflow).items()}
+    go(workflow)
+    now = {path: inode for path, (inode, _) in made(workflow).items()}
+    assert inodes.items() <= now.items(), "what was finished was made again"
+    stages.check(workflow, TARGET)
+
+
+@pytest.mark.parametrize("first", ["+1d", "-1d"])
+def test_a_clock_that_is_set_between_two_jobs(first: str, stages: Stages, tmp_path: Path):
+    if shutil.which("faketime") is None:
+        pytest.skip("faketime is not installed (Debian: faketime)")
+    workflow = stages.start("train", tmp_path)
+    shifted = subprocess.run(
+        [
+            "faketime", "-f", first,
+            *workflow.command(f"{RUNS}/dtc/{CELL}/model.pt", experiment=TINY),
+        ],
+        cwd=workflow.project,
+        env=workflow.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    print(shifted.stdout[-800:])
+    go(workflow)
+    inodes = {path: inode for path, (inode, _) in made(workflow).items()}
+    done = workflow.snakemake(TARGET, experiment=TINY)
+    assert "Nothing to be done" in done.stdout
+    assert inodes == {path: inode for path, (inode, _) in made(workflow).items()}
+    stages.check(workflow, TARGET)
+
+
+# ---- another Snakemake ---------------------------------------------------------------------------
+
+
+def test_a_second_snakemake_on_one_experiment_is_refused(stages: Stages, tmp_path: Path):
+    workflow = stages.start("train", tmp_path)
+    with running(workflow, TARGET) as first:
+        give_up = time.monotonic() + 120
+        lock = workflow.folder / ".snakemake" / "tiny.lock"
+        while f"process {first.pid} " not in holder(lock):
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        for _ in range(2):
+            printed = go(workflow, status=1)
+            assert f"another Snakemake works on this experiment (process {first.pid}" in printed
+            assert "Traceback" not in printed
+        assert workflow.planned(TINY), "a dry run is let through"
+        assert first.wait(300) == 0
+    stages.check(workflow, TARGET)
+    assert "Nothing to be done" in go(workflow)
