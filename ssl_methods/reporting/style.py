@@ -78,6 +78,7 @@ FIXED = {
     "ua_mt": Look("#e69f00", "v"),
     "ict": Look("#e69f00", "P"),
     # level sets
+    "level_set_only": Look("#009e73", "o"),
     "sdf_multitask": Look("#009e73", "^"),
     "sassnet": Look("#009e73", "X"),
     "multi_task_consistency": Look("#009e73", "h"),
@@ -113,6 +114,7 @@ NAMES = {
     "mean_teacher": "Mean teacher",
     "ua_mt": "UA-MT",
     "ict": "ICT",
+    "level_set_only": "Level set only",
     "sdf_multitask": "SDF multitask",
     "sassnet": "SASSNet",
     "multi_task_consistency": "Multi-task consistency",

@@ -116,14 +116,17 @@ def test_numbers_are_those_of_the_comparisons():
     )
 
 
-def test_all_labels_needs_a_method_that_is_not_here():
+def test_a_part_whose_method_has_no_runs_is_not_run():
     found = judge_claims(*tables(TRUTH))
     own = parts(found, 1)
     assert own.loc[["supervised", "sdf_multitask"], "verdict"].tolist() == ["supported"] * 2
     assert own.loc["supervised", "method"] == "dtc" and own.loc["supervised", "budget"] == "1.0"
-    assert own.loc["the level set alone", "verdict"] == "not run"
+    assert own.loc["level_set_only", "verdict"] == "not run"
     assert whole(found, 1)["verdict"] == "undecided"
-    assert "not run: the level set alone" in whole(found, 1)["reason"]
+    assert "not run: level_set_only" in whole(found, 1)["reason"]
+    found = judge_claims(*tables(TRUTH | {"level_set_only": 0.70}))
+    assert parts(found, 1)["verdict"].tolist() == ["supported"] * 3
+    assert whole(found, 1)["verdict"] == "supported"
 
 
 def test_all_labels_takes_the_supervised_variant_where_dtc_has_no_runs():
