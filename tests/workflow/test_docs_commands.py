@@ -25,15 +25,22 @@ PAGES = [
     "docs/how-to/run-an-experiment.md",
     "docs/how-to/use-your-own-scans.md",
     "docs/how-to/write-it-up.md",
+    "docs/how-to/reproduce-the-paper.md",
     "README.md",
 ]
 NOT_RUN = {
     r"make (benchmark|test|lint)$": "they set up an environment; CI runs what they run",
+    r"make (faults|bench)$": "they take long; their parts are tested",
     r"\. \.venv/bin/activate$": "the environment of the tests is active",
     r"python -m ssl_methods methods check dtc": "the tests of every method run it",
     r"snakemake --report": "test_sweep.py runs it on a finished experiment",
+    r"python -m ssl_methods import-checkpoint": "test_networks.py imports one",
 }
-OTHER_PAGES = {"docs/how-to/add-a-method.md": "followed in test_own_method.py"}
+OTHER_PAGES = {
+    "docs/how-to/add-a-method.md": "followed in test_own_method.py",
+    "docs/how-to/tune.md": "test_tune.py",
+    "docs/how-to/run-on-a-cluster.md": "test_slurm.py; Kubernetes is not tested",
+}
 
 
 def commands(page: str) -> list[str]:
