@@ -116,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--out", type=Path, required=True, help="folder of the predictions")
     _results(it)
 
-    it = verb("metrics", metrics, "compare two label files (NIfTI, NRRD or npy)")
+    it = verb("metrics", metrics, "compare two label files (NIfTI, NRRD, PNG, TIFF or npy)")
     it.add_argument("prediction", type=Path)
     it.add_argument("reference", type=Path)
     it.add_argument(

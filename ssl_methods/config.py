@@ -71,8 +71,10 @@ class DatasetBase(Settings):
     spacing: Lengths | None = setting(
         None, "resample to this voxel size in mm; none keeps each scan's own"
     )
-    normalisation: Literal["zscore", "percentile", "none"] = setting(
-        "zscore", "zscore: zero mean, unit variance; percentile: clip_percentiles mapped to 0..1"
+    normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
+        "zscore",
+        "zscore: zero mean, unit variance; percentile, window: clip_percentiles, clip_values "
+        "mapped to 0..1",
     )
     clip_values: tuple[float, float] | None = setting(
         None, "clip intensities to these values before all else, e.g. a window of CT in HU"
@@ -108,6 +110,8 @@ class DatasetBase(Settings):
     def _check(self) -> Self:
         if self.normalisation == "percentile" and self.clip_percentiles is None:
             raise ValueError("normalisation 'percentile' needs clip_percentiles, e.g. [1, 99]")
+        if self.normalisation == "window" and self.clip_values is None:
+            raise ValueError("normalisation 'window' needs clip_values, e.g. [0, 255]")
         if self.clip_values and not self.clip_values[0] < self.clip_values[1]:
             raise ValueError("clip_values must rise, e.g. [-125, 275]")
         if (
@@ -163,7 +167,7 @@ class LeftAtriumChallengeDataset(DatasetBase):
         source="UA-MT code",
     )
     margin_seed: int = setting(0, "seed of those margins; the authors' was not fixed", ge=0)
-    normalisation: Literal["zscore", "percentile", "none"] = setting(
+    normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
         "none", "after the crop; the importer already scales the whole scan as zscore does"
     )
     test_cases: int | float | None = setting(
@@ -199,11 +203,54 @@ class PancreasCTDataset(DatasetBase):
     test_cases: int | float | None = setting(20, "test set drawn if split is drawn", ge=0)
 
 
-class FolderDataset(DatasetBase):
-    """images/ and labels/ of NIfTI or NRRD; an image without a label file is an unlabeled case."""
+class StainSettings(Settings):
+    """Of data sets that can hold stained tissue, in RGB of 0..255."""
+
+    stain: Literal["none", "macenko", "reinhard"] = setting(
+        "none",
+        "bring the stains to those of a reference case, before all else",
+        source="Macenko et al., ISBI 2009; Reinhard et al., IEEE CG&A 2001",
+    )
+    stain_reference: str | None = setting(
+        None, "id of that case, of the training set; none: the first that has a label"
+    )
+
+
+class FolderDataset(DatasetBase, StainSettings):
+    """images/ and labels/ of NIfTI, NRRD or pictures; an image without a label is unlabeled."""
 
     importer: Literal["folder"]
     test_cases: int | float | None = setting(0.2, "test set drawn from the labeled cases", ge=0)
+    pixel_size_mm: float = setting(
+        1.0,
+        "of pictures (PNG, TIFF, JPEG), which hold none; as 1, columns in mm are in pixels",
+        gt=0,
+    )
+
+
+class PhantomHistologyDataset(DatasetBase, StainSettings):
+    """Generated H&E tiles with glands, of five laboratories; two are in the test set alone."""
+
+    importer: Literal["phantom_histology"]
+    shape: tuple[int, int] = setting((96, 96), "pixels of a tile, each of 2 um")
+    train_cases: int = setting(
+        16, "training tiles of each of the three training laboratories", ge=1, le=10_000
+    )
+    labeled_laboratories: int = setting(
+        1, "how many of the three have labels; tiles of the others are unlabeled", ge=1, le=3
+    )
+    test_cases: int | float | None = setting(8, "test tiles of each of the five", ge=1)
+    difficulty: float = setting(
+        0.5,
+        "0: stained alike and clean; 1: laboratories far apart, tissue hard to tell",
+        ge=0,
+        le=1,
+    )
+    seed: int = setting(0, "the same seed gives the same cases, bit for bit", ge=0)
+    normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
+        "window", "the same for every tile, so that colours stay what they are"
+    )
+    clip_values: tuple[float, float] | None = setting((0.0, 255.0), "the range of 8 bits")
 
 
 Dataset = Annotated[
@@ -212,7 +259,8 @@ Dataset = Annotated[
     | LeftAtriumDataset
     | LeftAtriumChallengeDataset
     | PancreasCTDataset
-    | FolderDataset,
+    | FolderDataset
+    | PhantomHistologyDataset,
     Discriminator("importer"),
 ]
 

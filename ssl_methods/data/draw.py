@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 
 
@@ -18,6 +18,19 @@ def shuffled(ids: Iterable[str], *key: str | int) -> list[str]:
         return hashlib.sha256(json.dumps([*key, case_id]).encode()).hexdigest()
 
     return sorted(ids, key=place)
+
+
+def drawn(units: Mapping[str, str], count: int, *key: str | int) -> set[str]:
+    """At least ``count`` ids, by whole units in the order of ``shuffled``.
+
+    ``units``: id -> what it must not be parted from, e.g. its slide; its own id if it stands alone.
+    """
+    chosen: set[str] = set()
+    for unit in shuffled(set(units.values()), *key):
+        if len(chosen) >= count:
+            break
+        chosen |= {case_id for case_id, its in units.items() if its == unit}
+    return chosen
 
 
 def share(amount: int | float, total: int) -> int:

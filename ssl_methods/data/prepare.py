@@ -1,4 +1,4 @@
-"""From source scans to the prepared store: check, crop, resample, normalise, write.
+"""From source scans to the prepared store: check, normalise stains, crop, resample, scale, write.
 
 ``prepare`` does nothing if the store is there and its source unchanged. The new store is built in a
 folder beside the old one and takes its place when complete, so a failure loses nothing.
@@ -23,7 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_methods.config import Dataset, DatasetBase
+from ssl_methods.config import (
+    Dataset,
+    DatasetBase,
+    PhantomDataset,
+    PhantomHistologyDataset,
+    StainSettings,
+    did_you_mean,
+)
 from ssl_methods.data import geometry
 from ssl_methods.data.importers import (
     MAX_FAULTS,
@@ -34,10 +41,13 @@ from ssl_methods.data.importers import (
     read_source,
     source_folder,
 )
+from ssl_methods.data.stains import StainNormaliser
 from ssl_methods.data.store import (
+    STAIN_REFERENCE,
     BrokenData,
     CaseRecord,
     Manifest,
+    StainReference,
     Store,
     case_file,
     store_folder,
@@ -87,6 +97,8 @@ def is_current(dataset: Dataset, folder: Path) -> bool:
         for case in store.manifest.cases
         for kind in (("image", "label") if case.labeled else ("image",))
     )
+    if store.manifest.stain_reference and not (folder / STAIN_REFERENCE).is_file():
+        return False
     made_from = folder / SOURCE_FILE
     return (
         made_from.is_file()
@@ -122,7 +134,7 @@ def source_fingerprint(dataset: DatasetBase) -> str:
     Raises UserError if the folder is not set or not there.
     """
     text = source_digest("prepare")
-    if dataset.importer != "phantom":  # type: ignore[attr-defined]
+    if not isinstance(dataset, PhantomDataset | PhantomHistologyDataset):
         folder = source_folder(dataset)
         text += "".join(f"\n{name} {size} {time}" for name, size, time in sorted(_files(folder)))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -145,7 +157,8 @@ def _build(dataset: Dataset, folder: Path, workers: int) -> None:
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     try:
-        records, channels = _prepare_cases(dataset, source, building, workers)
+        stain, reference = _stain_reference(dataset, source, building)
+        records, channels = _prepare_cases(dataset, source, building, workers, stain)
         manifest = Manifest(
             dataset=dataset.name,
             settings=dataset.model_dump(mode="json"),
@@ -153,6 +166,7 @@ def _build(dataset: Dataset, folder: Path, workers: int) -> None:
             channels=channels,
             classes=class_names(dataset, source),
             crop_used_label=dataset.crop_used_label,
+            stain_reference=reference,
             cases=records,
         )
         write_text(building / SOURCE_FILE, fingerprint + "\n")
@@ -175,11 +189,34 @@ def _replace(building: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _stain_reference(
+    dataset: Dataset, source: Source, folder: Path
+) -> tuple[StainNormaliser | None, StainReference | None]:
+    """What brings cases to the reference's stains; the reference itself goes to the store."""
+    if not isinstance(dataset, StainSettings) or dataset.stain == "none":
+        return None, None
+    training = {case.id: case for case in source.cases if case.split == "train"}
+    name = dataset.stain_reference or next((i for i, c in training.items() if c.labeled), None)
+    if name is None or name not in training:
+        near = did_you_mean(name, training) if name else "; name one in dataset.stain_reference"
+        raise UserError(f"{dataset.name}: stain_reference {name} is no training case{near}")
+    try:
+        image = training[name].load().image
+        stain = StainNormaliser(dataset.stain, image)
+    except UserError as error:
+        raise UserError(f"case '{name}' (the stain reference): {error}") from None
+    path = folder / STAIN_REFERENCE
+    write_with(path, lambda file: np.save(file, image, allow_pickle=False))
+    return stain, StainReference(case=name, sha256=file_sha256(path))
+
+
 def _prepare_cases(
-    dataset: Dataset, source: Source, folder: Path, workers: int
+    dataset: Dataset, source: Source, folder: Path, workers: int, stain: StainNormaliser | None
 ) -> tuple[list[CaseRecord], int]:
     """Write all cases; returns their records in order, and the number of channels."""
-    work = partial(_prepare_or_fault, dataset=dataset, classes=source.classes, folder=folder)
+    work = partial(
+        _prepare_or_fault, dataset=dataset, classes=source.classes, folder=folder, stain=stain
+    )
     results: list[tuple[CaseRecord, int]] = []
     faults: list[str] = []
     for result in _mapped(work, source.cases, workers):
@@ -243,21 +280,29 @@ def _odd_ones(dataset: Dataset, results: Iterable[tuple[CaseRecord, int]]) -> li
 
 
 def _prepare_or_fault(
-    case: RawCase, dataset: Dataset, classes: dict[int, str] | None, folder: Path
+    case: RawCase,
+    dataset: Dataset,
+    classes: dict[int, str] | None,
+    folder: Path,
+    stain: StainNormaliser | None,
 ) -> tuple[CaseRecord, int] | str:
     """The case's record and number of channels; or what is wrong with it, in one line."""
     try:
-        return _prepare_case(case, dataset, classes, folder)
+        return _prepare_case(case, dataset, classes, folder, stain)
     except UserError as error:
         return f"case '{case.id}': {error}"
 
 
 def _prepare_case(
-    case: RawCase, dataset: Dataset, classes: dict[int, str] | None, folder: Path
+    case: RawCase,
+    dataset: Dataset,
+    classes: dict[int, str] | None,
+    folder: Path,
+    stain: StainNormaliser | None,
 ) -> tuple[CaseRecord, int]:
     scan = case.load()
     label = None if scan.label is None else to_classes(scan.label, dataset, classes)
-    image, label, spacing, affine = _prepared(scan._replace(label=label), dataset)
+    image, label, spacing, affine = _prepared(scan._replace(label=label), dataset, stain)
     image_file = case_file(folder, case.id, "image")
     write_with(image_file, lambda file: np.save(file, image, allow_pickle=False))
     label_hash = foreground = None
@@ -277,6 +322,7 @@ def _prepare_case(
         image_sha256=file_sha256(image_file),
         label_sha256=label_hash,
         foreground_voxels=foreground,
+        group=case.group,
     )
     return record, len(image)
 
@@ -286,27 +332,31 @@ def prepare_image(
     spacing: Sequence[float],
     affine: NDArray[np.float64] | None,
     dataset: DatasetBase,
+    stain: StainNormaliser | None = None,
 ) -> tuple[NDArray[np.float32], tuple[float, ...], NDArray[np.float64]]:
     """Prepare a new scan as those of ``dataset`` were: crop, resample, normalise.
 
     ``image`` is (C, *spatial), ``spacing`` in mm per spatial axis, ``affine`` 4x4 (None: mm from
-    the first voxel). Returns the prepared image, its spacing and its affine, which
-    ``geometry.restore_label`` needs to bring a prediction back.
+    the first voxel), ``stain`` the store's (``stains.stain_normaliser``). Returns the prepared
+    image, its spacing and its affine, which ``geometry.restore_label`` needs to bring a prediction
+    back.
 
     Raises UserError for an image that is constant or not finite, and if the data set is cropped
     with the reference label, which a new scan does not have.
     """
     prepared, _, new_spacing, new_affine = _prepared(
-        Scan(image, None, tuple(spacing), affine), dataset
+        Scan(image, None, tuple(spacing), affine), dataset, stain
     )
     return prepared, new_spacing, new_affine
 
 
 def _prepared(
-    scan: Scan, dataset: DatasetBase
+    scan: Scan, dataset: DatasetBase, stain: StainNormaliser | None
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None, tuple[float, ...], NDArray[np.float64]]:
     check_image(scan.image)
     image, label, spacing = scan.image, scan.label, scan.spacing
+    if stain is not None:
+        image = stain(image)
     if dataset.clip_values is not None:
         image = np.clip(image, *dataset.clip_values)
     affine = geometry.affine_of(spacing) if scan.affine is None else scan.affine
@@ -363,6 +413,8 @@ def normalised(image: NDArray[np.float32], dataset: DatasetBase) -> NDArray[np.f
             values = (values - values.mean()) / values.std()
         elif dataset.normalisation == "percentile":
             values = (values - low) / (high - low)
+        elif dataset.normalisation == "window" and dataset.clip_values is not None:
+            values = (values - dataset.clip_values[0]) / np.ptp(dataset.clip_values)
         channels.append(values.astype(np.float32))
     return np.stack(channels)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ssl_methods.config import LabeledCases, Run, budget_text
-from ssl_methods.data.draw import share, shuffled
+from ssl_methods.data.draw import drawn, share, shuffled
 from ssl_methods.data.store import Store
 from ssl_methods.errors import UserError
 from ssl_methods.files import read_json, write_json
@@ -58,7 +58,8 @@ def make_split(
     ``budget`` is a count, or a fraction of the labeled training cases left after validation
     (rounded half up, at least one); 1.0 is all of them. The draw depends on (data set, budget,
     subset); that of the validation cases on (data set, split_seed) alone, so that they are the same
-    in all runs. Test cases are those with a label.
+    in all runs. Test cases are those with a label. Groups, such as the tiles of a slide, go to
+    validation whole: there may be a few more cases, and what has no label there is in no list.
 
     Raises UserError if the data set has too few labeled cases, or no labeled test case.
     """
@@ -70,17 +71,20 @@ def make_split(
     candidates = _labeled(store, training)
     if not candidates:
         raise UserError(f"{name}: none of the {len(training)} training cases has a label")
-    if validation_cases >= len(candidates):
+    seed = store.manifest.settings["split_seed"]
+    units = {case: store.cases[case].group or case for case in training}
+    labeled_units = {case: units[case] for case in candidates}
+    validation = drawn(labeled_units, validation_cases, "validation", name, seed)
+    if len(validation) >= len(candidates):
         raise UserError(
             f"{name}: validation_cases {validation_cases} leaves nothing to train on: "
             f"there are {len(candidates)} labeled training cases"
         )
-    seed = store.manifest.settings["split_seed"]
-    validation = set(shuffled(candidates, "validation", name, seed)[:validation_cases])
+    held_units = {units[case] for case in validation}
     candidates = [case for case in candidates if case not in validation]
     count = share(budget, len(candidates))
     if count > len(candidates):
-        held_out = f" (after {validation_cases} for validation)" if validation_cases else ""
+        held_out = f" (after {len(validation)} for validation)" if validation else ""
         raise UserError(
             f"{name}: budget {budget_text(budget)} is larger than the training set: "
             f"there are {len(candidates)} labeled training cases{held_out}"
@@ -93,7 +97,9 @@ def make_split(
         budget=budget,
         subset=subset,
         labeled=[case for case in training if case in labeled],
-        unlabeled=[case for case in training if case not in labeled | validation],
+        unlabeled=[
+            case for case in training if case not in labeled and units[case] not in held_units
+        ],
         validation=[case for case in training if case in validation],
         test=test,
     )

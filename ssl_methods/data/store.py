@@ -1,7 +1,8 @@
 """The prepared store: one folder per data set, memory-mapped arrays and one manifest.
 
-``<results>/prepared/<dataset>-<digest>/manifest.json`` and ``cases/<id>/{image,label}.npy``. The
-manifest is written last, so that a store with a manifest is complete.
+``<results>/prepared/<dataset>-<digest>/manifest.json`` and ``cases/<id>/{image,label}.npy``; with
+stain normalisation, ``stain_reference.npy``. The manifest is written last, so that a store with a
+manifest is complete.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ssl_methods.config import DatasetBase
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, read_json
 
+STAIN_REFERENCE = "stain_reference.npy"
 SplitName = Literal["train", "test"]
 
 
@@ -50,6 +52,16 @@ class CaseRecord(BaseModel):
     image_sha256: str
     label_sha256: str | None
     foreground_voxels: list[int] | None  # one number per class; None without a label
+    group: str | None = None  # never on both sides of a split, e.g. a slide that was cut into tiles
+
+
+class StainReference(BaseModel):
+    """The case whose stains all others were brought to; its raw image lies in the store."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    case: str
+    sha256: str
 
 
 class Manifest(BaseModel):
@@ -64,6 +76,7 @@ class Manifest(BaseModel):
     channels: int
     classes: list[str]
     crop_used_label: bool
+    stain_reference: StainReference | None = None
     cases: list[CaseRecord]
 
 
@@ -104,6 +117,15 @@ class Store:
             raise UserError(f"{self.manifest.dataset}: case '{case_id}' has no label")
         return _load(path)
 
+    def stain_reference(self) -> NDArray[np.float32] | None:
+        """Float32, (3, x, y), RGB in 0..255 as in the source; None without stain normalisation."""
+        reference = self.manifest.stain_reference
+        if reference is None:
+            return None
+        path = self.folder / STAIN_REFERENCE
+        _check_sha256(path, reference.sha256, self.folder, reference.case)
+        return np.array(_load(path))
+
     def ids(self, split: SplitName) -> list[str]:
         """In the order of the manifest."""
         return [case.id for case in self.manifest.cases if case.split == split]
@@ -118,16 +140,21 @@ class Store:
             expected_label = case.label_sha256 if labels else None
             for kind, expected in (("image", case.image_sha256), ("label", expected_label)):
                 path = self._case_file(case_id, kind)
-                if expected is not None and _sha256_or_none(path) != expected:
-                    raise BrokenData(
-                        f"case '{case_id}': {path} is not what was prepared (checksum differs); "
-                        f"delete {self.folder} and run 'prepare' again"
-                    )
+                if expected is not None:
+                    _check_sha256(path, expected, self.folder, case_id)
 
     def _case_file(self, case_id: str, kind: str) -> Path:
         if case_id not in self.cases:
             raise UserError(f"{self.folder}: there is no case '{case_id}'")
         return case_file(self.folder, case_id, kind)
+
+
+def _check_sha256(path: Path, expected: str, folder: Path, case_id: str) -> None:
+    if _sha256_or_none(path) != expected:
+        raise BrokenData(
+            f"case '{case_id}': {path} is not what was prepared (checksum differs); "
+            f"delete {folder} and run 'prepare' again"
+        )
 
 
 def store_folder(dataset: DatasetBase, results: Path) -> Path:

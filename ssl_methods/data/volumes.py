@@ -1,4 +1,4 @@
-"""Reading NIfTI and NRRD: intensities, voxel size in mm, and the map from voxels to RAS mm."""
+"""Reading NIfTI, NRRD and pictures: intensities, voxel size in mm, map from voxels to RAS mm."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_methods.data import pictures
+from ssl_methods.data.geometry import affine_of
 from ssl_methods.errors import UserError
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr")
@@ -28,9 +30,13 @@ class Volume(NamedTuple):
 
 
 def volume_id(path: Path) -> str | None:
-    """The file name without its suffix; None if this is no volume (or a hidden file)."""
+    """The file name without its suffix; None if this is no image (or a hidden file)."""
+    if path.name.startswith("."):
+        return None
+    if pictures.is_picture(path):
+        return path.stem
     for suffix in SUFFIXES:
-        if path.name.endswith(suffix) and not path.name.startswith("."):
+        if path.name.endswith(suffix):
             return path.name[: -len(suffix)]
     return None
 
@@ -40,19 +46,16 @@ def stays_below(name: str) -> bool:
     return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
-def read_volume(path: Path) -> Volume:
-    """Read .nii, .nii.gz, .nrrd or .nhdr.
+def read_volume(path: Path, pixel_size_mm: float = 1.0) -> Volume:
+    """Read .nii, .nii.gz, .nrrd, .nhdr, or a picture (``data/pictures.py``).
 
     Axes keep the order of the file; a fourth axis is taken as channels, and a third axis of length
-    one is dropped (2D). Raises UserError naming the file if it is missing, broken, or says nothing
-    of its voxel size.
+    one is dropped (2D). ``pixel_size_mm`` is of pictures, which hold none. Raises UserError naming
+    the file if it is missing, broken, or a volume that says nothing of its voxel size.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path}: is empty")
-    if volume_id(path) is None:
-        raise UserError(f"{path}: is neither NIfTI nor NRRD ({', '.join(SUFFIXES)})")
+    _check_there(path)
+    if pictures.is_picture(path):
+        return _picture(pictures.read_picture(path), pixel_size_mm)
     is_nrrd = path.name.endswith((".nrrd", ".nhdr"))
     try:
         array, affine = _read_nrrd(path) if is_nrrd else _read_nifti(path)
@@ -68,12 +71,30 @@ def read_volume(path: Path) -> Volume:
     return Volume(image, tuple(float(size) for size in spacing), affine)
 
 
-def read_label_volume(path: Path) -> Volume:
+def read_label_volume(path: Path, pixel_size_mm: float = 1.0) -> Volume:
     """As ``read_volume``, the array as (*spatial). Raises UserError for more than one channel."""
+    if pictures.is_picture(path):
+        _check_there(path)
+        return _picture(pictures.read_mask(path), pixel_size_mm)
     image, spacing, affine = read_volume(path)
     if len(image) != 1:
         raise UserError(f"{path}: a label must have one channel, this has {len(image)}")
     return Volume(image[0], spacing, affine)
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: is empty")
+    if volume_id(path) is None:
+        known = ", ".join(SUFFIXES + pictures.SUFFIXES)
+        raise UserError(f"{path}: is neither NIfTI, NRRD nor a picture ({known})")
+
+
+def _picture(image: NDArray[np.float32], pixel_size_mm: float) -> Volume:
+    spacing = (pixel_size_mm, pixel_size_mm)
+    return Volume(image, spacing, affine_of(spacing))
 
 
 def _channels_first(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:

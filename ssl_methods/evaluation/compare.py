@@ -1,4 +1,4 @@
-"""The verb `metrics`: two label files (NIfTI, NRRD or .npy) to the metrics of each label value."""
+"""The verb `metrics`: two label files (NIfTI, NRRD, PNG, TIFF or npy) to metrics of each value."""
 
 from __future__ import annotations
 

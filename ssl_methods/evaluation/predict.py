@@ -1,7 +1,8 @@
 """The verb `predict`: a trained run on new scans.
 
-In: a run's folder, the prepared store it was trained on (its manifest), NIfTI or NRRD files. Out:
-one label map per scan, on the scan's own grid, with the values 1..K of the store's classes.
+In: a run's folder, the prepared store it was trained on (its manifest, the stain reference), NIfTI,
+NRRD or picture files. Out: one label map per scan, on the scan's own grid, with the values 1..K of
+the store's classes; NIfTI, and of a picture a PNG.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import torch
 from ssl_methods import methods
 from ssl_methods.config import Run, load_run
 from ssl_methods.data.geometry import restore_label
+from ssl_methods.data.pictures import is_picture, write_mask
 from ssl_methods.data.prepare import prepare_image
+from ssl_methods.data.stains import StainNormaliser, stain_normaliser
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.data.volumes import Volume, read_volume, volume_id
 from ssl_methods.devices import claim, deterministic
@@ -28,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 def predict_files(run_folder: Path, images: Sequence[Path], out: Path, results: Path) -> list[Path]:
     """Write ``<out>/<name>.nii.gz`` for each image ``<name>.nii.gz`` (or .nii, .nrrd, .nhdr).
+
+    Of a picture (PNG, TIFF, JPEG) it is ``<name>.png``, a grey picture of class numbers.
 
     Each scan is prepared as the run's data set was (cropped, resampled, normalised), predicted, and
     the label brought back to the scan's grid by nearest neighbour; what a crop left out is 0.
@@ -50,6 +55,7 @@ def predict_files(run_folder: Path, images: Sequence[Path], out: Path, results: 
     targets = _targets(images, out)
     store = Store.open(store_folder(run.dataset, results))
     method = methods.restore(run_folder, store)
+    stain = stain_normaliser(store, run.dataset)
     torch.set_num_threads(run.training.cpu_threads)
     deterministic(run.training.deterministic)
     with claim(
@@ -57,21 +63,29 @@ def predict_files(run_folder: Path, images: Sequence[Path], out: Path, results: 
     ) as device:
         method.to(device)
         for path, target in zip(images, targets, strict=True):
-            scan = _read(path, store)
+            scan = _read(path, store, run)
             try:
-                label = predict_scan(method, scan, run, len(store.classes), device)
+                label = predict_scan(method, scan, run, len(store.classes), device, stain)
             except UserError as error:
                 raise UserError(f"{path}: {error}") from None
-            write_label(target, label, scan.affine.tolist(), scan.spacing)
+            if target.suffix == ".png":
+                write_mask(target, label)
+            else:
+                write_label(target, label, scan.affine.tolist(), scan.spacing)
             logger.info("%s -> %s", path, target)
     return targets
 
 
 def predict_scan(
-    method: Method, scan: Volume, run: Run, classes: int, device: torch.device
+    method: Method,
+    scan: Volume,
+    run: Run,
+    classes: int,
+    device: torch.device,
+    stain: StainNormaliser | None = None,
 ) -> Label:
     """The label map (*spatial) of one scan on its own grid, uint8, values 0..classes."""
-    image, _, affine = prepare_image(scan.image, scan.spacing, scan.affine, run.dataset)
+    image, _, affine = prepare_image(scan.image, scan.spacing, scan.affine, run.dataset, stain)
     window = window_size(method, run)
     label = predict_labels(method.predict, image, window, classes, run.evaluation, device)
     return restore_label(label, affine, scan.image.shape[1:], scan.affine)
@@ -95,7 +109,8 @@ def _targets(images: Sequence[Path], out: Path) -> list[Path]:
     """Where each label map goes. UserError if two share a file or one replaces its scan."""
     targets: dict[Path, Path] = {}
     for path in images:
-        target = out / f"{volume_id(path) or path.stem}.nii.gz"
+        suffix = ".png" if is_picture(path) else ".nii.gz"
+        target = out / f"{volume_id(path) or path.stem}{suffix}"
         if target in targets:
             raise UserError(
                 f"{path} and {targets[target]}: both would be written to {target}; rename one"
@@ -106,8 +121,8 @@ def _targets(images: Sequence[Path], out: Path) -> list[Path]:
     return list(targets)
 
 
-def _read(path: Path, store: Store) -> Volume:
-    scan = read_volume(path)
+def _read(path: Path, store: Store, run: Run) -> Volume:
+    scan = read_volume(path, getattr(run.dataset, "pixel_size_mm", 1.0))
     found, wanted = (scan.image.ndim - 1, len(scan.image)), (store.dimensions, store.channels)
     if found != wanted:
         raise UserError(

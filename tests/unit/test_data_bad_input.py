@@ -114,7 +114,7 @@ def test_a_file_without_a_voxel_size_or_of_another_kind(tmp_path):
     with pytest.raises(UserError, match=r"a\.nrrd: .*neither 'space directions' nor 'spacings'"):
         read_volume(tmp_path / "a.nrrd")
     (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(UserError, match="neither NIfTI nor NRRD"):
+    with pytest.raises(UserError, match="neither NIfTI, NRRD nor a picture"):
         read_volume(tmp_path / "a.txt")
     with pytest.raises(UserError, match="no such file"):
         read_volume(tmp_path / "b.nii")

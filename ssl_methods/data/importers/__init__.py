@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_methods.config import DatasetBase
-from ssl_methods.data.draw import share, shuffled
+from ssl_methods.data.draw import drawn, share
 from ssl_methods.data.store import is_folder_name
 from ssl_methods.errors import UserError
 
@@ -40,6 +40,7 @@ class RawCase:
     split: Literal["train", "test"]
     labeled: bool
     load: Callable[[], Scan]
+    group: str | None = None  # what it shares with others, e.g. the slide that tiles were cut from
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,20 @@ def read_source(dataset: DatasetBase) -> Source:
         if not name.isprintable() or not name.strip():
             raise UserError(f"{dataset.name}: class name {name!r} is no line of text; rename it")
     cases = with_test_set(dataset, source.cases)
+    check_groups(dataset, cases)
     if not any(case.split == "train" for case in cases):
         raise UserError(f"{dataset.name}: there is no training case")
     return replace(source, cases=cases)
 
 
 def with_test_set(dataset: DatasetBase, cases: list[RawCase]) -> list[RawCase]:
-    """Keep the source's own test set; without one, draw ``test_cases`` of the labeled cases."""
+    """Keep the source's own test set; without one, draw ``test_cases`` of the labeled cases.
+
+    Groups are drawn whole, so there may be a few more.
+    """
     if any(case.split == "test" for case in cases):
         return cases
-    labeled = [case.id for case in cases if case.labeled]
+    labeled = {case.id: case.group or case.id for case in cases if case.labeled}
     if not labeled:
         raise UserError(f"{dataset.name}: none of its {len(cases)} cases has a label")
     if not dataset.test_cases:
@@ -76,13 +81,28 @@ def with_test_set(dataset: DatasetBase, cases: list[RawCase]) -> list[RawCase]:
             f"{dataset.name}: the source declares no test set; set dataset.test_cases, e.g. 0.2"
         )
     count = share(dataset.test_cases, len(labeled))
-    if count >= len(labeled):
+    test = drawn(labeled, count, "test", dataset.name, dataset.split_seed)
+    if len(test) >= len(labeled):
+        groups = len(set(labeled.values()))
+        in_groups = f", in {groups} groups" if groups < len(labeled) else ""
         raise UserError(
             f"{dataset.name}: test_cases {dataset.test_cases} leaves no labeled training case: "
-            f"{len(labeled)} cases have a label"
+            f"{len(labeled)} cases have a label{in_groups}"
         )
-    test = set(shuffled(labeled, "test", dataset.name, dataset.split_seed)[:count])
-    return [replace(case, split="test") if case.id in test else case for case in cases]
+    units = {labeled[case_id] for case_id in test}
+    return [
+        replace(case, split="test") if (case.group or case.id) in units else case for case in cases
+    ]
+
+
+def check_groups(dataset: DatasetBase, cases: list[RawCase]) -> None:
+    """Raises UserError if a group, such as a slide, has training and test cases."""
+    sides = {side: {c.group for c in cases if c.split == side} for side in ("train", "test")}
+    both = (sides["train"] & sides["test"]) - {None}
+    raise_faults(
+        f"{dataset.name}: '{group}' has both training and test cases; put all on one side"
+        for group in sorted(map(str, both))
+    )
 
 
 def source_folder(dataset: DatasetBase) -> Path:
@@ -123,23 +143,24 @@ def raise_faults(faults: Iterable[str]) -> None:
         )
 
 
-def load_files(images: tuple[Path, ...], label: Path | None) -> Scan:
-    """A case of NIfTI or NRRD files: one image or one file per channel, and a label or none.
+def load_files(images: tuple[Path, ...], label: Path | None, pixel_size_mm: float = 1.0) -> Scan:
+    """A case of image files: one image or one file per channel, and a label or none.
 
+    ``pixel_size_mm`` is of pictures (PNG, TIFF, JPEG), which hold none.
     Raises UserError naming the file that differs in shape or geometry from the first image.
     """
     from ssl_methods.data.volumes import read_label_volume, read_volume
 
-    first = read_volume(images[0])
+    first = read_volume(images[0], pixel_size_mm)
     channels = [first.image]
     for path in images[1:]:
-        volume = read_volume(path)
+        volume = read_volume(path, pixel_size_mm)
         _check_same_grid(path, volume, images[0], first)
         channels.append(volume.image)
     image = np.concatenate(channels) if len(channels) > 1 else first.image
     if label is None:
         return Scan(image, None, first.spacing, first.affine)
-    volume = read_label_volume(label)
+    volume = read_label_volume(label, pixel_size_mm)
     _check_same_grid(label, volume._replace(image=volume.image[np.newaxis]), images[0], first)
     return Scan(image, volume.image, first.spacing, first.affine)
 
