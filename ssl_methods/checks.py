@@ -38,7 +38,7 @@ from ssl_methods.training.history import Observer
 from ssl_methods.training.loop import fit, step, weighted_sum
 from ssl_methods.training.train import train
 
-LONGEST_FILE = 85  # lines, of a method in this package
+LONGEST_FILE = 90  # lines, of a method in this package
 SIZE = 16  # voxels a side
 CPU = torch.device("cpu")
 Kind = type[Method]
