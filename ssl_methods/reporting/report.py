@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ssl_methods.analysis.audits import audits_note, shown_audits
 from ssl_methods.analysis.claims import claims_note, shown_claims
 from ssl_methods.analysis.collect import summary_note
 from ssl_methods.analysis.comparisons import comparison_note
@@ -72,6 +73,8 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
     declared = runs.drop_duplicates(["method", "budget", "subset", "seed"])
     by_dice = found.comparisons["metric"] == "dice"
     comparisons = shown_comparisons(found.comparisons[by_dice])
+    with_best = found.comparisons_with_best
+    with_best = with_best[with_best["metric"] == "dice"]
     records, marked = list(found.records("run.yaml")), marks(found.summary)
     settings = {run.name: record.get("method_settings", {}) for run, record in records}
     loops: list[dict[str, Any]] = [
@@ -94,9 +97,12 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "comparisons": tables.of_frame(comparisons),
         "other_comparisons": tables.of_frame(shown_comparisons(found.comparisons[~by_dice])),
         "comparison_note": comparison_note(found.comparisons),
+        "with_best": tables.of_frame(shown_comparisons(with_best)),
+        "with_best_note": comparison_note(found.comparisons_with_best),
         **conclusions(found),
         "costs": tables.costs(found.summary),
-        "audits": tables.as_it_is(found.audits),
+        "audits": tables.of_frame(shown_audits(found.audits)),
+        "audits_note": audits_note(found.audits) if len(found.audits) else "",
         "stacks": stacks(found),
         "missing": tables.missing(runs),
         "failures": tables.failures(

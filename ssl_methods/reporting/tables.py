@@ -14,7 +14,6 @@ from ssl_methods.analysis.tables import (
     is_apart,
     labeled_text,
     number,
-    or_dash,
     overall,
     roles,
 )
@@ -40,18 +39,6 @@ def of_frame(frame: pd.DataFrame, marks: Sequence[Mapping[str, str]] = ()) -> Ta
         row_styles(frame.index),
         marks,
     )
-
-
-def as_it_is(frame: pd.DataFrame) -> Table:
-    """A table of a file with its own columns: four significant digits, a dash for what is blank."""
-    rows = [
-        [
-            f"{cell:.4g}" if isinstance(cell, float) and pd.notna(cell) else or_dash(cell)
-            for cell in row
-        ]
-        for row in frame.to_numpy(dtype=object)
-    ]
-    return Table([str(name).replace("_", " ") for name in frame.columns], rows)
 
 
 def row_styles(kinds: Iterable[object]) -> list[str]:

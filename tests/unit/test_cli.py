@@ -22,6 +22,7 @@ VERBS = [
     "prepare",
     "split",
     "train",
+    "plan",
     "evaluate",
     "reproduce",
     "predict",
@@ -325,7 +326,7 @@ def test_ctrl_c_ends_training_quietly(declared, tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130
-    assert printed.splitlines()[-1] == "interrupted"
+    assert printed.splitlines()[-1].startswith("stopped by SIGINT after iteration")
     assert "Traceback" not in printed
 
 

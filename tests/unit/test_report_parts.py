@@ -6,15 +6,12 @@ import re
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import simulated
 from PIL import Image
 
 from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.references import bibliography
-from ssl_methods.analysis.tables import UNKNOWN
-from ssl_methods.reporting import tables
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
 from ssl_methods.reporting.report import question
@@ -122,10 +119,3 @@ def test_the_paragraph_holds_no_result(found):
 def test_the_question_names_labels_methods_and_baseline(found):
     asked = question(found)
     assert "4 labeled" in asked and "2 methods" in asked and "than Supervised" in asked
-
-
-def test_a_table_of_another_part_is_shown_as_it_is():
-    frame = pd.DataFrame({"rule": ["a", ""], "mean_dice": [0.712345, np.nan]})
-    shown = tables.as_it_is(frame)
-    assert shown.head == ["rule", "mean dice"]
-    assert shown.rows == [["a", "0.7123"], [UNKNOWN, UNKNOWN]]
