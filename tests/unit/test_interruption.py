@@ -56,7 +56,14 @@ def command(verb, *given):
 def interrupted(command, folder, number, once):
     """Send the signal as soon as this is said; returns exit status and all that was said."""
     said = []
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        # As in a terminal: what runs in the background, as CI may, inherits that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         for line in process.stderr:
             said.append(line)
             if once in line:
