@@ -8,8 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
-
-from ssl_methods.config import Experiment, load_experiment
+from tiny import tiny_experiment
 
 torch.set_num_threads(1)
 
@@ -17,31 +16,6 @@ torch.set_num_threads(1)
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
-
-
-def tiny_experiment(**changes) -> Experiment:
-    """Phantoms of 16x16x16, a network of width 2: seconds per run."""
-    declared = {
-        "name": "tiny",
-        "dataset": {
-            "name": "tiny",
-            "importer": "phantom",
-            "shape": [18, 20, 16],
-            "train_cases": 6,
-            "test_cases": 2,
-        },
-        "methods": ["supervised", "mean_teacher", "sdf_multitask", "dtc"],
-        "budgets": [2],
-        "subsets": 1,
-        "network": {"width": 2, "levels": 2},
-        "training": {
-            "iterations": 4,
-            "patch_size": [16, 16, 16],
-            "log_every": 1,
-            "device": "cpu",
-        },
-    }
-    return load_experiment(declared | changes)
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import simulated
 
 from ssl_methods.analysis.audits import audit_table, audits_note, shown_audits
 from ssl_methods.analysis.collect import collect
+from ssl_methods.analysis.latex import latex
 from ssl_methods.analysis.statistics import bootstrap_interval
-from ssl_methods.analysis.tables import latex, markdown, read_table, with_class_mean
+from ssl_methods.analysis.tables import markdown, read_table, with_class_mean
 from ssl_methods.errors import UserError
 
 METRICS = [

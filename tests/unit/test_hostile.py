@@ -23,7 +23,8 @@ from simulated import write_results
 
 from ssl_methods import methods
 from ssl_methods.analysis.collect import collect
-from ssl_methods.analysis.tables import latex, markdown
+from ssl_methods.analysis.latex import latex
+from ssl_methods.analysis.tables import markdown
 from ssl_methods.config import (
     DecathlonDataset,
     FolderDataset,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_experiment
+from tiny import tiny_experiment
 
 from ssl_methods.files import write_yaml
 
