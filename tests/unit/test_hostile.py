@@ -329,7 +329,7 @@ def test_tables_show_every_character_as_itself():
     text = markdown(frame, "note")
     assert r"\<img src=x" in text and r"a\|b" in text and r"[x]\(http://y)" in text
     text = latex(frame, "100 % of_a & b # $ {x} \\input{/etc/passwd} ~ ^")
-    assert r"\$\textbackslash undefined\{" in text
+    assert r"\$\textbackslash{}undefined\{" in text
     assert r"a \& b" in text and r"\#1\_\%" in text
     assert r"100 \% of\_a \& b \# \$ \{x\} \textbackslash{}input\{/etc/passwd\}" in text
     assert r"\input" not in text
