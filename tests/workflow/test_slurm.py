@@ -73,7 +73,7 @@ def test_a_sweep_on_a_cluster_ends_as_it_does_here(cluster: Workflow):
     assert done.returncode == 0, done.stdout
     results = cluster.folder / "results" / "tiny"
     assert (results / "report.html").is_file()
-    assert done.stdout.count("has been submitted with SLURM jobid") == 6  # `split` stays here
+    assert done.stdout.count("has been submitted with SLURM jobid") == 7  # `split` stays here
     for method in ("supervised", "dtc"):
         cases = (results / "runs" / method / RUN / "cases.csv").read_bytes()
         assert cases == cases_trained_here(cluster, method)

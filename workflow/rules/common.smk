@@ -126,19 +126,11 @@ def declare():
 
 
 def announce():
-    """What the runs ahead will cost, before they start: of those that this call trains."""
-    trained = {
-        job.wildcards.method
-        for job in workflow.dag.needrun_jobs()
-        if job.rule.name == "train"
-    }
-    if trained:
+    """What the runs ahead will cost, before they start: if this call trains any."""
+    if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
         at_a_time = workflow.global_resources.get("gpu") or workflow.cores or 1
-        print(
-            "\n".join(
-                lines(plan(experiment, Path("results")), experiment.name, at_a_time)
-            )
-        )
+        costs = plan(experiment, Path("results"))
+        print("\n".join(lines(costs, experiment.name, at_a_time)), flush=True)
 
 
 # ---- after a crash, and beside others --------------------------------------------------------------
