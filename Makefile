@@ -8,6 +8,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Of the tests: one more than cores, since many wait for what they started; memory allows four.
+WORKERS := $(shell echo $$(($$(nproc) < 4 ? $$(nproc) + 1 : 4)))
 
 .PHONY: benchmark test faults lint bench clean
 .DEFAULT_GOAL := benchmark
@@ -17,7 +19,7 @@ benchmark: $(INSTALLED)
 	@echo results/quickstart/report.html
 
 test: $(INSTALLED)
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 faults: $(INSTALLED)
 	$(BIN)/pytest -s --timeout 1800 tests/faults

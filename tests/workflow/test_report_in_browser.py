@@ -38,9 +38,6 @@ def written(tmp_path_factory):
     simulated.write_results(declared, results, test_cases=6, missing=(("dtc", "16", 1, 0),))
     simulated.write_store(declared, results)
     collect(declared, results)
-    (results / "simulated/tables/audits.csv").write_text(
-        "rule,method,dice\nlargest component,dtc,0.71234\nlargest component,supervised,\n"
-    )
     return report(declared, results), results / "simulated/tables"
 
 
