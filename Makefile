@@ -1,5 +1,6 @@
 # make benchmark   set up .venv if it is missing, run the quickstart; the last line is its report
 # make test        the same set-up, then the tests
+# make test-long   those that take a minute or more each: a cluster, kills, studies, every command of the docs
 # make faults      kill, fill and break what can be: long; ROUNDS=50 SEED=0 are its defaults
 # make lint        the checks of style, types and layers
 # make bench       speed beside the alternatives; writes docs/reference/performance.md (an idle machine, half an hour)
@@ -11,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 # Of the tests: one more than cores, since many wait for what they started; memory allows four.
 WORKERS := $(shell echo $$(($$(nproc) < 4 ? $$(nproc) + 1 : 4)))
 
-.PHONY: benchmark test faults lint bench clean
+.PHONY: benchmark test test-long faults lint bench clean
 .DEFAULT_GOAL := benchmark
 
 benchmark: $(INSTALLED)
@@ -19,7 +20,10 @@ benchmark: $(INSTALLED)
 	@echo results/quickstart/report.html
 
 test: $(INSTALLED)
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m "not long"
+
+test-long: $(INSTALLED)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m long
 
 faults: $(INSTALLED)
 	$(BIN)/pytest -s --timeout 1800 tests/faults

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from harness import PROJECT, TINY, Workflow, new_workflow
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
 PAGES = [
     "docs/tutorial/quickstart.md",
@@ -30,7 +30,7 @@ PAGES = [
 ]
 NOT_RUN = {
     r"make (benchmark|test|lint)$": "they set up an environment; CI runs what they run",
-    r"make (faults|bench)$": "they take long; their parts are tested",
+    r"make (faults|bench|test-long)$": "they take long; their parts are tested",
     r"\. \.venv/bin/activate$": "the environment of the tests is active",
     r"python -m ssl_methods methods check dtc": "the tests of every method run it",
     r"snakemake --report": "test_sweep.py runs it on a finished experiment",

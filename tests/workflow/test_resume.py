@@ -13,7 +13,7 @@ import psutil
 import pytest
 from harness import TINY, Workflow
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
 RUN = "dtc/labeled-2/subset-0/seed-0"
 

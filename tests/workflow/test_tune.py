@@ -11,7 +11,7 @@ from harness import PROJECT, TINY, Workflow
 
 from ssl_methods.config import load_experiment
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
 STUDY = {
     "methods": {"dtc": {"search": ["k", "weight"]}},

@@ -19,6 +19,8 @@ from studies import declare
 from ssl_methods.tuning.answers import answer, trial_rows
 from ssl_methods.tuning.worker import lay_out, open_study, work
 
+pytestmark = pytest.mark.long
+
 TRAINING = {"iterations": 40, "checkpoint_every": 5, "learning_rate": 0.05}
 
 
