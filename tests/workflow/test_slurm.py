@@ -69,11 +69,11 @@ def cases_trained_here(workflow: Workflow, method: str) -> bytes:
 
 
 def test_a_sweep_on_a_cluster_ends_as_it_does_here(cluster: Workflow):
-    done = submit(cluster, "tables", experiment=ON_CPU)
+    done = submit(cluster, experiment=ON_CPU)
     assert done.returncode == 0, done.stdout
     results = cluster.folder / "results" / "tiny"
-    assert (results / "tables" / "summary.csv").is_file()
-    assert done.stdout.count("has been submitted with SLURM jobid") == 6  # `split` stays here
+    assert (results / "report.html").is_file()
+    assert done.stdout.count("has been submitted with SLURM jobid") == 7  # `split` stays here
     for method in ("supervised", "dtc"):
         cases = (results / "runs" / method / RUN / "cases.csv").read_bytes()
         assert cases == cases_trained_here(cluster, method)
