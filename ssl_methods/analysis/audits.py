@@ -287,6 +287,33 @@ def shown_audits(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, index=roles(table))
 
 
+def shown_audits_briefly(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per audit and metric: from which to which method the differences reach.
+
+    Upper bounds and controls are left out.
+    """
+    rows = []
+    many = table["budget"].replace("", None).nunique() > 1
+    for _, group in table[roles(table) == "method"].groupby(_titles(table), sort=False):
+        first, by_size = group.iloc[0], group.sort_values("difference", kind="stable")
+        title, scale = TITLES[first["metric"]]
+        measured = first["status"] == "measured"
+        smallest, largest = (
+            f"{number(row['difference'], 1 if scale == 100 else 2, scale, sign=True)}"
+            f" ({row['method']}{f', {labeled_text(row)} labeled' if many else ''})"
+            if measured else UNKNOWN
+            for _, row in by_size.iloc[[0, -1]].iterrows()
+        )  # fmt: skip
+        rows.append({
+            "Audit": f"{first['audit']}: {first['reported_as']} / {first['instead_as']}",
+            "Metric": title,
+            "Lowest difference": smallest,
+            "Highest difference": largest,
+            "What it means": first["meaning"] if measured else first["status"],
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def _titles(table: pd.DataFrame) -> pd.Series:
     return table["audit"] + table["instead_as"] + table["reported_as"] + table["metric"]
 

@@ -228,13 +228,13 @@ def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
             "Metric": title,
             **({"Best": row["baseline"]} if best else {}),
             f"Difference from {'the best' if best else row['baseline']}": difference,
+            "Verdict": row["verdict"] or UNKNOWN,
             "p (Wilcoxon)": p_text(row["p_value"]),
             "p (Holm)": p_text(row["p_holm"]),
             "Effect": number(row.get("effect_size"), 2, sign=True),
             "P(false)": p_text(row.get("false_claim")),
             "Cases won": f"{row['wins']} of {row['cases']}",
             "Stands on": row["support"].removesuffix(": too few to tell"),
-            "Verdict": row["verdict"] or UNKNOWN,
         })  # fmt: skip
     frame = pd.DataFrame(rows, index=roles(comparisons))
     return frame if frame.empty or frame["Class"].nunique() > 1 else frame.drop(columns="Class")

@@ -10,7 +10,8 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ssl_methods.analysis.audits import audits_note, shown_audits
+from ssl_methods.analysis.audits import NOTE as AUDITS_NOTE
+from ssl_methods.analysis.audits import shown_audits, shown_audits_briefly
 from ssl_methods.analysis.claims import claims_note, shown_claims
 from ssl_methods.analysis.collect import summary_note
 from ssl_methods.analysis.comparisons import comparison_note
@@ -101,8 +102,9 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "with_best_note": comparison_note(found.comparisons_with_best),
         **conclusions(found),
         "costs": tables.costs(found.summary),
-        "audits": tables.of_frame(shown_audits(found.audits)),
-        "audits_note": audits_note(found.audits) if len(found.audits) else "",
+        "audits": tables.of_frame(shown_audits_briefly(found.audits)),
+        "audits_by_method": tables.of_frame(shown_audits(found.audits)),
+        "audits_note": AUDITS_NOTE,
         "stacks": stacks(found),
         "missing": tables.missing(runs),
         "failures": tables.failures(
@@ -227,7 +229,7 @@ def reading(found: Results) -> list[str]:
         own = verdicts[verdicts["budget"] == budget]
         for verdict, start in READING.items():
             if names := list(own.loc[own["verdict"] == verdict, "method"]):
-                line += f" {start.format(found.experiment.baseline)}: {', '.join(names)}."
+                line += f" {start.format(found.experiment.baseline)}: {listed(names, len(own))}."
         lines.append(line + apart(group))
     return lines
 
@@ -240,8 +242,15 @@ def apart(group: pd.DataFrame) -> str:
             text += f" {start} {row['method']}: {number(row['dice'], 1, 100)} %."
             reached = compared.loc[compared["dice"] <= row["dice"], "method"]
             if role == "control" and len(reached):
-                text += f" Not above it: {', '.join(reached)}."
+                text += f" Not above it: {listed(list(reached), len(compared))}."
     return text
+
+
+def listed(names: list[str], of: int) -> str:
+    """A few names; of many how many they are, since the table below names them."""
+    if len(names) <= MANY:
+        return ", ".join(names)
+    return f"all {of}" if len(names) == of else f"{len(names)} of {of}"
 
 
 def jensen(summary: pd.DataFrame) -> str:

@@ -7,11 +7,16 @@ import pandas as pd
 import pytest
 import simulated
 
-from ssl_methods.analysis.audits import audit_table, audits_note, shown_audits
+from ssl_methods.analysis.audits import (
+    audit_table,
+    audits_note,
+    shown_audits,
+    shown_audits_briefly,
+)
 from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.latex import latex
 from ssl_methods.analysis.statistics import bootstrap_interval
-from ssl_methods.analysis.tables import markdown, read_table, with_class_mean
+from ssl_methods.analysis.tables import UNKNOWN, markdown, read_table, with_class_mean
 from ssl_methods.errors import UserError
 
 METRICS = [
@@ -214,3 +219,17 @@ def test_shown_with_what_each_audit_means():
     for name in table["audit"].unique():
         assert f"{name[0].upper()}{name[1:]}, " in note
     assert "not run: needs" in markdown(shown, note) and r"\toprule" in latex(shown, note)
+
+
+def test_briefly_from_the_lowest_to_the_highest_difference():
+    better = measured(["dtc"], dice_largest_component=1.0)
+    cases = pd.concat([measured(["supervised"]), better, measured(["empty"], role="control")])
+    cases.loc[cases["method"] == "empty", "dice_largest_component"] = 0.0
+    declared = simulated.experiment(methods=["supervised", "dtc", "empty"], budgets=[4])
+    shown = shown_audits_briefly(audit_table(declared, None, [], cases, METRICS))
+    row = shown.set_index(["Audit", "Metric"]).loc[("largest component: off / on", "Dice %")]
+    gain = 100 * (1 - better["dice"].mean())
+    assert row["Lowest difference"] == "+1.0 (supervised)"
+    assert row["Highest difference"] == f"{gain:+.1f} (dtc)"
+    untested = shown[shown["Lowest difference"] == UNKNOWN]
+    assert len(untested) and untested["What it means"].str.startswith("not run: needs").all()

@@ -24,7 +24,7 @@ from ssl_methods.reporting import tables
 from ssl_methods.reporting.figures import level_sets, results, training
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.overlays import best_median_worst
-from ssl_methods.reporting.report import conclusions, description, jensen, reading, report
+from ssl_methods.reporting.report import conclusions, description, jensen, listed, reading, report
 from ssl_methods.reporting.style import (
     DOUBLE,
     FIXED,
@@ -279,6 +279,12 @@ def test_a_bound_is_not_the_highest_and_a_control_not_beaten_is_named():
     assert "highest mean Dice 80.0 %, good." in line
     assert "Upper bound top: 90.0 %." in line
     assert line.endswith("Control shape: 40.0 %. Not above it: bad.")
+
+
+def test_of_many_methods_the_reading_counts_what_it_does_not_name():
+    names = [f"m{i}" for i in range(12)]
+    assert listed(names[:8], 12) == ", ".join(names[:8])
+    assert (listed(names[:9], 12), listed(names, 12)) == ("9 of 12", "all 12")
 
 
 @pytest.fixture(scope="module")
