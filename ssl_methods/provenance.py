@@ -32,7 +32,7 @@ STAGES = {
 }
 
 # Settings enter a result through their resolved values, which are compared on their own; the rest
-# of these cannot change a number.
+# of these cannot change a number. A package stands for all that is in it.
 IGNORED = {
     f"ssl_methods.{name}"
     for name in (
@@ -68,7 +68,7 @@ def source_digest(stage: str, method: str | None = None) -> str:
         name = modules.pop()
         if (
             name in seen
-            or name in IGNORED
+            or is_ignored(name)
             or (stage == "train" and name.startswith(IGNORED_IN_TRAINING))
         ):
             continue
@@ -84,6 +84,12 @@ def source_digest(stage: str, method: str | None = None) -> str:
     seen = {Path(name).name if name.endswith(".py") else name: seen[name] for name in seen}
     lines = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def is_ignored(module: str) -> bool:
+    """Is the module, or a package that holds it, of those that can change no number?"""
+    parts = module.split(".")
+    return any(".".join(parts[:end]) in IGNORED for end in range(2, len(parts) + 1))
 
 
 @cache

@@ -17,7 +17,7 @@ from ssl_methods import methods
 from ssl_methods.config import Run, load_run
 from ssl_methods.data.geometry import restore_label
 from ssl_methods.data.pictures import is_picture, write_mask
-from ssl_methods.data.prepare import prepare_image
+from ssl_methods.data.preprocessing import prepare_image
 from ssl_methods.data.stains import StainNormaliser, stain_normaliser
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.data.volumes import Volume, read_volume, volume_id

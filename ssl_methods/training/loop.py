@@ -49,6 +49,7 @@ def fit(
     checkpoint: Checkpoint,
     device: torch.device,
     observer: Observer,
+    *,
     validate: Validate | None = None,
     snapshots: Snapshots | None = None,
     parts: int = 1,

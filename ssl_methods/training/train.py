@@ -129,7 +129,9 @@ def _fit(
     method.before_training(whole_labels(store, split.labeled))
     unlabeled = split.unlabeled if method.wants_unlabeled else []
     sampler = Sampler(store, split.labeled, unlabeled, training, entropy, method.targets, device)
-    validate = validator(run, store, split, device)
+    snapshots = Snapshots(
+        checkpoint.newest.parent, checkpoint.key, training.snapshots, training.iterations
+    )
     try:
         with Interruption() as interruption:
             state = fit(
@@ -139,15 +141,10 @@ def _fit(
                 checkpoint,
                 device,
                 observer,
-                validate,
-                Snapshots(
-                    checkpoint.newest.parent,
-                    checkpoint.key,
-                    training.snapshots,
-                    training.iterations,
-                ),
-                parts,
-                interruption,
+                validate=validator(run, store, split, device),
+                snapshots=snapshots,
+                parts=parts,
+                interruption=interruption,
             )
     finally:
         observer.close()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ssl_methods import checks, methods
-from ssl_methods.checks import make, make_batch, same
+from ssl_methods.checks.materials import make, make_batch, same
 from ssl_methods.config import TrainingConfig
 from ssl_methods.methods.base import Batch, Progress
 from ssl_methods.methods.parts.teacher import Teacher

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.utils.deterministic
 
-from ssl_methods.checks import make, make_batch, same
+from ssl_methods.checks.materials import make, make_batch, same
 from ssl_methods.config import TrainingConfig
 from ssl_methods.errors import UserError
 from ssl_methods.methods.base import Progress

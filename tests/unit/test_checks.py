@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ssl_methods import checks, methods
+from ssl_methods.checks.check import Broken
 from ssl_methods.cli import main
 
 SOUND = '''"""A mean teacher, written plainly.
@@ -147,7 +148,7 @@ def test_a_teacher_that_decays_to_nothing_is_found(own_method):
         "[p.data.mul_(0.5) for p in self.teacher.parameters()]",
     )
     name = methods.register(own_method("decaying", decays))
-    with pytest.raises(checks.Broken, match="norm"):
+    with pytest.raises(Broken, match="norm"):
         checks.CHECKS["teachers_follow_without_gradient"].holds(name)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from ssl_methods.config import DecathlonDataset, FolderDataset, LeftAtriumDataset, PhantomDataset
-from ssl_methods.data.prepare import prepare, prepare_image
+from ssl_methods.data.prepare import prepare
+from ssl_methods.data.preprocessing import prepare_image
 from ssl_methods.data.store import Store
 from ssl_methods.data.volumes import read_volume
 from ssl_methods.errors import UserError

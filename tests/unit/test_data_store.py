@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from ssl_methods.config import FolderDataset, PhantomDataset
 from ssl_methods.data import geometry
-from ssl_methods.data.prepare import normalised, prepare, prepare_image, source_fingerprint
+from ssl_methods.data.prepare import prepare, source_fingerprint
+from ssl_methods.data.preprocessing import normalised, prepare_image
 from ssl_methods.data.store import Store, case_file, store_folder
 from ssl_methods.errors import UserError
 

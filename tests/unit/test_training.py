@@ -26,7 +26,7 @@ def results(prepared_results, tmp_path):
 
 
 # One of each kind: a teacher, level sets, a discriminator's optimiser, stages, nothing to train.
-# Every method goes through the like of these tests in ssl_methods/checks.py.
+# Every method goes through the like of these tests in ssl_methods/checks/.
 KINDS = ("supervised", "mean_teacher", "dtc", "dan", "bcp", "mean_shape")
 
 

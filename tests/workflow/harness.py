@@ -11,25 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tiny
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 SHARED = PROJECT / ".." / "shared"
 PARTS = ["Snakefile", "workflow", "profiles", "configs", "ssl_methods"]
 
-TINY = {
-    "name": "tiny",
-    "dataset": {
-        "name": "tiny",
-        "importer": "phantom",
-        "shape": [24, 24, 16],
-        "train_cases": 4,
-        "test_cases": 2,
-    },
-    "methods": ["supervised", "dtc"],
-    "budgets": [2],
-    "subsets": 1,
-    "network": {"width": 2, "levels": 2},
+# On whatever device there is, and long enough to be killed in the midst of training.
+TINY = tiny.TINY | {
+    "dataset": tiny.TINY["dataset"] | {"shape": [24, 24, 16], "train_cases": 4},
     "training": {"patch_size": [16, 16, 16], "iterations": 60, "checkpoint_every": 5},
 }
 

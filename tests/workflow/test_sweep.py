@@ -92,7 +92,8 @@ def test_another_experiment_shares_the_prepared_data(finished):
         ("reporting/style.py", {"report": 1}),
         ("losses.py", {"train": 2, "evaluate": 2, "collect": 1, "report": 1}),
         ("methods/dtc.py", {"train": 1, "evaluate": 1, "collect": 1, "report": 1}),
-        ("cli.py", {}),
+        ("cli/verbs.py", {}),
+        ("config/base.py", {}),
     ],
 )
 def test_sources_rerun_what_rests_on_them(finished, source, again):

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import tiny
+
 from ssl_methods.tuning.study import Study, load_studies
 
-TINY: dict[str, Any] = {
-    "name": "tiny",
-    "dataset": {
-        "name": "tiny",
-        "importer": "phantom",
-        "shape": [18, 20, 16],
-        "train_cases": 6,
-        "test_cases": 2,
-    },
-    "methods": ["supervised", "dtc"],
-    "budgets": [2],
-    "subsets": 1,
-    "network": {"width": 2, "levels": 2},
-    "training": {"iterations": 10, "patch_size": [16, 16, 16], "log_every": 1, "device": "cpu"},
-}
+TINY = tiny.TINY | {"training": tiny.TINY["training"] | {"iterations": 10}}
 
 
 def declare(**changes: Any) -> Study:

@@ -1,0 +1,195 @@
+"""The numbers of one part of a claim, and the verdict that they allow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ssl_methods.analysis.claims.declared import COSTS, TIMES, Part
+from ssl_methods.analysis.statistics import (
+    FEWEST_CASES,
+    FEWEST_SUBSETS,
+    LEVEL,
+    Interval,
+    bootstrap_interval,
+    higher_is_better,
+    mean_p,
+    support,
+    units_of,
+    wilcoxon_p,
+)
+from ssl_methods.analysis.tables import case_matrix
+
+UNKNOWN = Interval(np.nan, np.nan, np.nan)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A part with its numbers; ``missing`` says why it has none."""
+
+    part: Part
+    budget: str = ""
+    missing: str = ""
+    interval: Interval = UNKNOWN
+    p_value: float = np.nan
+    p_mean: float = np.nan  # NaN of costs, whose test is over subsets already
+    runs: int | None = None
+    subsets: int | None = None
+    cases: int | None = None  # None of costs
+    devices: tuple[str, ...] = ()
+
+    def row(self, p_holm: float) -> dict[str, object]:
+        verdict, reason = self.judge(p_holm)
+        return {
+            "text": str(self.part), "method": self.part.method, "against": self.part.against,
+            "budget": self.budget, "metric": self.part.metric,
+            "effect": self.interval.mean, "low": self.interval.low, "high": self.interval.high,
+            "p_value": self.p_value, "p_mean": self.p_mean, "p_holm": p_holm,
+            "runs": self.runs, "subsets": self.subsets, "cases": self.cases,
+            "verdict": verdict, "reason": reason,
+        }  # fmt: skip
+
+    def judge(self, p_holm: float) -> tuple[str, str]:
+        """Verdict and reason."""
+        if self.missing:
+            return "not run", self.missing
+        subsets, cases = self.subsets or 0, FEWEST_CASES if self.cases is None else self.cases
+        if self.cases is None:
+            text = f"{subsets} subset{'s' * (subsets != 1)}"
+        else:
+            text = support(subsets, cases).removesuffix(": too few to tell")
+        if self.part.metric in TIMES:
+            text += "; times measured beside other jobs are unreliable"
+        if len(self.devices) > 1:
+            return "undecided", f"measured on different devices: {', '.join(self.devices)}"
+        if np.isnan(self.interval.mean):
+            return "undecided", "the metric is not known for every case"
+        if subsets < FEWEST_SUBSETS or cases < FEWEST_CASES:
+            return "undecided", f"too few to tell: {text}"
+        low, high = (end + self.part.margin for end in self.interval[1:])
+        if not higher_is_better(self.part.metric):
+            low, high = -high, -low
+        if low > 0 and p_holm < LEVEL:
+            return "supported", text
+        if high < 0 and p_holm < LEVEL:
+            return "contradicted", text
+        border = -self.part.margin if self.part.margin else 0
+        why = f"the interval holds {border}" if low <= 0 <= high else "p (Holm) is not below 0.05"
+        return "undecided", f"{why}; {text}"
+
+
+def measure(part: Part, cases: pd.DataFrame, runs: pd.DataFrame) -> Measured:
+    if part.not_here:
+        return Measured(part, missing=part.not_here)
+    budgets = _budgets(part, cases)
+    if isinstance(budgets, str):
+        return Measured(part, missing=budgets)
+    table = runs if part.metric in COSTS else cases
+    table = table[table["budget"].isin(budgets)]
+    part = replace(part, method=_with_runs(part.method, table))
+    missing = [
+        f"no runs of {name} at budget {budget}"
+        for budget in budgets
+        for name in (part.method, part.against)
+        if table[(table["method"] == name) & (table["budget"] == budget)].empty
+    ]
+    shown = " - ".join(budgets)
+    if missing:
+        return Measured(part, shown, "; ".join(missing))
+    return (_cost if part.metric in COSTS else _quality)(part, table, budgets)
+
+
+def _budgets(part: Part, cases: pd.DataFrame) -> list[str] | str:
+    """One budget, or the fewest and the most labels; in words why there is none."""
+    by_labels = cases.sort_values("labeled", kind="stable").drop_duplicates("budget")
+    names = list(by_labels["budget"])
+    everything = list(by_labels.loc[by_labels["unlabeled"] == 0, "budget"])
+    if part.labels == "all":
+        return everything[:1] or "no budget with every training case labeled has runs"
+    if part.labels == "few":
+        few = [name for name in names if name not in everything]
+        return few[:1] or "no budget with unlabeled cases has runs"
+    return [names[0], names[-1]] if len(names) > 1 else "a second budget is needed"
+
+
+def _with_runs(method: str, table: pd.DataFrame) -> str:
+    present = set(table["method"])
+    return next((name for name in method.split(" or ") if name in present), method)
+
+
+def _quality(part: Part, cases: pd.DataFrame, budgets: list[str]) -> Measured:
+    """Of measurements per case."""
+
+    def matrix(method: str, budget: str) -> pd.DataFrame:
+        own = cases[(cases["method"] == method) & (cases["budget"] == budget)]
+        return case_matrix(own, part.metric)
+
+    gains = [matrix(part.method, budget) - matrix(part.against, budget) for budget in budgets]
+    difference = gains[0] if len(gains) == 1 else gains[0] - gains[1]
+    difference = difference.dropna(how="all")
+    shown = " - ".join(budgets)
+    if difference.empty:
+        return Measured(part, shown, "no subset and seed that all of them have")
+    values = difference.to_numpy(float)
+    subsets = difference.index.get_level_values("subset").to_numpy()
+    return Measured(
+        part,
+        shown,
+        interval=bootstrap_interval(values, subsets),
+        p_value=wilcoxon_p(values.mean(axis=0) + part.margin),
+        p_mean=mean_p(values + part.margin, subsets),
+        runs=len(values),
+        subsets=len(np.unique(subsets)),
+        cases=values.shape[1],
+    )
+
+
+def _cost(part: Part, runs: pd.DataFrame, budgets: list[str]) -> Measured:
+    """Of measurements per run."""
+    own, reference = (
+        runs[runs["method"] == name].set_index(["subset", "seed"])
+        for name in (part.method, part.against)
+    )
+    difference = (own[part.metric].astype(float) - reference[part.metric].astype(float)).dropna()
+    if difference.empty:
+        return Measured(part, budgets[0], "no subset and seed that both have, with its cost")
+    subsets = difference.index.get_level_values("subset").to_numpy()
+    devices = pd.concat([own, reference])["device"].dropna().unique()
+    interval, p_value = interval_over_runs(difference.to_numpy(), subsets)
+    return Measured(
+        part,
+        budgets[0],
+        interval=interval,
+        p_value=p_value,
+        runs=len(difference),
+        subsets=len(np.unique(subsets)),
+        devices=tuple(sorted(devices)),
+    )
+
+
+def interval_over_runs(values: NDArray, subsets: NDArray) -> tuple[Interval, float]:
+    """Mean with its 95 % t interval, and the two-sided p of the t test, over the subsets' means.
+
+    With one subset over its seeds; NaN for one run. Equal values (forward passes) have an interval
+    of one point, and p 0, or 1 if they are 0.
+
+    Args:
+        values: (runs,), paired differences of a cost.
+        subsets: (runs,): the labeled subset of each run.
+    """
+    from scipy import stats
+
+    units = units_of(list(subsets))
+    means = np.bincount(units, values) / np.bincount(units)
+    mean, n = float(means.mean()), len(means)
+    if n < 2:
+        return Interval(mean, np.nan, np.nan), np.nan
+    error = float(means.std(ddof=1) / np.sqrt(n))
+    if error == 0:
+        return Interval(mean, mean, mean), float(mean == 0)
+    half = float(stats.t.ppf(0.975, n - 1)) * error
+    p_value = 2 * float(stats.t.sf(abs(mean) / error, n - 1))
+    return Interval(mean, mean - half, mean + half), p_value

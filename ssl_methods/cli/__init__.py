@@ -1,0 +1,47 @@
+"""`python -m ssl_methods VERB`: reads the arguments, calls the part that does the work.
+
+Every step of the workflow is one of these verbs, and each works by hand. Whatever is heavy is
+imported by the verb that needs it, so that help and errors come at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ssl_methods.cli.arguments import parser
+from ssl_methods.errors import Stopped, UserError
+
+__all__ = ["main", "parser"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb. Returns the exit status: 0, 2 for the user's to mend, 130 if interrupted, 143
+    if terminated."""
+    arguments = parser().parse_args(argv)
+    with suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, _stop)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        return int(arguments.verb(arguments) or 0)
+    except UserError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename or 'file system'}: {error.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        return stop.status
+
+
+def _stop(number: int, _: object) -> None:
+    """SIGTERM as Ctrl-C: temporary files are removed on the way out."""
+    raise Stopped(number)

@@ -1,0 +1,177 @@
+"""All verbs and their arguments."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ssl_methods import __version__
+from ssl_methods.cli import verbs
+from ssl_methods.errors import UserError
+
+
+def parser() -> argparse.ArgumentParser:
+    """All verbs and their arguments."""
+    top = argparse.ArgumentParser(
+        prog="python -m ssl_methods",
+        description="Semi-supervised medical image segmentation methods, compared fairly.",
+        epilog="The whole experiment at once: snakemake --cores all --configfile EXPERIMENT.yaml",
+    )
+    top.add_argument("--version", action="version", version=__version__)
+    added_to = top.add_subparsers(metavar="VERB", required=True)
+
+    def verb(name: str, action: Any, meaning: str) -> argparse.ArgumentParser:
+        added = added_to.add_parser(
+            name, help=meaning, description=meaning[0].upper() + meaning[1:] + "."
+        )
+        added.set_defaults(verb=action)
+        return added
+
+    it = verb("prepare", verbs.prepare, "import the scans of an experiment, or of one dataset")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml|DATASET.yaml")
+    it.add_argument("--workers", type=_positive, default=1, help="cases read at the same time (1)")
+    _results(it, "--out")
+
+    it = verb("split", verbs.split, "draw which cases are labeled, for the whole grid or one cell")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    it.add_argument("--budget", type=_budget, help="labeled cases: a count, a fraction or 'all'")
+    it.add_argument("--subset", type=int)
+    _results(it, "--out")
+
+    it = verb("train", verbs.train, "train one run of an experiment, or an earlier run once more")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml|RUN.yaml")
+    _cell(it)
+    it.add_argument("--out", type=Path, help="folder of the run (RESULTS/<experiment>/runs/...)")
+    _results(it)
+
+    it = verb("plan", verbs.plan, "say what is left to train, and how long it will take")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    it.add_argument(
+        "--measure",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="train N iterations of each method whose speed is not known (0)",
+    )
+    it.add_argument("--devices", type=_positive, default=1, help="runs at the same time (1)")
+    _results(it)
+
+    it = verb("evaluate", verbs.evaluate, "measure a trained run on the test cases")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml|RUN.yaml|RUN_FOLDER")
+    _cell(it)
+    it.add_argument("--out", type=Path, help="folder of the measurements (the run's own)")
+    _results(it)
+
+    it = verb(
+        "reproduce", verbs.reproduce, "train a run again, and say whether its results are the same"
+    )
+    it.add_argument("file", type=Path, metavar="RUN.yaml")
+    it.add_argument("--out", type=Path, help="folder of the second run (a temporary one)")
+    _results(it)
+
+    it = verb("predict", verbs.predict, "segment images with a trained run")
+    it.add_argument("folder", type=Path, metavar="RUN_FOLDER")
+    it.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    it.add_argument("--out", type=Path, required=True, help="folder of the predictions")
+    _results(it)
+
+    it = verb("metrics", verbs.metrics, "compare two label files (NIfTI, NRRD, PNG, TIFF or npy)")
+    it.add_argument("prediction", type=Path)
+    it.add_argument("reference", type=Path)
+    it.add_argument(
+        "--spacing", type=float, nargs="+", metavar="MM", help="voxel size (the files' own)"
+    )
+    it.add_argument(
+        "--tolerance", type=float, default=1.0, metavar="MM", help="of the surface distance (1)"
+    )
+    it.add_argument("--json", action="store_true", help="print JSON")
+
+    it = verb("tune", verbs.tune, "search the settings of methods, as a study declares it")
+    it.add_argument("file", type=Path, metavar="STUDY.yaml|EXPERIMENT.yaml")
+    it.add_argument("--study", metavar="NAME", help="one of those that the experiment declares")
+    it.add_argument(
+        "--part",
+        choices=["layout", "work", "answers"],
+        help="lay out the trials, or run them (as one of several workers), or write what was found"
+        " (all three, with one worker)",
+    )
+    _results(it)
+
+    it = verb("collect", verbs.collect, "gather the measurements of all runs into tables")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    _results(it, "--out")
+
+    it = verb("report", verbs.report, "draw the figures and write report.html")
+    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    _results(it, "--out")
+
+    it = verb("methods", verbs.methods, "list the methods and their settings")
+    it.add_argument("--json", action="store_true", help="print JSON, with every setting")
+    _own_files(it)
+    more = it.add_subparsers(metavar="check")
+    it = more.add_parser("check", help="go through the properties that a method must have")
+    it.add_argument("name", metavar="NAME", help="of the method; that of its file")
+    _own_files(it, default=argparse.SUPPRESS)
+    it.set_defaults(verb=verbs.check)
+
+    it = verb("doctor", verbs.doctor, "check the installation, the devices and the data")
+    it.add_argument(
+        "files",
+        type=Path,
+        nargs="*",
+        metavar="EXPERIMENT.yaml",
+        help="whose data must be there (none)",
+    )
+
+    it = verb(
+        "import-checkpoint",
+        verbs.import_checkpoint,
+        "turn the DTC authors' released .pth into a model.pt",
+    )
+    it.add_argument("file", type=Path, metavar="FILE.pth")
+    it.add_argument("--out", type=Path, required=True, metavar="model.pt")
+    return top
+
+
+def _results(it: argparse.ArgumentParser, flag: str = "--results") -> None:
+    it.add_argument(
+        flag,
+        dest="results",
+        type=Path,
+        default=Path("results"),
+        help="where all results are (results)",
+    )
+
+
+def _own_files(it: argparse.ArgumentParser, **default: Any) -> None:
+    it.add_argument(
+        "--method-module",
+        type=Path,
+        action="append",
+        metavar="FILE.py",
+        help="a method of one's own (may be given several times)",
+        **default,
+    )
+
+
+def _cell(it: argparse.ArgumentParser) -> None:
+    it.add_argument("--method", help="the row's name under 'methods' in the experiment")
+    it.add_argument("--budget", type=_budget, help="labeled cases: a count, a fraction or 'all'")
+    it.add_argument("--subset", type=int, default=0)
+    it.add_argument("--seed", type=int, default=0)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive whole number")
+    return int(text)
+
+
+def _budget(text: str) -> int | float:
+    from ssl_methods.config import parse_budget
+
+    try:
+        return parse_budget(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

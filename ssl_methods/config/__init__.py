@@ -1,0 +1,81 @@
+"""Every setting of the harness: its default, its bounds and its one-line meaning.
+
+YAML files override these models and add nothing to them: an unknown key is an error that names the
+nearest valid one. Flow: ``load_experiment(file) -> Experiment``; ``Experiment.runs() -> [Run]``;
+one ``Run`` holds all that training and evaluation need, and is written beside its results as
+``run.yaml``. The settings of one method stand in that method's own file as a subclass of
+``MethodConfig``. Imports no torch: this package is read each time the workflow is planned.
+"""
+
+from ssl_methods.config.base import (
+    Budget,
+    LabeledCases,
+    Lengths,
+    Name,
+    Settings,
+    Sizes,
+    budget_text,
+    did_you_mean,
+    digest,
+    parse_budget,
+    setting,
+)
+from ssl_methods.config.datasets import (
+    Dataset,
+    DatasetBase,
+    DecathlonDataset,
+    FolderDataset,
+    LeftAtriumChallengeDataset,
+    LeftAtriumDataset,
+    PancreasCTDataset,
+    PhantomDataset,
+    PhantomHistologyDataset,
+    StainSettings,
+)
+from ssl_methods.config.evaluation import EvaluationConfig
+from ssl_methods.config.experiment import Experiment
+from ssl_methods.config.methods import MethodConfig, RampedConfig
+from ssl_methods.config.network import NetworkConfig
+from ssl_methods.config.reading import load_experiment, load_run, parse, parse_run
+from ssl_methods.config.run import MethodChoice, Run
+from ssl_methods.config.training import TrainingConfig
+from ssl_methods.config.yaml_files import find_config, published_folder, read_yaml
+
+__all__ = [
+    "Budget",
+    "Dataset",
+    "DatasetBase",
+    "DecathlonDataset",
+    "EvaluationConfig",
+    "Experiment",
+    "FolderDataset",
+    "LabeledCases",
+    "LeftAtriumChallengeDataset",
+    "LeftAtriumDataset",
+    "Lengths",
+    "MethodChoice",
+    "MethodConfig",
+    "Name",
+    "NetworkConfig",
+    "PancreasCTDataset",
+    "PhantomDataset",
+    "PhantomHistologyDataset",
+    "RampedConfig",
+    "Run",
+    "Settings",
+    "Sizes",
+    "StainSettings",
+    "TrainingConfig",
+    "budget_text",
+    "did_you_mean",
+    "digest",
+    "find_config",
+    "load_experiment",
+    "load_run",
+    "parse",
+    "parse_budget",
+    "parse_run",
+    "published_folder",
+    "read_yaml",
+    "setting",
+]

@@ -1,0 +1,214 @@
+"""Settings of a data set: one model per importer, on what all have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Discriminator, model_validator
+
+from ssl_methods.config.base import Lengths, Name, Settings, Sizes, digest, setting
+
+
+class DatasetBase(Settings):
+    """What is common to every importer: how a scan becomes a prepared case."""
+
+    name: Name
+    path: Path | None = setting(
+        None, "folder that holds the data; relative to the working directory"
+    )
+    spacing: Lengths | None = setting(
+        None, "resample to this voxel size in mm; none keeps each scan's own"
+    )
+    normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
+        "zscore",
+        "zscore: zero mean, unit variance; percentile, window: clip_percentiles, clip_values "
+        "mapped to 0..1",
+    )
+    clip_values: tuple[float, float] | None = setting(
+        None, "clip intensities to these values before all else, e.g. a window of CT in HU"
+    )
+    clip_percentiles: tuple[float, float] | None = setting(
+        None, "clip intensities to these percentiles before normalising; percentile needs it"
+    )
+    crop: Literal["none", "nonzero", "label"] = setting(
+        "none",
+        "crop to the bounding box of the non-zero image, or of the reference label (an oracle)",
+    )
+    crop_margin_mm: float = setting(10.0, "margin kept around the crop, in mm", ge=0)
+    source_crop_used_label: bool = setting(
+        False,
+        "the data arrived already cropped with the reference label; shown as a flag in the tables",
+    )
+    test_cases: int | float | None = setting(
+        None,
+        "test set drawn from the labeled cases if the source declares none: a count, or a fraction",
+        ge=0,
+    )
+    split_seed: int = setting(0, "seed of that draw", ge=0)
+    classes: Literal["merged", "separate"] = setting(
+        "merged", "all foreground labels as one class, or one class each"
+    )
+
+    @property
+    def crop_used_label(self) -> bool:
+        """Did the reference label decide what part of the scan is seen, unlabeled ones too?"""
+        return self.source_crop_used_label or self.crop == "label"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.normalisation == "percentile" and self.clip_percentiles is None:
+            raise ValueError("normalisation 'percentile' needs clip_percentiles, e.g. [1, 99]")
+        if self.normalisation == "window" and self.clip_values is None:
+            raise ValueError("normalisation 'window' needs clip_values, e.g. [0, 255]")
+        if self.clip_values and not self.clip_values[0] < self.clip_values[1]:
+            raise ValueError("clip_values must rise, e.g. [-125, 275]")
+        if (
+            self.clip_percentiles
+            and not 0 <= self.clip_percentiles[0] < self.clip_percentiles[1] <= 100
+        ):
+            raise ValueError("clip_percentiles must rise, within 0..100")
+        if isinstance(self.test_cases, float) and self.test_cases >= 1:
+            raise ValueError("test_cases: a fraction must be below 1; give a count without a point")
+        return self
+
+    def digest(self) -> str:
+        """Names the prepared store: equal settings share one."""
+        return digest(self.model_dump(mode="json"))
+
+
+class PhantomDataset(DatasetBase):
+    """Generated cases: a chamber with tubular branches among look-alikes; no download."""
+
+    importer: Literal["phantom"]
+    shape: Sizes = setting((48, 48, 32), "voxels of a case, 2D or 3D")
+    train_cases: int = setting(20, "number of training cases", ge=1, le=100_000)
+    test_cases: int | float | None = setting(8, "number of test cases", ge=1)
+    difficulty: float = setting(
+        0.5, "0: bright and clean; 1: faint, noisy, among look-alikes", ge=0, le=1
+    )
+    seed: int = setting(0, "the same seed gives the same cases, bit for bit", ge=0)
+
+
+class DecathlonDataset(DatasetBase):
+    """Medical Segmentation Decathlon or nnU-Net layout: dataset.json and NIfTI files."""
+
+    importer: Literal["decathlon"]
+    test_cases: int | float | None = setting(0.2, "test set drawn from the labeled cases", ge=0)
+
+
+class LeftAtriumDataset(DatasetBase):
+    """<id>/mri_norm2.h5 with train.list and test.list, as UA-MT, DTC and their peers use it."""
+
+    importer: Literal["left_atrium"]
+    source_crop_used_label: bool = setting(
+        True, "the field's files were cropped around the reference label, test scans too"
+    )
+
+
+class LeftAtriumChallengeDataset(DatasetBase):
+    """<id>/lgemri.nrrd and laendo.nrrd, as the 2018 Atrial Segmentation Challenge gave them out."""
+
+    importer: Literal["left_atrium_challenge"]
+    field_crop: bool = setting(
+        True,
+        "crop x and y around the reference label with random margins, as the field's files were",
+        source="UA-MT code",
+    )
+    margin_seed: int = setting(0, "seed of those margins; the authors' was not fixed", ge=0)
+    normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
+        "none", "after the crop; the importer already scales the whole scan as zscore does"
+    )
+    test_cases: int | float | None = setting(
+        0.2, "test set drawn from the labeled cases if there is no test.list", ge=0
+    )
+
+    @property
+    def crop_used_label(self) -> bool:
+        return self.field_crop or super().crop_used_label
+
+
+class PancreasCTDataset(DatasetBase):
+    """Pancreas-CT of TCIA: PANCREAS_<number>/ of DICOM slices and label<number>.nii.gz.
+
+    The defaults are the DTC paper's preparation.
+    """
+
+    importer: Literal["pancreas_ct"]
+    split: Literal["mc_net", "coranet", "drawn"] = setting(
+        "mc_net", "whose training and test cases (configs/splits/pancreas_ct_*.yaml), or drawn"
+    )
+    repeated_scans: bool = setting(
+        False, "keep PANCREAS_0025 and 0070, repeats that TCIA removed and papers still used"
+    )
+    spacing: Lengths | None = setting((1.0, 1.0, 1.0), "resample to this", source="DTC paper")
+    clip_values: tuple[float, float] | None = setting(
+        (-125.0, 275.0), "window in HU", source="DTC paper"
+    )
+    crop: Literal["none", "nonzero", "label"] = setting(
+        "label", "around the reference label", source="DTC paper"
+    )
+    crop_margin_mm: float = setting(25.0, "25 voxels of 1 mm", source="DTC paper", ge=0)
+    test_cases: int | float | None = setting(20, "test set drawn if split is drawn", ge=0)
+
+
+class StainSettings(Settings):
+    """Of data sets that can hold stained tissue, in RGB of 0..255."""
+
+    stain: Literal["none", "macenko", "reinhard"] = setting(
+        "none",
+        "bring the stains to those of a reference case, before all else",
+        source="Macenko et al., ISBI 2009; Reinhard et al., IEEE CG&A 2001",
+    )
+    stain_reference: str | None = setting(
+        None, "id of that case, of the training set; none: the first that has a label"
+    )
+
+
+class FolderDataset(DatasetBase, StainSettings):
+    """images/ and labels/ of NIfTI, NRRD or pictures; an image without a label is unlabeled."""
+
+    importer: Literal["folder"]
+    test_cases: int | float | None = setting(0.2, "test set drawn from the labeled cases", ge=0)
+    pixel_size_mm: float = setting(
+        1.0,
+        "of pictures (PNG, TIFF, JPEG), which hold none; as 1, columns in mm are in pixels",
+        gt=0,
+    )
+
+
+class PhantomHistologyDataset(DatasetBase, StainSettings):
+    """Generated H&E tiles with glands, of five laboratories; two are in the test set alone."""
+
+    importer: Literal["phantom_histology"]
+    shape: tuple[int, int] = setting((96, 96), "pixels of a tile, each of 2 um")
+    train_cases: int = setting(
+        16, "training tiles of each of the three training laboratories", ge=1, le=10_000
+    )
+    labeled_laboratories: int = setting(
+        1, "how many of the three have labels; tiles of the others are unlabeled", ge=1, le=3
+    )
+    test_cases: int | float | None = setting(8, "test tiles of each of the five", ge=1)
+    difficulty: float = setting(
+        0.5,
+        "0: stained alike and clean; 1: laboratories far apart, tissue hard to tell",
+        ge=0,
+        le=1,
+    )
+    seed: int = setting(0, "the same seed gives the same cases, bit for bit", ge=0)
+    normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
+        "window", "the same for every tile, so that colours stay what they are"
+    )
+    clip_values: tuple[float, float] | None = setting((0.0, 255.0), "the range of 8 bits")
+
+
+Dataset = Annotated[
+    PhantomDataset
+    | DecathlonDataset
+    | LeftAtriumDataset
+    | LeftAtriumChallengeDataset
+    | PancreasCTDataset
+    | FolderDataset
+    | PhantomHistologyDataset,
+    Discriminator("importer"),
+]

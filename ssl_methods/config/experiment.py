@@ -1,0 +1,190 @@
+"""An experiment: a declared grid of runs, in the short forms in which a file may write it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from ssl_methods.config.base import (
+    Budget,
+    LabeledCases,
+    Name,
+    Recipe,
+    Settings,
+    budget_text,
+    did_you_mean,
+    setting,
+)
+from ssl_methods.config.datasets import Dataset
+from ssl_methods.config.evaluation import EvaluationConfig
+from ssl_methods.config.network import NetworkConfig
+from ssl_methods.config.run import MethodChoice, Run
+from ssl_methods.config.training import TrainingConfig
+from ssl_methods.config.yaml_files import find_config, read_yaml
+from ssl_methods.errors import UserError
+
+RESERVED_EXPERIMENT_NAMES = {"prepared", "showcase"}
+
+
+class Experiment(Settings):
+    """A declared grid: datasets x methods x budgets x subsets x seeds."""
+
+    name: Name
+    description: str = setting("", "one or two sentences, shown at the head of the report")
+    dataset: Dataset
+    methods: dict[Name, MethodChoice] = Field(min_length=1)
+    budgets: tuple[Budget, ...] = Field(
+        min_length=1, description="labeled cases: counts, fractions, or all"
+    )
+    subsets: tuple[int, ...] = setting((0, 1, 2), "which labeled subsets; a number n means 0..n-1")
+    seeds: tuple[int, ...] = setting((0,), "which seeds; a number n means 0..n-1")
+    recipe: Recipe = setting("unified", "for every method that names none")
+    baseline: str = setting("supervised", "every other method is compared with this one")
+    validation_cases: int = setting(0, "labeled training cases held out for validation", ge=0)
+    labeled_cases: LabeledCases = setting(
+        "drawn",
+        "drawn: at random, anew for each subset; first: the first in the order of the source",
+        source="first: DTC and UA-MT code, in the order of train.list",
+    )
+    other_crop: Name | None = setting(
+        None, "experiment on the same scans with the other crop; the audits set it beside this one"
+    )
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    studies: dict[Name, dict[str, Any] | None] = setting(
+        {}, "tuning studies: names in configs/studies/, or each declared here"
+    )
+
+    @field_validator("studies", mode="before")
+    @classmethod
+    def _names_are_files(cls, value: Any) -> Any:
+        return dict.fromkeys(value) if isinstance(value, list) else value
+
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, value: str) -> str:
+        if value in RESERVED_EXPERIMENT_NAMES:
+            raise ValueError(f"'{value}' is reserved; choose another name")
+        return value
+
+    @field_validator("subsets", "seeds", mode="before")
+    @classmethod
+    def _count_means_range(cls, value: Any) -> Any:
+        return (
+            tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        )
+
+    @field_validator("subsets", "seeds", "budgets")
+    @classmethod
+    def _non_empty_and_distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not value or len({budget_text(item) for item in value}) != len(value):
+            raise ValueError("must name at least one value, and none twice")
+        if any(item < 0 for item in value):
+            raise ValueError("must not be negative")
+        return value
+
+    @field_validator("budgets", mode="before")
+    @classmethod
+    def _all_means_one(cls, value: Any) -> Any:
+        return (
+            tuple(1.0 if item == "all" else item for item in value)
+            if isinstance(value, list)
+            else value
+        )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spread_methods(cls, data: Any) -> Any:
+        """``dtc: {k: 100}`` and ``[dtc, supervised]`` become method choices."""
+        if not isinstance(data, dict) or "methods" not in data:
+            return data
+        methods = data["methods"]
+        if isinstance(methods, list):
+            methods = {name: {} for name in methods}
+        if not isinstance(methods, dict):
+            return data
+        recipe = data.get("recipe", "unified")
+        return data | {
+            "methods": {name: _method_choice(name, it, recipe) for name, it in methods.items()}
+        }
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        dimensions = len(self.training.patch_size)
+        factor = self.network.divisor
+        if any(size < factor or size % factor for size in self.training.patch_size):
+            raise ValueError(
+                f"training.patch_size {list(self.training.patch_size)} must be multiples of"
+                f" {factor} (network.levels: {self.network.levels})"
+            )
+        if any(not 0 <= axis < dimensions for axis in self.training.flip_axes):
+            raise ValueError(f"training.flip_axes must be within 0..{dimensions - 1}")
+        if self.evaluation.stride is not None:
+            if len(self.evaluation.stride) != dimensions:
+                raise ValueError(
+                    f"evaluation.stride needs {dimensions} numbers, as training.patch_size"
+                )
+            pairs = zip(self.evaluation.stride, self.training.patch_size, strict=True)
+            if any(not 1 <= stride <= patch for stride, patch in pairs):
+                raise ValueError("evaluation.stride must be within 1..training.patch_size")
+        if (
+            self.baseline not in self.methods
+            and len(self.methods) > 1
+            and self.baseline != "supervised"
+        ):
+            raise ValueError(
+                f"baseline '{self.baseline}' is not among methods"
+                f"{did_you_mean(self.baseline, self.methods)}"
+            )
+        if self.training.validate_every and not self.validation_cases:
+            raise ValueError("training.validate_every needs validation_cases of at least 1")
+        if self.labeled_cases == "first" and len(self.subsets) > 1:
+            raise ValueError("labeled_cases 'first' makes one subset: set subsets: 1")
+        return self
+
+    def run(self, name: str, budget: int | float, subset: int, seed: int) -> Run:
+        """One cell of the grid. Raises UserError for a name that is not declared."""
+        if name not in self.methods:
+            raise UserError(f"{self.name}: no method '{name}'{did_you_mean(name, self.methods)}")
+        return Run(
+            experiment=self.name,
+            dataset=self.dataset,
+            name=name,
+            choice=self.methods[name],
+            budget=budget,
+            subset=subset,
+            seed=seed,
+            validation_cases=self.validation_cases,
+            labeled_cases=self.labeled_cases,
+            network=self.network,
+            training=self.training,
+            evaluation=self.evaluation,
+        )
+
+    def runs(self) -> Iterator[Run]:
+        for name in self.methods:
+            for budget in self.budgets:
+                for subset in self.subsets:
+                    for seed in self.seeds:
+                        yield self.run(name, budget, subset, seed)
+
+
+def _method_choice(name: str, overrides: Any, recipe: str) -> Any:
+    if isinstance(overrides, str):  # a name in configs/methods/, or a file; one may hold many rows
+        is_file = overrides.endswith(".yaml")
+        overrides = read_yaml(Path(overrides) if is_file else find_config("methods", overrides))
+        overrides = overrides.get(name, overrides)
+    overrides = dict(overrides or {})
+    if set(overrides) == set(MethodChoice.model_fields):
+        return overrides
+    module = overrides.pop("module", None)
+    return {
+        "method": overrides.pop("method", Path(module).stem if module else name),
+        "module": module,
+        "recipe": overrides.pop("recipe", recipe),
+        "settings": overrides,
+    }

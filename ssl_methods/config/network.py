@@ -1,0 +1,42 @@
+"""Settings of the network."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import model_validator
+
+from ssl_methods.config.base import Settings, setting
+
+
+class NetworkConfig(Settings):
+    """The encoder-decoder; the number of heads and decoders is the method's choice."""
+
+    name: str = setting(
+        "vnet",
+        "architecture: vnet, unet, or monai:<ClassName> for any network of MONAI",
+        pattern=r"^(vnet|unet|monai:[A-Za-z]\w*)$",
+    )
+    width: int = setting(16, "filters at full resolution", source="DTC code: 16", ge=1, le=256)
+    levels: int = setting(5, "resolutions; each halves the last", source="DTC code: 5", ge=2, le=7)
+    dropout: float = setting(
+        0.5,
+        "channel dropout after the deepest and the last block",
+        source="DTC code: 0.5",
+        ge=0,
+        lt=1,
+    )
+    arguments: dict[str, Any] = setting(
+        {}, "of a MONAI network, instead of width, levels and dropout"
+    )
+
+    @property
+    def divisor(self) -> int:
+        """Every size of a patch must be a multiple of this; MONAI's networks say it themselves."""
+        return 1 if self.name.startswith("monai:") else 2 ** (self.levels - 1)
+
+    @model_validator(mode="after")
+    def _arguments_are_of_monai(self) -> Self:
+        if self.arguments and not self.name.startswith("monai:"):
+            raise ValueError("arguments are for monai:<ClassName>; here: width, levels, dropout")
+        return self

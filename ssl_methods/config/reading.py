@@ -1,0 +1,86 @@
+"""From a file to an experiment or a run; each fault is one line with the nearest valid name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from ssl_methods.config.base import did_you_mean
+from ssl_methods.config.datasets import DatasetBase
+from ssl_methods.config.experiment import Experiment
+from ssl_methods.config.run import Run
+from ssl_methods.config.yaml_files import find_config, read_yaml
+from ssl_methods.errors import UserError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_experiment(source: Path | Mapping[str, Any]) -> Experiment:
+    """An experiment from a YAML file or from a mapping already read.
+
+    Raises UserError: one line per fault, each naming the file, the key and the nearest valid name.
+    """
+    data = read_yaml(source) if isinstance(source, Path) else dict(source)
+    where = str(source) if isinstance(source, Path) else str(data.get("name", "experiment"))
+    if isinstance(data.get("dataset"), str):
+        data["dataset"] = read_yaml(find_config("datasets", data["dataset"]))
+    return parse(Experiment, data, where)
+
+
+def load_run(path: Path) -> Run:
+    """The ``run.yaml`` of an earlier run; what it records beside the settings is left out."""
+    return parse_run(read_yaml(path), path)
+
+
+def parse_run(recorded: Mapping[str, Any], path: Path) -> Run:
+    """The run among what ``path`` records."""
+    settings = {key: recorded[key] for key in recorded if key in Run.model_fields}
+    return parse(Run, settings, str(path))
+
+
+def parse(model: type[Model], data: Any, where: str) -> Model:
+    """Validate, and turn pydantic's report into one clear line per fault."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = sorted({_one_line(model, fault) for fault in error.errors()})
+        raise UserError("\n".join(f"{where}: {line}" for line in lines)) from None
+
+
+def _one_line(model: type[BaseModel], fault: Any) -> str:
+    tags = {"constrained-int", "constrained-float", *_importers()}
+    parts = [str(part) for part in fault["loc"]]
+    key = ".".join(part for part in parts if part not in tags)
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key{did_you_mean(parts[-1], _keys_at(model, parts[:-1]))}"
+    if fault["type"] == "missing":
+        return f"{key}: is missing"
+    if fault["type"] == "union_tag_invalid":
+        given = fault["ctx"]["tag"]
+        return f"{key}.importer: there is no '{given}'{did_you_mean(given, _importers())}"
+    message = fault["msg"].removeprefix("Value error, ")
+    given = fault.get("input")
+    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return f"{key}: {message}{shown}" if key else f"{message}{shown}"
+
+
+def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:
+    """The valid keys of the model reached by following field names (and an importer's tag)."""
+    importers = _importers()
+    for part in parts:
+        if part in importers:
+            model = importers[part]
+            continue
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return list(model.model_fields)
+
+
+def _importers() -> dict[str, type[DatasetBase]]:
+    """The dataset models by the importer that each is for."""
+    kinds = DatasetBase.__subclasses__()
+    return {get_args(kind.model_fields["importer"].annotation)[0]: kind for kind in kinds}

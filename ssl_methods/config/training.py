@@ -1,0 +1,79 @@
+"""Settings of the training loop."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import field_validator
+
+from ssl_methods.config.base import Settings, Sizes, setting
+
+
+class TrainingConfig(Settings):
+    """The loop, the same for every method."""
+
+    iterations: int = setting(6000, "optimiser steps", source="DTC paper: 6000", ge=1)
+    patch_size: Sizes = setting(
+        (112, 112, 80), "voxels of a training patch", source="DTC paper, LA"
+    )
+    labeled_batch: int = setting(2, "labeled patches per step", source="DTC paper: 2", ge=1)
+    unlabeled_batch: int = setting(2, "unlabeled patches per step", source="DTC paper: 2", ge=0)
+    learning_rate: float = setting(0.01, "at the start", source="DTC paper: 0.01", gt=0)
+    momentum: float = setting(0.9, "of SGD", source="DTC code: 0.9", ge=0, lt=1)
+    weight_decay: float = setting(1e-4, "of SGD", source="DTC code: 1e-4", ge=0)
+    learning_rate_steps: tuple[float, ...] = setting(
+        (2500 / 6000, 5000 / 6000),
+        "fractions of the run after which the learning rate is divided by ten",
+        source="DTC paper: every 2500 of 6000",
+    )
+    flip_axes: tuple[int, ...] = setting(
+        (0, 1), "axes mirrored with probability 1/2 each", source="UA-MT, DTC code"
+    )
+    rotate: bool = setting(
+        True, "rotate by a multiple of 90 degrees in the plane of the first two axes"
+    )
+    level_set_from: Literal["patch", "volume"] = setting(
+        "patch",
+        "normalise the signed distance on the augmented patch, or once on the whole volume",
+        source="DTC code: patch; DTC paper: volume",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto", "auto: bfloat16 autocast on CUDA, float32 on the CPU"
+    )
+    compile: Literal["none", "compile", "graphs"] = setting(
+        "none",
+        "compile: networks by torch.compile, which takes minutes at the start; graphs: and replayed"
+        " as CUDA graphs",
+    )
+    deterministic: bool = setting(True, "the same run gives the same bits on the same machine")
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "auto: a GPU if one is visible, else the CPU"
+    )
+    runs_per_gpu: int = setting(
+        1, "runs that share one GPU; changes their time and no result", ge=1, le=64
+    )
+    gpu_volumes_gb: float = setting(
+        4.0,
+        "a GPU holds the training volumes if they take no more than this; larger ones stay files",
+        ge=0,
+    )
+    cpu_threads: int = setting(
+        1, "threads of one run on the CPU; part of the result's last bits", ge=1
+    )
+    checkpoint_every: int = setting(200, "iterations between checkpoints", ge=1)
+    log_every: int = setting(10, "iterations between rows of history.csv", ge=1)
+    validate_every: int = setting(0, "iterations between validations; 0: none", ge=0)
+    snapshots: int = setting(
+        0,
+        "evenly spaced iterations whose weights are kept and measured, for the audit of checkpoint "
+        "rules; 0: none",
+        ge=0,
+        le=100,
+    )
+
+    @field_validator("learning_rate_steps")
+    @classmethod
+    def _fractions(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if list(value) != sorted(value) or any(not 0 < step <= 1 for step in value):
+            raise ValueError("must rise, within 0..1")
+        return value
