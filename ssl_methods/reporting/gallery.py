@@ -21,6 +21,7 @@ from ssl_methods.reporting.overlays import Slice, best_median_worst, overlays
 from ssl_methods.reporting.style import MANY, RC, NothingToShow, save
 
 FIRST = 6  # of many methods, those whose overlays need no click
+NEXT = 30  # of the rest, those whose overlays are drawn: each takes room on the page
 PIXELS_PER_INCH = 125  # on the page: text of figures as large as text of tables
 
 
@@ -97,7 +98,7 @@ def drawings(found: Results) -> list[Drawing]:
         Drawing("overlays", overlay_caption(found), lambda: draw_overlays(found)),
         Drawing(
             "overlays_others",
-            "The same test cases for the other methods.",
+            others_caption(found),
             lambda: draw_overlays(found, others=True),
             folded=True,
         ),
@@ -150,7 +151,7 @@ def draw_overlays(found: Results, others: bool = False) -> Figure:
     dice = pd.DataFrame({run.name: _dice(cases, run) for run in runs}).T
     chosen = best_median_worst(dice.loc[_chooser(found, runs)])
     first = _first(runs)
-    drawn = runs[len(first) :] if others else first
+    drawn = runs[len(first) : len(first) + NEXT] if others else first
     if not drawn:
         raise NothingToShow("every method is shown")
     slices = {
@@ -187,6 +188,12 @@ def _slices(path: Path, cases: list[str]) -> dict[str, Slice]:
             case: Slice(*(arrays[f"{case}.{part}"] for part in ("image", "label", "prediction")))
             for case in cases
         }
+
+
+def others_caption(found: Results) -> str:
+    runs = found.overlay_runs()
+    rest = len(runs) - len(_first(runs))
+    return f"The same test cases for the {'other' if rest <= NEXT else f'next {NEXT}'} methods."
 
 
 def overlay_caption(found: Results) -> str:

@@ -43,7 +43,7 @@ from ssl_methods.reporting import tables
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.gallery import Shown, draw, drawings
 from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
-from ssl_methods.reporting.stacks import stacks
+from ssl_methods.reporting.stacks import MOST, stacks
 from ssl_methods.reporting.style import MANY, label, methods_of
 
 
@@ -106,6 +106,7 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "audits_by_method": tables.of_frame(shown_audits(found.audits)),
         "audits_note": AUDITS_NOTE,
         "stacks": stacks(found),
+        "stacked_methods": MOST,
         "missing": tables.missing(runs),
         "failures": tables.failures(
             found.measured.assign(labeled=found.measured["labeled"].astype("Int64"))

@@ -22,6 +22,9 @@ from ssl_methods.config import Run, budget_text
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.style import label
 
+MOST = 36
+"""Methods that are shown, the first of more: each adds its contours to the page."""
+
 
 class Panel(NamedTuple):
     """One method on one slice: its name, Dice of the whole case, its contour as an SVG path."""
@@ -50,11 +53,11 @@ class Stack(NamedTuple):
 
 
 def stacks(found: Results) -> list[Stack]:
-    """Of every case that has one, in the order of the file, with all runs that have it too.
+    """Of every case that has one, in the order of the file, with the runs (``MOST``) that have it.
 
     The runs are those of the overlays. Results of earlier versions have no stacks.
     """
-    runs = [run for run in found.overlay_runs() if _cases(_file(found, run))]
+    runs = [run for run in found.overlay_runs()[:MOST] if _cases(_file(found, run))]
     if not runs:
         return []
     return [_stack(found, runs, case) for case in _cases(_file(found, runs[0]))]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -39,8 +40,8 @@ def plan(experiment: Experiment, results: Path, measure: int = 0) -> list[Cost]:
     Raises UserError if a run cannot be trained.
     """
     rows = []
-    for name in experiment.methods:
-        runs = [run for run in experiment.runs() if run.name == name]
+    for name, own in groupby(experiment.runs(), key=lambda run: run.name):
+        runs = list(own)
         left = [run for run in runs if not (results / run.folder / "cost.json").exists()]
         if not left:
             continue
