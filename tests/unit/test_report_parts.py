@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import simulated
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ssl_methods.analysis.collect import collect
@@ -16,6 +17,7 @@ from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
 from ssl_methods.reporting.report import question
 from ssl_methods.reporting.stacks import contour, picture, stacks
+from ssl_methods.reporting.style import TALLEST, save
 
 
 def corners(path: str) -> list[list[tuple[float, float]]]:
@@ -119,3 +121,16 @@ def test_the_paragraph_holds_no_result(found):
 def test_the_question_names_labels_methods_and_baseline(found):
     asked = question(found)
     assert "4 labeled" in asked and "2 methods" in asked and "than Supervised" in asked
+
+
+def test_a_figure_of_hundreds_of_rows_has_a_picture_of_bounded_height(tmp_path):
+    for name, inches in (("usual", 2), ("tall", 250)):
+        save(Figure(figsize=(1, inches)), tmp_path, name)
+    with Image.open(tmp_path / "usual.png") as usual, Image.open(tmp_path / "tall.png") as tall:
+        assert usual.size == (300, 600)
+        assert 0.9 * TALLEST < tall.height <= TALLEST
+
+
+def test_of_many_methods_the_first_have_stacks(found, monkeypatch):
+    monkeypatch.setattr("ssl_methods.reporting.stacks.MOST", 1)
+    assert {len(leaf.panels) for stack in stacks(found) for leaf in stack.leaves} == {1}
