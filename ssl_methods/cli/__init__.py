@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGTERM, _stop)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells of every glyph of a PDF
     try:
         return int(arguments.verb(arguments) or 0)
     except UserError as error:

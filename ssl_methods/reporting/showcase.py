@@ -4,7 +4,9 @@
 
 In: `results/<experiment>/` after its report. Out: `results/showcase/<experiment>/`: the tables but
 for the one of all cases, the figures as small PNGs, a README that says how they were made; and the
-main table between the marks of that experiment in the project's README. No number is typed.
+main table between the marks of that experiment in the project's README. No number is typed. What
+the records cannot know (how loaded the machine was, what came before) is written by hand into
+`NOTES.md` there, which is kept and shown in that README.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ def showcase(path: Path, results: Path, readme: Path) -> Path:
     experiment = load_experiment(path)
     found = Results(experiment, results)
     folder = results / "showcase" / experiment.name
+    notes = folder / "NOTES.md"
+    said = notes.read_text() if notes.is_file() else ""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in TABLES:
@@ -52,7 +56,9 @@ def showcase(path: Path, results: Path, readme: Path) -> Path:
     figures = sorted((found.folder / "figures").glob("*.png"))
     for figure in figures:
         write_with(folder / figure.name, lambda file, figure=figure: file.write(small(figure)))  # type: ignore[misc]
-    write_text(folder / "README.md", page(path, found, [figure.name for figure in figures]))
+    if said:
+        write_text(notes, said)
+    write_text(folder / "README.md", page(path, found, [figure.name for figure in figures], said))
     if readme.is_file():
         write_text(readme, with_table(readme.read_text(), experiment.name, main_table(folder)))
     return folder
@@ -69,8 +75,8 @@ def small(figure: Path) -> bytes:
     return content.getvalue()
 
 
-def page(path: Path, found: Results, figures: list[str]) -> str:
-    """The showcase's README."""
+def page(path: Path, found: Results, figures: list[str], said: str = "") -> str:
+    """The showcase's README; ``said`` stands below the circumstances."""
     experiment = found.experiment
     comparisons = found.comparisons[found.comparisons["metric"].isin(["dice", "hd95_voxel"])]
     note = "Means over runs and test cases, 95 % intervals; last checkpoint, no post-processing."
@@ -80,6 +86,7 @@ def page(path: Path, found: Results, figures: list[str]) -> str:
         f"```\nsnakemake --cores 2 --configfile {path.as_posix()}\n"
         f"python -m ssl_methods.reporting.showcase {path.as_posix()}\n```",
         "\n".join(f"- {line}" for line in circumstances(found)),
+        *([said] if said else []),
         markdown(shown_summary(found.summary), f"{note} {role_note(found.summary)}".strip()),
         markdown(shown_comparisons(comparisons), "Paired by labeled subset and test case."),
         *(f"![{name.removesuffix('.png')}]({name})" for name in figures),

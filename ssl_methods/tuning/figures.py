@@ -6,7 +6,6 @@ as PDF and PNG.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -37,7 +36,6 @@ def draw(
     spaces: dict[str, Space],
 ) -> list[str]:
     """Write every figure that has something to show; their names."""
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells of every glyph of a PDF
     trials, runs = tables["trials"], tables["runs"]
     wanted: dict[str, Callable[[], Figure]] = {"history": partial(history_figure, trials)}
     for row in spaces:
