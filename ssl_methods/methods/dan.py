@@ -19,21 +19,9 @@ Deviations
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch.optim import Optimizer
-
-from ssl_methods.config import TrainingConfig, setting
-from ssl_methods.methods.base import (
-    Batch,
-    Loss,
-    LossTerms,
-    MakeNetwork,
-    Method,
-    Progress,
-    Term,
-    sgd,
-    unlabeled_weight,
-)
+from ssl_methods.config import setting
+from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Progress
+from ssl_methods.methods.parts.against_discriminator import AgainstDiscriminator
 from ssl_methods.methods.parts.discriminator import AdversarialConfig, make_discriminator
 
 
@@ -47,39 +35,19 @@ class DANConfig(AdversarialConfig):
     )
 
 
-class DAN(Method):
+class DAN(AgainstDiscriminator):
     """A network that segments, and a discriminator of its probability maps."""
 
     Config = DANConfig
     uses_unlabeled = True
     config: DANConfig
-    maps: Tensor  # of the newest step, detached, for the discriminator's
 
     def __init__(self, config: DANConfig, make_network: MakeNetwork) -> None:
         super().__init__(config, make_network)
         self.network = make_network(1)
         self.discriminator = make_discriminator(config, make_network)
 
-    def optimizers(self, training: TrainingConfig) -> list[tuple[Optimizer, Loss]]:
-        steps: list[tuple[Optimizer, Loss]] = [(sgd(self.network, training), self.loss)]
-        if self.wants_unlabeled:
-            adam = self.discriminator.optimizer(self.config.discriminator_rate)
-            steps.append((adam, self.discriminator_loss))
-        return steps
-
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:
-        labeled, images = len(batch.labeled_images), self.images(batch)
-        (logits,) = self.network(images)
-        terms = self.segmentation_terms(logits[:labeled], batch.labels)
-        maps = logits.float().sigmoid()
-        self.maps = maps.detach()
-        if len(images) > labeled:
-            doubt = self.discriminator.doubt(maps[labeled:], images[labeled:])
-            terms["adversarial"] = Term(doubt, unlabeled_weight(self.config, progress))
-        return terms
-
-    def discriminator_loss(self, batch: Batch, progress: Progress) -> LossTerms:
-        """Of the maps that `loss` has just made; weight 0 if there is nothing to tell apart."""
-        labeled = len(batch.labeled_images)
-        error = self.discriminator.error(self.maps, self.images(batch), labeled)
-        return {"discriminator": Term(error, float(len(self.maps) > labeled))}
+        (logits,) = self.network(self.images(batch))
+        terms = self.segmentation_terms(logits[: len(batch.labeled_images)], batch.labels)
+        return terms | self.adversarial_terms(logits.float().sigmoid(), batch, progress)

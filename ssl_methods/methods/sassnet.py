@@ -21,20 +21,9 @@ Deviations
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch.optim import Optimizer
-
-from ssl_methods.config import TrainingConfig, setting
-from ssl_methods.methods.base import (
-    Batch,
-    Loss,
-    LossTerms,
-    MakeNetwork,
-    Progress,
-    Term,
-    sgd,
-    unlabeled_weight,
-)
+from ssl_methods.config import setting
+from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Progress
+from ssl_methods.methods.parts.against_discriminator import AgainstDiscriminator
 from ssl_methods.methods.parts.discriminator import AdversarialConfig, make_discriminator
 from ssl_methods.methods.sdf_multitask import SdfMultitask, SdfMultitaskConfig
 
@@ -49,37 +38,19 @@ class SASSNetConfig(SdfMultitaskConfig, AdversarialConfig):
     )
 
 
-class SASSNet(SdfMultitask):
+class SASSNet(AgainstDiscriminator, SdfMultitask):
     """The network of `sdf_multitask`, and a discriminator of its level sets."""
 
     Config = SASSNetConfig
     uses_unlabeled = True
     config: SASSNetConfig
-    maps: Tensor  # of the newest step, detached, for the discriminator's
 
     def __init__(self, config: SASSNetConfig, make_network: MakeNetwork) -> None:
         super().__init__(config, make_network)
         self.discriminator = make_discriminator(config, make_network)
 
-    def optimizers(self, training: TrainingConfig) -> list[tuple[Optimizer, Loss]]:
-        steps: list[tuple[Optimizer, Loss]] = [(sgd(self.network, training), self.loss)]
-        if self.wants_unlabeled:
-            adam = self.discriminator.optimizer(self.config.discriminator_rate)
-            steps.append((adam, self.discriminator_loss))
-        return steps
-
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:
-        labeled, images = len(batch.labeled_images), self.images(batch)
-        logits, level_sets = self.both_tasks(images)
-        terms = self.supervised_terms(logits[:labeled], level_sets[:labeled], batch)
-        self.maps = level_sets.detach()
-        if len(images) > labeled:
-            doubt = self.discriminator.doubt(level_sets[labeled:], images[labeled:])
-            terms["adversarial"] = Term(doubt, unlabeled_weight(self.config, progress))
-        return terms
-
-    def discriminator_loss(self, batch: Batch, progress: Progress) -> LossTerms:
-        """Of the maps that `loss` has just made; weight 0 if there is nothing to tell apart."""
         labeled = len(batch.labeled_images)
-        error = self.discriminator.error(self.maps, self.images(batch), labeled)
-        return {"discriminator": Term(error, float(len(self.maps) > labeled))}
+        logits, level_sets = self.both_tasks(self.images(batch))
+        terms = self.supervised_terms(logits[:labeled], level_sets[:labeled], batch)
+        return terms | self.adversarial_terms(level_sets, batch, progress)
