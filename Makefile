@@ -1,6 +1,6 @@
 # make benchmark   set up .venv if it is missing, run the quickstart; the last line is its report
 # make test        the same set-up, then the tests
-# make test-long   those that take a minute or more each: a cluster, kills, studies, every command of the docs
+# make test-long   those that take a minute or more each: kills, studies, every command of the docs
 # make faults      kill, fill and break what can be: long; ROUNDS=50 SEED=0 are its defaults
 # make lint        the checks of style, types and layers
 # make bench       speed beside the alternatives; writes docs/reference/performance.md (an idle machine, half an hour)

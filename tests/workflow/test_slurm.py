@@ -20,7 +20,7 @@ from ssl_methods.config import load_experiment
 from ssl_methods.evaluation.evaluate import evaluate
 from ssl_methods.training.train import train
 
-pytestmark = [pytest.mark.workflow, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.workflow, pytest.mark.timeout(900)]
 
 # What a test cannot wait for, and what this one-node cluster lacks: accounting.
 IMPATIENT = [
