@@ -107,7 +107,7 @@ def strike(snakemake: subprocess.Popen, victim: str, sign: signal.Signals, after
     while snakemake.poll() is None:
         at_work = workers(snakemake.pid) if cpu_seconds(snakemake.pid) >= after else None
         if at_work is None or (victim == "worker" and not at_work):
-            time.sleep(0.02)
+            time.sleep(0.05)
             continue
         doing = ", ".join(filter(None, map(verb, at_work))) or "no job"
         if victim == "worker":
