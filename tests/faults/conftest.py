@@ -44,4 +44,5 @@ class Said:
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None and report.when == "call" and report.user_properties:
             said = "; ".join(str(value) for _, value in report.user_properties)
+            terminal.ensure_newline()
             terminal.write_line(f"{report.outcome} {said}")
