@@ -26,7 +26,7 @@ test-long: $(INSTALLED)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m long
 
 faults: $(INSTALLED)
-	$(BIN)/pytest -s --timeout 1800 tests/faults
+	$(BIN)/pytest --numprocesses 2 --timeout 3600 tests/faults
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

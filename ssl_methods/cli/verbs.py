@@ -26,6 +26,7 @@ def split(arguments: argparse.Namespace) -> None:
     from ssl_methods.data.prepare import prepare
     from ssl_methods.data.splits import make_split, split_name
     from ssl_methods.data.store import Store
+    from ssl_methods.locks import alone
 
     experiment = load_experiment(arguments.file)
     store = Store.open(prepare(experiment.dataset, arguments.results))
@@ -33,13 +34,15 @@ def split(arguments: argparse.Namespace) -> None:
         make_split(store, budget, 0, experiment.validation_cases, experiment.labeled_cases)
     budgets = experiment.budgets if arguments.budget is None else [arguments.budget]
     subsets = experiment.subsets if arguments.subset is None else [arguments.subset]
-    for budget in budgets:
-        for subset in subsets:
-            path = arguments.results / experiment.name / "splits" / split_name(budget, subset)
-            make_split(
-                store, budget, subset, experiment.validation_cases, experiment.labeled_cases
-            ).write(path)
-            print(path)
+    folder = arguments.results / experiment.name / "splits"
+    with alone(folder):
+        for budget in budgets:
+            for subset in subsets:
+                path = folder / split_name(budget, subset)
+                make_split(
+                    store, budget, subset, experiment.validation_cases, experiment.labeled_cases
+                ).write(path)
+                print(path)
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -126,11 +129,14 @@ def tune(arguments: argparse.Namespace) -> None:
             lay_out(study, arguments.results)
         if arguments.part in (None, "work"):
             work(study, arguments.results)
+        folder = arguments.results / study.folder
         if arguments.part in (None, "answers"):
+            from ssl_methods.locks import alone
             from ssl_methods.tuning.answers import answer
 
-            answer(study, arguments.results)
-        print(arguments.results / study.folder)
+            with alone(folder), alone(folder / "figures"):
+                answer(study, arguments.results)
+        print(folder)
 
 
 def collect(arguments: argparse.Namespace) -> None:

@@ -85,7 +85,9 @@ class Queue:
         with FileLock(self.folder.parent / ".queue.lock"):
             trials = self.trials()
             alive = {t.user_attrs[SLOT] for t in trials if counts(t) or not t.state.is_finished()}
-            tried = {t.user_attrs[SLOT]: t.params for t in trials if t.params}
+            # Lost before all of its settings were drawn, it is drawn again as a whole.
+            drawn = [t for t in trials if t.params.keys() == self.space.keys()]
+            tried = {t.user_attrs[SLOT]: t.params for t in drawn}
             for slot in slots:
                 if slot not in alive:
                     params = tried.get(slot) or self.start.get(slot) or {}

@@ -5,84 +5,89 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import resource
 import shutil
-import signal
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+import pandas as pd
 import torch
 from harness import TINY, Workflow, new_workflow
 
-RUNS = Path("results/tiny/runs")
-CELL = "labeled-2/subset-0/seed-0"
-METHODS = ("supervised", "dtc")
+TRIALS = 3
+FRESH = 1  # seed on which the best setting and the default are trained anew
+STUDY = {
+    "methods": {"dtc": {"search": ["k", "weight"]}},
+    "trials": TRIALS,
+    "workers": 1,  # so that it is deterministic
+    "validation_cases": 1,
+    "fresh_seeds": [FRESH],
+    "training": {"iterations": 20},
+}
+# So many iterations are enough to find something: scores that differ.
+TRAINING = TINY["training"] | {"learning_rate": 0.1, "learning_rate_steps": []}
+EXPERIMENT = TINY | {"training": TRAINING, "studies": {"s": STUDY}}
 ITERATIONS = TINY["training"]["iterations"]
 
-# How the undisturbed run goes on, target by target; the stages among these steps are disturbed. In
-# 'train' one run is done already, and has to stay as it is. One more stage (tune) is one more line.
-STEPS = [
-    ("prepare", "data"),
-    ("", f"{RUNS}/supervised/{CELL}/cases.csv"),
-    ("train", f"{RUNS}/dtc/{CELL}/model.pt"),
-    ("evaluate", "measurements"),
-    ("report", "all"),
-]
-# The target of the command that is disturbed in a stage.
-TARGETS = {
+CELL = "labeled-2/subset-0/seed-0"
+RUNS = Path("results/tiny/runs")
+
+# The target of each step. In 'train' one run is done already, and has to stay as it is.
+STEPS = {
     "prepare": "data",
-    "train": "measurements",
+    "one run": f"{RUNS}/supervised/{CELL}/cases.csv",
+    "train": "models",
     "evaluate": "measurements",
+    "tune": "tune",
     "report": "all",
 }
+STAGES = [step for step in STEPS if step != "one run"]  # those that are disturbed
 
 
 @dataclass
 class Stages:
-    """Copies of the working folder at the start of each stage, and what is true at the end."""
+    """Copies of the working folder after each step, and the CPU seconds that each took."""
 
     base: Path
-    workflow: Workflow
-    seconds: dict[str, float] = field(default_factory=dict)
 
     def start(self, stage: str, base: Path) -> Workflow:
         """A working folder at the start of a stage."""
-        folder = base / "work"
-        copy(self.base / stage, folder)
-        return Workflow(self.workflow.project, folder)
+        before = ["nothing", *STEPS][list(STEPS).index(stage)]
+        copy(self.base / before, base / "work")
+        return Workflow(self.base / "project", base / "work")
 
-    def check(self, workflow: Workflow, target: str) -> None:
-        """All that the target makes is there, and as if nothing had happened."""
-        parts = {
-            "data": ("prepared/",),
-            "measurements": ("prepared/", "tiny/runs/", "tiny/splits/"),
-        }
-        wanted, found = digests(self.workflow.folder), digests(workflow.folder)
+    def seconds(self, stage: str) -> float:
+        return json.loads((self.base / "seconds.json").read_text())[stage]
+
+    def check(self, workflow: Workflow, stage: str) -> None:
+        """All that is there after the stage is there, and as if nothing had happened."""
+        wanted, found = digests(self.base / stage), digests(workflow.folder)
         for path, digest in wanted.items():
-            if path.startswith(parts.get(target, "")):
-                assert found.get(path) == digest, f"{path} is not that of the undisturbed run"
-        if target == "all":
+            assert found.get(path) == digest, f"{path} is not that of the undisturbed run"
+        if stage == "report":
             assert (workflow.folder / "results/tiny/report.html").stat().st_size > 0
         assert not list((workflow.folder / "results/tiny").rglob("*.part"))
 
 
 def build(base: Path) -> Stages:
-    """Run the experiment undisturbed, once."""
-    workflow = new_workflow(base / "undisturbed")
-    stages = Stages(base, workflow)
-    for stage, target in STEPS:
-        if stage:
-            copy(workflow.folder, base / stage)
-        started = time.monotonic()
-        done = workflow.snakemake(target, experiment=TINY)
+    """Run the experiment undisturbed, once; complete when ``seconds.json`` is there."""
+    shutil.rmtree(base, ignore_errors=True)
+    workflow = new_workflow(base)
+    copy(workflow.folder, base / "nothing")
+    seconds = {}
+    for step, target in STEPS.items():
+        before = cpu_of_children()
+        done = workflow.snakemake(target, experiment=EXPERIMENT)
         assert done.returncode == 0, done.stdout
-        stages.seconds[stage] = time.monotonic() - started
-    return stages
+        seconds[step] = cpu_of_children() - before
+        copy(workflow.folder, base / step)
+    (base / "seconds.json").write_text(json.dumps(seconds))
+    return Stages(base)
+
+
+def cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def copy(source: Path, target: Path) -> None:
@@ -99,79 +104,40 @@ def digests(folder: Path) -> dict[str, str]:
         "tiny/runs/**/cases.csv",
         "tiny/splits/*.json",
         "tiny/tables/c*s.csv",
+        "tiny/tuning/s/best.yaml",
+        "tiny/tuning/s/*.csv",
     )
     results = folder / "results"
     return {
-        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(results)): hashlib.sha256(content(path)).hexdigest()
         for pattern in patterns
         for path in results.glob(pattern)
     }
 
 
-# ---- processes -----------------------------------------------------------------------------------
-
-
-@contextmanager
-def running(workflow: Workflow, target: str) -> Iterator[subprocess.Popen]:
-    """Snakemake as the leader of a session of its own, as if started in a terminal."""
-    with (workflow.folder / "printed.txt").open("a") as printed:
-        process = subprocess.Popen(
-            workflow.command(target, experiment=TINY),
-            cwd=workflow.project,
-            env=workflow.environment(),
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            # A shell that starts jobs in the background has them ignore it.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        try:
-            yield process
-        finally:
-            end(process)
-
-
-def end(process: subprocess.Popen) -> None:
-    """Kill whatever a test has left running in this session."""
-    while alive := members(process.pid):
-        for each in alive:
-            each.kill()
-        process.poll()
-        time.sleep(0.05)
-
-
-def members(session: int) -> list[psutil.Process]:
-    """The processes of a session that are alive, orphans too."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (ProcessLookupError, psutil.NoSuchProcess):
-            continue
-    return found
-
-
-def workers(session: int) -> list[psutil.Process]:
-    """The jobs: `python -m ssl_methods VERB`, without the shell that starts each."""
-    found = []
-    for process in members(session):
-        try:
-            command = process.cmdline()
-        except psutil.NoSuchProcess:
-            continue
-        if command[1:3] == ["-m", "ssl_methods"]:
-            found.append(process)
-    return found
+def content(path: Path) -> bytes:
+    """Of a file; of the trials without who ran them, how often and how long."""
+    if path.name != "trials.csv":
+        return path.read_bytes()
+    table = pd.read_csv(path)
+    return (
+        table[["method", "trial", "state", "validation_dice", "default", "k", "weight"]]
+        .to_csv()
+        .encode()
+    )
 
 
 # ---- witnesses -----------------------------------------------------------------------------------
+
+RUN_FOLDERS = ("runs/*/*/*/*", "tuning/s/*/*/*/*/*")
 
 
 def made(workflow: Workflow) -> dict[str, tuple[int, int]]:
     """Inode and time of every prepared manifest and output of a run: made again, it has others."""
     results = workflow.folder / "results"
-    paths = [*results.glob("prepared/*/manifest.json"), *results.glob("tiny/runs/*/*/*/*/*.*")]
+    paths = [*results.glob("prepared/*/manifest.json")]
+    for folders in RUN_FOLDERS:
+        paths += results.glob(f"tiny/{folders}/*.*")
     return {
         str(path.relative_to(results)): (path.stat().st_ino, path.stat().st_mtime_ns)
         for path in paths
@@ -179,21 +145,27 @@ def made(workflow: Workflow) -> dict[str, tuple[int, int]]:
     }
 
 
-def iterations_kept(workflow: Workflow, method: str) -> int:
-    """How far a run has come that nobody works on: as its newest checkpoint, or to the end."""
-    folder = workflow.folder / RUNS / method / CELL
-    if (folder / "provenance.json").is_file():
-        return ITERATIONS
-    saved = [
-        torch.load(path, weights_only=True)["state"]["iteration"]
-        for path in folder.glob("checkpoint*.pt")
-    ]
-    return max(saved, default=0)
+def finished_trials(there: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """Of what was ``made``: the last file of each run of a trial that is trained."""
+    return {
+        path: it
+        for path, it in there.items()
+        if "/tuning/" in path and path.endswith("provenance.json")
+    }
 
 
-def iterations_resumed(workflow: Workflow, method: str) -> int:
+def iterations_kept(workflow: Workflow) -> dict[str, int]:
+    """How far the newest checkpoint of each run is; there must be nobody at work."""
+    kept: dict[str, int] = {}
+    for folders in RUN_FOLDERS:
+        for path in (workflow.folder / "results/tiny").glob(f"{folders}/checkpoint*.pt"):
+            run = str(path.parent.relative_to(workflow.folder / "results"))
+            iteration = torch.load(path, weights_only=True)["state"]["iteration"]
+            kept[run] = max(iteration, kept.get(run, 0))
+    return kept
+
+
+def iterations_resumed(workflow: Workflow, run: str) -> int:
     """Where the training that made the model started."""
-    provenance = json.loads(
-        (workflow.folder / RUNS / method / CELL / "provenance.json").read_text()
-    )
+    provenance = json.loads((workflow.folder / "results" / run / "provenance.json").read_text())
     return max(provenance["resumed_from"], default=0)

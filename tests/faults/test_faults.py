@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import torch
-from harness import TINY, Workflow
-from stages import CELL, RUNS, Stages, copy, iterations_resumed, made, running
+from harness import Workflow
+from processes import PATIENCE, running
+from stages import (
+    CELL,
+    EXPERIMENT,
+    ITERATIONS,
+    RUNS,
+    STEPS,
+    Stages,
+    copy,
+    iterations_resumed,
+    made,
+)
 
 from ssl_methods.locks import holder
 
-TARGET = "measurements"
+END = "evaluate"  # the stage with which the command ends
+TARGET = STEPS[END]
+DTC = f"tiny/runs/dtc/{CELL}"
 
 
-def go(workflow: Workflow, status: int = 0) -> str:
-    done = workflow.snakemake(TARGET, experiment=TINY)
+def go(workflow: Workflow, status: int = 0, **environment: str) -> str:
+    done = workflow.snakemake(TARGET, experiment=EXPERIMENT, **environment)
     assert done.returncode == status, done.stdout
     return done.stdout
 
@@ -71,7 +85,7 @@ def test_a_full_disk(kilobytes: int, stages: Stages, tmp_path: Path):
         remount(workflow, "size=500m")
         go(workflow)
         assert finished.items() <= made(workflow).items()
-    stages.check(workflow, TARGET)
+    stages.check(workflow, END)
 
 
 def test_a_read_only_folder(stages: Stages, tmp_path: Path):
@@ -84,7 +98,7 @@ def test_a_read_only_folder(stages: Stages, tmp_path: Path):
         remount(workflow, "rw")
         go(workflow)
         assert finished.items() <= made(workflow).items()
-    stages.check(workflow, TARGET)
+    stages.check(workflow, END)
 
 
 # ---- broken files --------------------------------------------------------------------------------
@@ -106,8 +120,8 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_used(stages: Stag
     newest.write_bytes(newest.read_bytes()[:1000])
     go(workflow)
     assert "checkpoint.pt is broken and is passed over" in (folder / "train.log").read_text()
-    assert iterations_resumed(workflow, "dtc") == 60
-    stages.check(workflow, TARGET)
+    assert iterations_resumed(workflow, DTC) == ITERATIONS
+    stages.check(workflow, END)
 
 
 def test_checkpoints_that_do_not_fit_are_named_and_passed_over(stages: Stages, tmp_path: Path):
@@ -119,8 +133,8 @@ def test_checkpoints_that_do_not_fit_are_named_and_passed_over(stages: Stages, t
     said = (folder / "train.log").read_text()
     assert "checkpoint.pt is of other settings, sources or data and is passed over" in said
     assert "checkpoint-previous.pt is broken and is passed over" in said
-    assert iterations_resumed(workflow, "dtc") == 0
-    stages.check(workflow, TARGET)
+    assert iterations_resumed(workflow, DTC) == 0
+    stages.check(workflow, END)
 
 
 @pytest.mark.parametrize("kind", ["flipped", "truncated", "absent"])
@@ -139,7 +153,7 @@ def test_a_prepared_array_that_is_broken(kind: str, stages: Stages, tmp_path: Pa
     said = (workflow.folder / RUNS / "dtc" / CELL / "train.log").read_text()
     assert "image.npy is not what was prepared (checksum differs): preparing the data again" in said
     assert finished.items() <= made(workflow).items(), "a finished run was made again"
-    stages.check(workflow, TARGET)
+    stages.check(workflow, END)
 
 
 # ---- the clock -----------------------------------------------------------------------------------
@@ -154,33 +168,45 @@ def test_files_from_the_future(stages: Stages, tmp_path: Path):
     go(workflow)
     now = {path: inode for path, (inode, _) in made(workflow).items()}
     assert inodes.items() <= now.items(), "what was finished was made again"
-    stages.check(workflow, TARGET)
+    stages.check(workflow, END)
 
 
-@pytest.mark.parametrize("first", ["+1d", "-1d"])
-def test_a_clock_that_is_set_between_two_jobs(first: str, stages: Stages, tmp_path: Path):
-    if shutil.which("faketime") is None:
-        pytest.skip("faketime is not installed (Debian: faketime)")
-    workflow = stages.start("train", tmp_path)
-    shifted = subprocess.run(
-        [
-            "faketime", "-f", first,
-            *workflow.command(f"{RUNS}/dtc/{CELL}/model.pt", experiment=TINY),
-        ],
-        cwd=workflow.project,
-        env=workflow.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )  # fmt: skip
-    print(shifted.stdout[-800:])
-    go(workflow)
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+
+@pytest.mark.parametrize("seconds", [86400, -86400])
+def test_a_clock_that_jumps_while_a_run_trains(seconds: int, stages: Stages, tmp_path: Path):
+    if FAKETIME is None:
+        pytest.skip("libfaketime is not installed (Debian: faketime)")
+    workflow, clock = stages.start("train", tmp_path), tmp_path / "clock"
+    clock.write_text("+0")
+    faked = {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_CACHE_DURATION": "1",  # seconds until a process sees that the clock was set
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # as with a real clock
+    }
+    finished = made(workflow)
+    with running(workflow, TARGET, **faked) as snakemake:
+        while not (workflow.folder / "results" / DTC / "checkpoint.pt").exists():
+            assert snakemake.poll() is None
+            time.sleep(0.01)
+        clock.write_text(f"{seconds:+d}")
+        # The times of files are faked with the clock, but in truth stay what they are.
+        for path in workflow.folder.rglob("*"):
+            with suppress(FileNotFoundError):
+                before = path.lstat().st_mtime - seconds
+                os.utime(path, (before, before), follow_symlinks=False)
+        snakemake.wait(PATIENCE)
+    go(workflow, **faked)
+    stages.check(workflow, END)
     inodes = {path: inode for path, (inode, _) in made(workflow).items()}
-    done = workflow.snakemake(TARGET, experiment=TINY)
-    assert "Nothing to be done" in done.stdout
-    assert inodes == {path: inode for path, (inode, _) in made(workflow).items()}
-    stages.check(workflow, TARGET)
+    assert {path: inodes[path] for path in finished} == {
+        path: inode for path, (inode, _) in finished.items()
+    }
+    cost = json.loads((workflow.folder / "results" / DTC / "cost.json").read_text())
+    assert 0 < cost["train_seconds"] <= cost["wall_seconds"] < PATIENCE
+    assert "Nothing to be done" in go(workflow, **faked)
 
 
 # ---- another Snakemake ---------------------------------------------------------------------------
@@ -189,7 +215,7 @@ def test_a_clock_that_is_set_between_two_jobs(first: str, stages: Stages, tmp_pa
 def test_a_second_snakemake_on_one_experiment_is_refused(stages: Stages, tmp_path: Path):
     workflow = stages.start("train", tmp_path)
     with running(workflow, TARGET) as first:
-        give_up = time.monotonic() + 120
+        give_up = time.monotonic() + PATIENCE
         lock = workflow.folder / ".snakemake" / "tiny.lock"
         while f"process {first.pid} " not in holder(lock):
             assert time.monotonic() < give_up
@@ -198,7 +224,7 @@ def test_a_second_snakemake_on_one_experiment_is_refused(stages: Stages, tmp_pat
             printed = go(workflow, status=1)
             assert f"another Snakemake works on this experiment (process {first.pid}" in printed
             assert "Traceback" not in printed
-        assert workflow.planned(TINY), "a dry run is let through"
-        assert first.wait(300) == 0
-    stages.check(workflow, TARGET)
+        assert workflow.planned(EXPERIMENT), "a dry run is let through"
+        assert first.wait(PATIENCE) == 0
+    stages.check(workflow, END)
     assert "Nothing to be done" in go(workflow)

@@ -7,92 +7,131 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
+import optuna
 import pytest
-from harness import TINY
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+from processes import PATIENCE, cpu_seconds, gone, running, verb, workers
 from stages import (
-    METHODS,
-    TARGETS,
+    EXPERIMENT,
+    STAGES,
+    STEPS,
+    TRIALS,
     Stages,
+    cpu_of_children,
+    finished_trials,
     iterations_kept,
     iterations_resumed,
     made,
-    members,
-    running,
-    workers,
 )
 
 ROUNDS = int(os.environ.get("ROUNDS", "50"))
 SEED = int(os.environ.get("SEED", "0"))
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 VICTIMS = ("worker", "snakemake", "both")
-PATIENCE = 300  # seconds, on a busy machine
+
+Round = tuple[str, str, signal.Signals, float]
 
 
-def plan(number: int) -> tuple[str, str, signal.Signals, float]:
-    """Stage, victim, signal and moment (a fraction of the stage) of one round.
+def plan(rounds: int, seed: int) -> list[Round]:
+    """Stage, victim, signal and moment of each round.
 
-    Every stage with every victim and signal in 36 rounds, then again; the moments are random.
+    Every stage with every victim and signal in 45 rounds, in an order of the seed, then again. A
+    moment is a fraction of the CPU time that the stage takes undisturbed: a busy machine shifts
+    none. Before a fifth Snakemake only starts, and at the very end nothing is left to hit.
     """
-    stage = list(TARGETS)[number % 4]
-    victim, sign = VICTIMS[number // 4 % 3], SIGNALS[number // 12 % 3]
-    return stage, victim, sign, random.Random(f"{SEED} {number}").uniform(0.0, 1.0)
+    draw, found = random.Random(seed), list[Round]()
+    while len(found) < rounds:
+        deck = list(product(STAGES, VICTIMS, SIGNALS))
+        draw.shuffle(deck)
+        found += [(*card, draw.uniform(0.2, 0.95)) for card in deck]
+    return found[:rounds]
 
 
-@pytest.mark.parametrize("number", range(ROUNDS))
-def test_one_plain_rerun_mends_it(number: int, stages: Stages, tmp_path: Path):
-    stage, victim, sign, moment = plan(number)
-    target = TARGETS[stage]
+def named(number: int, it: Round) -> str:
+    stage, victim, sign, moment = it
+    return f"{number}-{stage}-{sign.name}-{victim}-{moment:.2f}"
+
+
+PLAN = plan(ROUNDS, SEED)
+
+
+@pytest.mark.parametrize("it", PLAN, ids=[named(*each) for each in enumerate(PLAN)])
+def test_one_plain_rerun_mends_it(
+    it: Round, stages: Stages, tmp_path: Path, record_property: Callable[[str, object], None]
+):
+    stage, victim, sign, moment = it
     workflow = stages.start(stage, tmp_path)
-    finished = made(workflow)
+    finished, before = made(workflow), cpu_of_children()
 
-    with running(workflow, target) as snakemake:
-        struck = strike(snakemake, victim, sign, moment * stages.seconds[stage])
+    with running(workflow, STEPS[stage]) as snakemake:
+        struck = strike(snakemake, victim, sign, moment * stages.seconds(stage))
         snakemake.wait(PATIENCE)
         orphans = len(workers(snakemake.pid))
-        kept = {} if orphans else {name: iterations_kept(workflow, name) for name in METHODS}
+        kept = {} if orphans else iterations_kept(workflow)
         left = made(workflow)
-        print(
-            f"{stage}: {sign.name} to {victim} after {moment:.0%} of it {struck}; "
-            f"{orphans} orphans; iterations kept: {kept}"
+        record_property(
+            "struck", f"{stage}: {sign.name} to {victim} at {moment:.0%}, {struck}, {orphans} left"
         )
-        again = workflow.snakemake(target, experiment=TINY)  # with orphans at work
+        again = workflow.snakemake(STEPS[stage], experiment=EXPERIMENT)  # with orphans at work
+        record_property("rerun", f"again: {jobs(again.stdout)}")
         assert again.returncode == 0, again.stdout
-        assert nobody_left(snakemake), "a process is left over"
+        assert gone(snakemake.pid), "a process is left over"
 
-    stages.check(workflow, target)
+    record_property("cost", f"{cpu_of_children() - before:.0f} CPU s")
+    stages.check(workflow, stage)
     now = made(workflow)
+    finished |= finished_trials(left)
     assert {path: now[path] for path in finished} == finished, "what was finished was made again"
-    for method, iterations in kept.items() if target != "data" else ():
-        model = next(path for path in now if f"/{method}/" in path and path.endswith("model.pt"))
-        if left.get(model) != now[model]:
-            assert iterations_resumed(workflow, method) >= iterations, "iterations were lost"
+    for run, iterations in kept.items():
+        trained = f"{run}/provenance.json"
+        if left.get(trained) != now[trained]:
+            resumed = iterations_resumed(workflow, run)
+            record_property("resumed", f"{run} resumed at {resumed}")
+            assert resumed >= iterations, "iterations were lost"
+    if stage == "tune":
+        assert counted(workflow.folder, "trials") == list(range(TRIALS))
+        assert counted(workflow.folder, "fresh") == counted(stages.base / stage, "fresh")
 
 
 def strike(snakemake: subprocess.Popen, victim: str, sign: signal.Signals, after: float) -> str:
-    """Send the signal so many seconds from now; to a worker as soon as there is one."""
-    time.sleep(after)
-    if victim == "worker":
-        while snakemake.poll() is None and not workers(snakemake.pid):
-            time.sleep(0.01)
-        for worker in workers(snakemake.pid)[:1]:
-            verb = worker.cmdline()[3]
-            worker.send_signal(sign)
-            return f"hit {verb}"
-        return "too late"
-    if snakemake.poll() is not None:
-        return "too late"
-    at_work = ", ".join(worker.cmdline()[3] for worker in workers(snakemake.pid)) or "no job"
-    (os.killpg if victim == "both" else os.kill)(snakemake.pid, sign)
-    return f"while {at_work}"
+    """Send the signal after so many CPU seconds; to a worker as soon as there is one."""
+    while snakemake.poll() is None:
+        at_work = workers(snakemake.pid) if cpu_seconds(snakemake.pid) >= after else None
+        if at_work is None or (victim == "worker" and not at_work):
+            time.sleep(0.05)
+            continue
+        doing = ", ".join(filter(None, map(verb, at_work))) or "no job"
+        if victim == "worker":
+            at_work[0].send_signal(sign)
+        else:
+            (os.killpg if victim == "both" else os.kill)(snakemake.pid, sign)
+        return f"at work: {doing}"
+    return "too late"
 
 
-def nobody_left(snakemake: subprocess.Popen) -> bool:
-    give_up = time.monotonic() + 60
-    while members(snakemake.pid) and time.monotonic() < give_up:
-        time.sleep(0.1)
-    return not members(snakemake.pid)
+def jobs(printed: str) -> str:
+    """What a Snakemake ran, of its table of jobs."""
+    table = printed.partition("Job stats:")[2].partition("\n\n")[0]
+    counts = re.findall(r"^(\w+) +(\d+)$", table, re.M)
+    return ", ".join(f"{rule} {n}" for rule, n in counts if rule != "total") or "nothing to be done"
+
+
+def counted(folder: Path, part: str) -> list[int]:
+    """The slots of the completed trials, as the storage has them."""
+    journal = str(folder / "results/tiny/tuning/s/journal.log")
+    study = optuna.load_study(
+        study_name="tiny/s/dtc" + ("/fresh" if part == "fresh" else ""),
+        storage=JournalStorage(JournalFileBackend(journal)),
+    )
+    done = study.get_trials(states=[TrialState.COMPLETE])
+    return sorted(trial.user_attrs["slot"] for trial in done)

@@ -14,7 +14,7 @@ from ssl_methods.config import load_experiment
 from ssl_methods.errors import UserError
 from ssl_methods.tuning import worker
 from ssl_methods.tuning.answers import answer, trial_rows
-from ssl_methods.tuning.queue import SLOT
+from ssl_methods.tuning.queue import SLOT, make_sampler, suggest
 from ssl_methods.tuning.worker import lay_out, open_study, work
 
 
@@ -51,6 +51,21 @@ def test_one_worker_is_deterministic_also_when_extended(known, tmp_path):
     another_seed = declare(trials=14, seed=1)
     work(another_seed, tmp_path / "another")
     assert not one["k"].equals(rows(another_seed, tmp_path / "another")["k"])
+
+
+def test_a_trial_lost_between_two_suggestions_is_drawn_as_it_would_have_been(known, tmp_path):
+    work(declare(), tmp_path / "undisturbed")
+    queue = open_study(declare(), tmp_path / "lost")["dtc"]
+    queue.refill([0, 1])
+    taken = queue.take(queue.waiting([1])[0])
+    queue.study.sampler = make_sampler(declare(), "dtc/1")
+    suggest(taken.trial, "k", queue.space["k"])
+    taken.lock.release()  # as when its worker dies
+    work(declare(), tmp_path / "lost")
+    one, other = (rows(declare(), tmp_path / name) for name in ("undisturbed", "lost"))
+    columns = ["trial", "state", "k", "weight", "validation_dice"]
+    assert list(other["attempts"]) == [1, 2, 1, 1, 1]
+    assert one[columns].equals(other[columns])
 
 
 def test_every_method_gets_as_many_trials_and_they_go_forward_alike(known, tmp_path):
