@@ -16,21 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import page
+from benchmarks.page import HERE, MEASURED, names
 from ssl_methods import provenance
 from ssl_methods.files import write_json
-
-HERE = Path(__file__).parent
-MEASURED = HERE / "measured"
-
-
-def names() -> list[str]:
-    """The benchmarks there are."""
-    files = sorted(HERE.glob("*.py"))
-    return [
-        file.stem
-        for file in files
-        if "\ndef main(" in file.read_text() and file.stem not in ("all", "page")
-    ]
 
 
 def run(name: str) -> bool:
@@ -70,8 +59,6 @@ def main() -> None:
     chosen = parser.parse_args().names or names()
     MEASURED.mkdir(exist_ok=True)
     went_well = [run(name) for name in chosen]
-    from benchmarks import page
-
     page.main()
     sys.exit(not all(went_well))
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from typing import Any
 
-from benchmarks.all import HERE, MEASURED, names
 from ssl_methods.files import read_json, write_text
 
+HERE = Path(__file__).parent
+MEASURED = HERE / "measured"
 PAGE = HERE.parent / "docs" / "reference" / "performance.md"
 INTRODUCTION = """# Performance
 
 Written by `make bench` from what it measured; to measure anew, run it on a machine that does
 nothing else. Alternatives take turns, and a ratio is of medians of one run.
 """
+
+
+def names() -> list[str]:
+    """The benchmarks there are."""
+    files = sorted(HERE.glob("*.py"))
+    return [
+        file.stem
+        for file in files
+        if "\ndef main(" in file.read_text() and file.stem not in ("all", "page")
+    ]
 
 
 def section(name: str) -> str:
