@@ -20,10 +20,10 @@ benchmark: $(INSTALLED)
 	@echo results/quickstart/report.html
 
 test: $(INSTALLED)
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m "not long"
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: $(INSTALLED)
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m long
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m long
 
 faults: $(INSTALLED)
 	$(BIN)/pytest --numprocesses 2 --timeout 3600 tests/faults
