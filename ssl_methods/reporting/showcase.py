@@ -35,7 +35,7 @@ TABLES = (
     "runs.csv", "summary.csv", "comparisons.csv", "published.csv", "claims.csv", "ranks.csv",
     "agreement.csv", "false_claims.csv", "variance.csv", "audits.csv",
     "summary.tex", "comparisons.tex", "comparisons_with_best.tex", "published.tex", "claims.tex",
-    "audits.tex",
+    "audits.md", "audits.tex",
 )  # fmt: skip
 WIDEST = 1400  # pixels
 
