@@ -18,7 +18,7 @@ Deviations
 - Code: the learning rate falls every 2500 iterations of stage two (`as_released`).
 - Weight 0, or no unlabeled images: stage one all along, no teacher.
 - Slow: on the left atrium at 1.875 mm (4 labels, one run, 12 validation cases) 0.54 Dice after 400
-  iterations, 0.64 after 1600; `supervised` 0.59 and 0.61. Hence last but two in the short grid.
+  iterations, 0.64 after 1600; `supervised` 0.59 and 0.61. It seems why it is low in the short grid.
 """
 
 from __future__ import annotations

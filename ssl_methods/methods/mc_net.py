@@ -17,8 +17,8 @@ Deviations
 - Code: gradients flow through s(p_j) also; here it is a target and has none.
 - Code: the weight rises in 40 steps over 6000 of 15000 iterations, and the learning rate does not
   fall: both in `as_released`. The unified recipe: over the whole run, and the loop's learning rate.
-- Lowest of the short left atrium grid by one of three subsets, where all do badly; on validation
-  cases of a fourth (one run) above `supervised`, 0.62 to 0.59: the subset, not the method.
+- Lowest of the short left atrium grid by one of three subsets, where most do badly; on validation
+  cases of a fourth (one run) above `supervised`, 0.62 to 0.59: the subset, it seems.
 """
 
 from __future__ import annotations
