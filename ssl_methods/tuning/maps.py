@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -57,6 +58,14 @@ def numeric(space: Space) -> list[str]:
 def is_log(space: Space, name: str) -> bool:
     it = space[name]
     return isinstance(it, FloatDistribution | IntDistribution) and it.log
+
+
+def logarithmic(axis: Axes, along: str) -> None:
+    """Decades as plain numbers: formulas are not set in figures (style.py)."""
+    axis.set(**{f"{along}scale": "log"})
+    ticks = axis.xaxis if along == "x" else axis.yaxis
+    ticks.set_major_formatter("{x:g}")
+    ticks.set_minor_formatter(NullFormatter())
 
 
 def to_unit(space: Space, name: str, values: Any) -> Floats:
@@ -110,9 +119,9 @@ def map_figure(trials: pd.DataFrame, space: Space, method: str) -> Figure:
             markerfacecolor="white", markeredgecolor="#555555", markeredgewidth=0.5,
         )  # fmt: skip
     _mark(axis, done, best, x, y)
-    for name, which in ((x, "x"), (y, "y")):
+    for name, along in ((x, "x"), (y, "y")):
         if is_log(space, name):
-            getattr(axis, f"set_{which}scale")("log")
+            logarithmic(axis, along)
     axis.set(xlabel=title(x), ylabel=title(y), title=label(method))
     axis.grid(visible=False)
     figure.colorbar(drawn, ax=axis, label="validation Dice (%)")
@@ -207,7 +216,7 @@ def _slice(
         low, high = mean - 1.96 * spread, mean + 1.96 * spread
         axis.fill_between(across, low, high, color=colour, alpha=0.18, linewidth=0)
     if is_log(space, name):
-        axis.set_xscale("log")
+        logarithmic(axis, "x")
     for row, look in ((best, BEST), *((it, DEFAULT) for _, it in _default(done))):
         axis.plot(row[name], row["validation_dice"] * 100, linestyle="none", zorder=4, **look)
 
