@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +38,20 @@ class Results:
         self.variance = self.later_table("variance")
         self.audits = self.later_table("audits")
         self.done = [run for run in experiment.runs() if is_done(run, results)]
+        self._records: dict[str, list[tuple[Run, dict[str, Any]]]] = {}
 
     def later_table(self, name: str) -> pd.DataFrame:
         """A table that results of earlier versions lack; there it has no rows."""
         path = self.folder / "tables" / f"{name}.csv"
         return read_table(path) if path.is_file() else pd.DataFrame()
 
-    def records(self, name: str) -> Iterator[tuple[Run, dict[str, Any]]]:
-        """``run.yaml`` or ``provenance.json`` of every run that has it."""
-        read = read_json if name.endswith(".json") else read_yaml
-        for run in self.done:
-            path = self.root / run.folder / name
-            if path.is_file():
-                yield run, read(path)
+    def records(self, name: str) -> list[tuple[Run, dict[str, Any]]]:
+        """``run.yaml`` or ``provenance.json`` of every run that has it; each file is read once."""
+        if name not in self._records:
+            read = read_json if name.endswith(".json") else read_yaml
+            paths = [(run, self.root / run.folder / name) for run in self.done]
+            self._records[name] = [(run, read(path)) for run, path in paths if path.is_file()]
+        return self._records[name]
 
     def history(self) -> pd.DataFrame:
         """All ``history.csv`` below one another, each row with its run.

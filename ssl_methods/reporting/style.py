@@ -248,6 +248,18 @@ def labeled_text(count: str) -> str:
     return "1 labeled case" if count == "1" else f"{count.split()[0]} labeled cases"
 
 
+DOTS = -1  # zorder of the dots of single measurements: behind the grid
+
+
+def dots_as_picture(axis: Axes, count: int) -> None:
+    """Of thousands of dots a PDF gets one picture per panel.
+
+    Not one for each group of dots: each would take the memory of the whole page while it is drawn.
+    """
+    if count > 2000:
+        axis.set_rasterization_zorder(0)
+
+
 NAME_WIDTH = 1.15  # inches that a method's name of 13 letters takes in a legend
 
 

@@ -468,3 +468,16 @@ def test_a_figure_is_saved_small_and_at_300_dpi(tmp_path):
     picture = Image.open(tmp_path / "it.png")
     assert picture.info["dpi"][0] == pytest.approx(300, abs=1)
     assert picture.size[0] == 2160 and (tmp_path / "it.png").stat().st_size < 150_000
+
+
+
+@pytest.mark.parametrize("methods", [3, len(simulated.MANY)])
+def test_thousands_of_dots_are_one_picture_per_panel(tmp_path, crowd, methods):
+    cases = crowd[2].cases
+    cases = cases[cases["method"].isin(cases["method"].unique()[:methods])]
+    for times, pictures in ((1, 0), (3000 * methods // len(cases) + 1, 1)):
+        figure = results.metric_distributions(pd.concat([cases] * times))
+        figure.savefig(tmp_path / "dots.pdf", dpi=20)
+        drawn = (tmp_path / "dots.pdf").read_bytes().count(b"/Subtype /Image")
+        panels = len(figure.axes)
+        assert pictures * panels <= drawn <= 2 * pictures * panels  # 2: transparency is one more

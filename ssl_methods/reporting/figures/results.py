@@ -15,6 +15,7 @@ from ssl_methods.reporting.figures.rows import dice_rows, distribution_rows, tim
 from ssl_methods.reporting.style import (
     APART,
     DASHES,
+    DOTS,
     DOUBLE,
     MANY,
     SINGLE,
@@ -22,6 +23,7 @@ from ssl_methods.reporting.style import (
     NothingToShow,
     budgets,
     column_width,
+    dots_as_picture,
     keep_in_view,
     label,
     labeled_text,
@@ -175,6 +177,7 @@ def metric_distributions(cases: pd.DataFrame) -> Figure:
 
 def _boxes(axis: Axes, values: Sequence[np.ndarray], style: Sequence[Look]) -> None:
     random = np.random.default_rng(0)
+    dots_as_picture(axis, sum(map(len, values)))
     for x, (column, look) in enumerate(zip(values, style, strict=True)):
         if not len(column):
             continue
@@ -187,6 +190,7 @@ def _boxes(axis: Axes, values: Sequence[np.ndarray], style: Sequence[Look]) -> N
             markersize=3,
             alpha=0.4,
             markeredgewidth=0,
+            zorder=DOTS,
         )
         line = {"color": look.colour, "linewidth": 0.9}
         axis.boxplot(

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from ssl_methods.analysis.tables import MEAN_CLASS, roles
 from ssl_methods.reporting.style import (
     APART,
+    DOTS,
     DOUBLE,
     budgets,
     column_width,
+    dots_as_picture,
     keep_in_view,
     label,
     labeled_text,
@@ -133,6 +135,7 @@ def distribution_rows(cases: pd.DataFrame, metrics: dict[str, tuple[str, float]]
 def _boxes(axis: Axes, own: pd.DataFrame, cases: pd.DataFrame, metric: str, scale: float) -> None:
     places, style = rows_of(cases), looks(cases["method"])
     random = np.random.default_rng(0)
+    dots_as_picture(axis, len(own))
     for method, group in own.groupby("method", sort=False):
         values: NDArray = group[metric].dropna().to_numpy(float) * scale
         y, colour = places[str(method)], style[str(method)].colour
@@ -140,7 +143,7 @@ def _boxes(axis: Axes, own: pd.DataFrame, cases: pd.DataFrame, metric: str, scal
             continue
         axis.plot(
             values, y + random.uniform(-0.3, 0.3, len(values)), ".",
-            color=colour, markersize=2, alpha=0.35, markeredgewidth=0, rasterized=len(cases) > 5000,
+            color=colour, markersize=2, alpha=0.35, markeredgewidth=0, zorder=DOTS,
         )  # fmt: skip
         low, first, median, third, high = np.percentile(values, [5, 25, 50, 75, 95])
         axis.plot([low, high], [y, y], color=colour, linewidth=0.8, solid_capstyle="butt")
