@@ -34,7 +34,8 @@ include: "workflow/rules/tune.smk"
 rule all:
     default_target: True
     input:
-        TUNED if is_study else REPORT,
+        # The measurements too: without them here Snakemake would overlook that a run was deleted.
+        TUNED if is_study else [REPORT, *of_every_run("cases.csv")],
 
 
 rule data:

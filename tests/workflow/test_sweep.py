@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -79,6 +80,29 @@ def test_a_method_that_is_added_runs_alone(finished):
 def test_settings_rerun_what_they_concern(finished, change, again):
     workflow, _ = finished
     assert workflow.planned(TINY | change) == again
+
+
+def test_a_run_that_was_deleted_is_made_again(finished, tmp_path):
+    workflow = copy_of(finished[0], tmp_path)
+    shutil.rmtree(workflow.folder / "results" / "tiny" / "runs" / "dtc" / RUN)
+    again = {"train": 1, "evaluate": 1, "collect": 1, "report": 1}
+    assert workflow.planned(TINY) == again
+
+
+def test_the_cost_of_what_is_left_is_said_from_what_is_done(finished, tmp_path):
+    workflow = copy_of(finished[0], tmp_path)
+    extended = TINY | {"methods": ["supervised"], "seeds": 2}
+    done = workflow.snakemake("models", experiment=extended)
+    assert done.returncode == 0, done.stdout
+    cost = workflow.folder / "results" / "tiny" / "runs" / "supervised" / RUN / "cost.json"
+    seconds = json.loads(cost.read_text())["seconds_per_iteration"]
+    assert f"supervised     1 runs x 60 iterations x {seconds:.3g} s" in done.stdout
+    assert re.search("tiny: 1 runs to train; .* of training, .* with 2 at a time", done.stdout)
+
+
+def copy_of(workflow: Workflow, folder: Path) -> Workflow:
+    shutil.copytree(workflow.folder, folder / "copy")
+    return Workflow(workflow.project, folder / "copy")
 
 
 def test_another_experiment_shares_the_prepared_data(finished):

@@ -128,9 +128,13 @@ def declare():
 def announce():
     """What the runs ahead will cost, before they start: if this call trains any."""
     if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
-        at_a_time = workflow.global_resources.get("gpu") or workflow.cores or 1
+        given = workflow.global_resources
+        gpus = given["gpu"].value if "gpu" in given else None
         costs = plan(experiment, Path("results"))
-        print("\n".join(lines(costs, experiment.name, at_a_time)), flush=True)
+        print(
+            "\n".join(lines(costs, experiment.name, gpus or workflow.cores or 1)),
+            flush=True,
+        )
 
 
 # ---- after a crash, and beside others --------------------------------------------------------------
