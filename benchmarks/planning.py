@@ -1,20 +1,23 @@
-"""How long Snakemake plans a grid, and in how much memory: a dry run of 100, 1,000 and 10,000 runs.
+"""How long Snakemake plans a grid, and in how much memory: dry runs of 100, 1,000 and 10,000 runs.
 
-python -m benchmarks.planning --json planning.json
+Printed as it comes (lines for each job), and with ``--quiet``, for grids that nobody reads job by
+job.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import yaml
+
+from benchmarks.timing import show
 
 PROJECT = Path(__file__).resolve().parents[1]
 SEEDS = {100: 5, 1_000: 50, 10_000: 500}  # of 5 methods, 2 budgets and 2 subsets
@@ -30,13 +33,13 @@ def experiment(runs: int) -> dict[str, object]:
     return {"name": "grid", "dataset": dataset, "network": network, "training": training} | grid
 
 
-def plan(runs: int) -> dict[str, float]:
+def plan(runs: int, *options: str) -> dict[str, Any]:
     """A dry run with nothing done yet, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         declared = Path(folder, "declared.yaml")
         declared.write_text(yaml.safe_dump(experiment(runs)))
         command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "2"]
-        command += ["--directory", folder, "--configfile", str(declared)]
+        command += ["--directory", folder, "--configfile", str(declared), *options]
         environment = os.environ | {"PYTHONPATH": str(PROJECT)}
         start = time.perf_counter()
         with (
@@ -52,6 +55,7 @@ def plan(runs: int) -> dict[str, float]:
             sys.exit(Path(folder, "printed").read_text())
     return {
         "runs": runs,
+        "options": " ".join(options) or "none",
         "seconds": seconds,
         "cpu_seconds": used.ru_utime + used.ru_stime,
         "cpu_ms_per_run": 1000 * (used.ru_utime + used.ru_stime) / runs,
@@ -64,14 +68,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the rows there too")
     parser.add_argument("--runs", type=int, nargs="+", choices=SEEDS, default=list(SEEDS))
     arguments = parser.parse_args()
-    rows = []
-    for runs in arguments.runs:
-        rows.append(plan(runs))
-        if len(rows) == 1:
-            print("  ".join(f"{name:>14}" for name in rows[0]))
-        print("  ".join(f"{value:14,.1f}" for value in rows[-1].values()), flush=True)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    rows = [plan(runs, *options) for runs in arguments.runs for options in ((), ("--quiet", "rules"))]
+    show(rows, arguments.json)
 
 
 if __name__ == "__main__":

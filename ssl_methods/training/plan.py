@@ -82,6 +82,8 @@ def _seconds(row: Cost) -> float:
 
 
 def _long(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
     return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
 
 

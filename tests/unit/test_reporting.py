@@ -470,7 +470,6 @@ def test_a_figure_is_saved_small_and_at_300_dpi(tmp_path):
     assert picture.size[0] == 2160 and (tmp_path / "it.png").stat().st_size < 150_000
 
 
-
 @pytest.mark.parametrize("methods", [3, len(simulated.MANY)])
 def test_thousands_of_dots_are_one_picture_per_panel(tmp_path, crowd, methods):
     cases = crowd[2].cases
