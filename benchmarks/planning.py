@@ -68,7 +68,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the rows there too")
     parser.add_argument("--runs", type=int, nargs="+", choices=SEEDS, default=list(SEEDS))
     arguments = parser.parse_args()
-    rows = [plan(runs, *options) for runs in arguments.runs for options in ((), ("--quiet", "rules"))]
+    verbosities = ((), ("--quiet", "rules"))
+    rows = [plan(runs, *options) for runs in arguments.runs for options in verbosities]
     show(rows, arguments.json)
 
 
