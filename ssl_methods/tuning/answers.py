@@ -1,4 +1,5 @@
-"""What a study found: ``trials.csv``, ``runs.csv``, ``tuned.csv``, ``best.yaml`` and figures.
+"""What a study found: ``trials.csv``, ``runs.csv``, ``best.yaml`` and figures; of a search also
+``importances.csv`` and ``tuned.csv``, of a grid ``variance.csv``.
 
 In: the storage and the folders of the trials. Out: files in the study's folder; each can be written
 before all trials are finished, and then says which are not.
@@ -51,14 +52,14 @@ def answer(study: Study, results: Path) -> Path:
     runs = pd.concat([run_rows(queue) for queue in queues.values()], ignore_index=True)
     write_table(folder / "runs.csv", runs)
     write_text(folder / "best.yaml", best_overrides(study, queues))
-    tables = {"trials": trials, "runs": runs, "importances": importances(queues)}
-    if study.grid:
-        tables["variance"] = variance_table(runs, trials, list(study.grid))
-    else:
-        tables["tuned"] = tuned_table(study, queues, results)
-    for name in ("importances", "tuned", "variance"):
-        if name in tables:
-            write_table(folder / f"{name}.csv", tables[name])
+    found = (
+        {"variance": variance_table(runs, trials, list(study.grid))}
+        if study.grid
+        else {"importances": importances(queues), "tuned": tuned_table(study, queues, results)}
+    )
+    for name, table in found.items():
+        write_table(folder / f"{name}.csv", table)
+    tables = {"trials": trials, "runs": runs} | found
     draw(folder / "figures", tables, {row: queue.space for row, queue in queues.items()})
     return folder
 

@@ -37,18 +37,19 @@ def draw(
 ) -> list[str]:
     """Write every figure that has something to show; their names."""
     trials, runs = tables["trials"], tables["runs"]
-    wanted: dict[str, Callable[[], Figure]] = {"history": partial(history_figure, trials)}
+    wanted: dict[str, Callable[[], Figure]] = {}
     for row in spaces:
         own, its_runs = trials[trials["method"] == row], runs[runs["method"] == row]
         if (own["state"] == "complete").sum() == 0:
             continue
         wanted[f"map_{row}"] = partial(map_figure, own, spaces[row], row)
         wanted[f"slices_{row}"] = partial(slices_figure, own, its_runs, spaces[row], row)
-    wanted["importances"] = partial(importances_figure, tables["importances"])
-    if "tuned" in tables:
-        wanted["tuned_against_default"] = partial(tuned_figure, tables["tuned"])
-    if "variance" in tables:
+    if "variance" in tables:  # of a grid, whose trials have no order
         wanted["variance"] = partial(variance_figure, tables["variance"])
+    else:
+        wanted["history"] = partial(history_figure, trials)
+        wanted["importances"] = partial(importances_figure, tables["importances"])
+        wanted["tuned_against_default"] = partial(tuned_figure, tables["tuned"])
     drawn = []
     for name, make in wanted.items():
         try:
