@@ -19,6 +19,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from ssl_methods.analysis.stains import NOTE as STAINS_NOTE
+from ssl_methods.analysis.stains import shown_stains
 from ssl_methods.analysis.tables import (
     duration,
     markdown,
@@ -33,9 +35,9 @@ from ssl_methods.reporting.found import Results
 
 TABLES = (
     "runs.csv", "summary.csv", "comparisons.csv", "published.csv", "claims.csv", "ranks.csv",
-    "agreement.csv", "false_claims.csv", "variance.csv", "audits.csv",
+    "agreement.csv", "false_claims.csv", "variance.csv", "audits.csv", "stains.csv",
     "summary.tex", "comparisons.tex", "comparisons_with_best.tex", "published.tex", "claims.tex",
-    "audits.md", "audits.tex",
+    "audits.md", "audits.tex", "stains.tex",
 )  # fmt: skip
 WIDEST = 1400  # pixels
 
@@ -80,6 +82,7 @@ def page(path: Path, found: Results, figures: list[str], said: str = "") -> str:
     experiment = found.experiment
     comparisons = found.comparisons[found.comparisons["metric"].isin(["dice", "hd95_voxel"])]
     note = "Means over runs and test cases, 95 % intervals; last checkpoint, no post-processing."
+    stains = found.folder / "tables" / "stains.csv"
     parts = [
         f"# {experiment.name}",
         experiment.description,
@@ -89,6 +92,7 @@ def page(path: Path, found: Results, figures: list[str], said: str = "") -> str:
         *([said] if said else []),
         markdown(shown_summary(found.summary), f"{note} {role_note(found.summary)}".strip()),
         markdown(shown_comparisons(comparisons), "Paired by labeled subset and test case."),
+        *([markdown(shown_stains(read_table(stains)), STAINS_NOTE)] if stains.is_file() else []),
         *(f"![{name.removesuffix('.png')}]({name})" for name in figures),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
@@ -102,7 +106,7 @@ def circumstances(found: Results) -> list[str]:
     devices = {str(record["device"]) for record in records}
     sources = {record["sources"] for record in records}
     runs = found.runs.drop_duplicates(["method", "budget", "subset", "seed"])
-    crop = "with" if experiment.dataset.crop_used_label else "without"
+    cropped = "cropped" if experiment.dataset.crop_used_label else "not cropped"
     training = experiment.training
     return [
         f"{len(found.done)} of {len(runs)} runs done: {', '.join(experiment.methods)}",
@@ -112,7 +116,7 @@ def circumstances(found: Results) -> list[str]:
         f" V-Net with {experiment.network.width} filters",
         f"training time in all: {duration(runs['train_seconds'].sum())} on"
         f" {', '.join(sorted(devices))}, {training.cpu_threads} thread a run",
-        f"scans cropped {crop} the reference label",
+        f"the images were {cropped} with the help of the reference label",
         f"{', '.join(sorted(versions))}; sources {', '.join(sorted(sources))}",
     ]
 

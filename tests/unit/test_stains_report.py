@@ -82,8 +82,20 @@ def test_the_figure_shows_every_mean_and_interval():
         line.get_ydata() for axis in figure.axes for line in axis.lines if len(line.get_ydata())
     ]
     assert sorted(np.concatenate(shown)) == pytest.approx(sorted(table["dice"] * 100))
-    names = [text.get_text() for text in figure.axes[0].get_xticklabels()]
-    assert names == ["A\nlabeled", "D\nunseen", "all"]
+
+
+def test_the_figure_names_a_kind_once_below_its_laboratories():
+    table = stain_effect({"none": measured(0), "macenko": measured(0.3)})
+    for kinds, expected in (
+        ({"A": "labeled", "D": "unseen"}, {0: "labeled", 1: "unseen"}),
+        ({"A": "unseen", "D": "unseen"}, {0.5: "unseen"}),
+    ):
+        axis = dice_by_laboratory(table, kinds).axes[0]
+        assert [text.get_text() for text in axis.get_xticklabels()] == ["A", "D", "all"]
+        below = axis.get_xticklabels(minor=True)
+        places = axis.get_xticks(minor=True)
+        found = {x: t.get_text() for x, t in zip(places, below, strict=True) if t.get_text()}
+        assert found == expected
 
 
 # ---- from results --------------------------------------------------------------------------------

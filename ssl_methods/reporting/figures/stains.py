@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -92,7 +93,7 @@ def dice_by_laboratory(table: pd.DataFrame, kinds: Mapping[str, str]) -> Figure:
 
     Args:
         table: what ``analysis.stains.stain_effect`` gives.
-        kinds: laboratory -> what its training tiles were, written below its name.
+        kinds: laboratory -> what its training tiles were, written once below neighbours.
     """
     methods, texts = list(methods_of(table)), budgets(table)
     places = list(dict.fromkeys(table["laboratory"]))
@@ -110,9 +111,15 @@ def dice_by_laboratory(table: pd.DataFrame, kinds: Mapping[str, str]) -> Figure:
                 shift = 0.24 * (number - (len(stains) - 1) / 2)
                 x = own["laboratory"].map(places.index).to_numpy(float) + shift
                 _points(axis, x, own, stain)
-    names = [f"{place}\n{kinds[place]}" if kinds.get(place) else place for place in places]
+    centres, named = [], []
+    for kind, group in groupby(range(len(places)), key=lambda place: kinds.get(places[place], "")):
+        centres.append(float(np.mean(list(group))))
+        named.append(kind)
     for axis in axes[-1]:
-        axis.set_xticks(range(len(places)), names, fontsize=6)
+        axis.xaxis.remove_overlapping_locs = False  # a kind of one laboratory is right below it
+        axis.set_xticks(range(len(places)), places)
+        axis.set_xticks(centres, named, minor=True, fontsize=6)
+        axis.tick_params(axis="x", which="minor", length=0, pad=14)
     top_legend(figure)
     return figure
 
