@@ -95,7 +95,7 @@ class Study(Settings):
     )
     sampler: Literal["tpe", "gp", "random"] = setting("tpe", "Optuna's sampler")
     pruner: Literal["median", "none"] = setting(
-        "median", "median: stop a trial that is worse than half of the earlier ones"
+        "median", "median: stop a trial that is worse than half of the completed ones"
     )
     prune_after: float = setting(
         0.8,
