@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bars import BARS
 from ssl_methods.files import read_json, write_text
 
 HERE = Path(__file__).parent
@@ -32,10 +33,21 @@ def section(name: str) -> str:
     """What one benchmark does, on what machine it ran, and its rows."""
     document = ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text())) or ""
     head = f"## {name.replace('_', ' ').capitalize()}\n\n{document}\n"
-    measured = MEASURED / f"{name}.json"
-    if not measured.exists():
-        return f"{head}\nNot measured.\n"
-    return f"{head}\n{origin(name)}\n\n{table(read_json(measured))}\n"
+    rows = measured(name)
+    return f"{head}\n{origin(name)}\n\n{table(rows)}\n" if rows else f"{head}\nNot measured.\n"
+
+
+def measured(name: str) -> list[dict[str, Any]]:
+    """The rows of a benchmark; none if it was not run."""
+    file = MEASURED / f"{name}.json"
+    rows: list[dict[str, Any]] = read_json(file) if file.exists() else []
+    return rows
+
+
+def bars() -> str:
+    """What is to be reached, and whether it is."""
+    rows = [bar.judged(measured(bar.benchmark)) for bar in BARS]
+    return f"## What it has to reach\n\n{table(rows)}\n"
 
 
 def origin(name: str) -> str:
@@ -68,7 +80,7 @@ def text(value: Any) -> str:
 
 def main() -> None:
     PAGE.parent.mkdir(exist_ok=True)
-    write_text(PAGE, "\n".join([INTRODUCTION, *map(section, names())]))
+    write_text(PAGE, "\n".join([INTRODUCTION, bars(), *map(section, names())]))
     print(PAGE)
 
 

@@ -133,6 +133,7 @@ def measure(scale: Scale, folder: Path, device: torch.device) -> list[dict[str, 
         rows.append(
             {
                 "scale": scale.name,
+                "device": device.type,
                 "method": name,
                 "bare, s": seconds["bare"],
                 "harness, s": seconds["harness"],

@@ -1,0 +1,57 @@
+"""The page of speed shows what was measured, and says so where nothing was."""
+
+import pytest
+
+from benchmarks import page
+from benchmarks.bars import BARS, Bar
+from benchmarks.timing import alternate
+
+OVERHEAD = Bar("overhead", "step", {"device": "cpu"}, "%", at_most=5)
+FASTER = Bar("faster", "step", {}, "times", at_least=15)
+
+
+@pytest.mark.parametrize(
+    ("bar", "rows", "value", "met"),
+    [
+        (OVERHEAD, [{"device": "cpu", "%": 4.0}, {"device": "cuda", "%": 9.0}], 4.0, "yes"),
+        (OVERHEAD, [{"device": "cpu", "%": 4.0}, {"device": "cpu", "%": 6.0}], 6.0, "no"),
+        (OVERHEAD, [{"device": "cpu", "%": 4.0}, {"device": "cpu", "%": None}], None, "unknown"),
+        (OVERHEAD, [{"device": "cuda", "%": 4.0}], None, "unknown"),
+        (FASTER, [{"times": 20.0}, {"times": 14.0}], 14.0, "no"),
+        (FASTER, [{"times": 20.0}, {"times": 15.0}], 15.0, "yes"),
+        (FASTER, [], None, "unknown"),
+    ],
+)
+def test_the_worst_row_is_held_against_the_bar(bar, rows, value, met):
+    judged = bar.judged(rows)
+    assert (judged["measured"], judged["met"]) == (value, met)
+
+
+def test_every_bar_is_about_a_benchmark_and_is_on_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "MEASURED", tmp_path)
+    monkeypatch.setattr(page, "PAGE", tmp_path / "reference" / "performance.md")
+    (tmp_path / "metrics.json").write_text('[{"prediction": "good", "MedPy / ASD and 95HD": 21.3}]')
+    page.main()
+    written = page.PAGE.read_text()
+    assert {bar.benchmark for bar in BARS} <= set(page.names())
+    for bar in BARS:
+        (line,) = [line for line in written.splitlines() if line.startswith(f"| {bar.what} |")]
+        expected = "21.3 | yes |" if bar.benchmark == "metrics" else "not measured | unknown |"
+        assert line.endswith(expected)
+    assert "On a machine that is not recorded.\n\n| prediction |" in written
+
+
+def test_alternatives_take_turns_and_the_first_call_of_each_does_not_count():
+    now, called = [0.0], []
+    costs = {"slow": iter([100, 5, 7, 6]), "fast": iter([100, 1, 30, 2])}
+
+    def candidate(name):
+        def run():
+            called.append(name)
+            now[0] += next(costs[name])
+
+        return run
+
+    found = alternate({name: candidate(name) for name in costs}, 3, clock=lambda: now[0])
+    assert called == ["slow", "fast"] * 4
+    assert found == {"slow": 6, "fast": 2}
