@@ -19,6 +19,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ssl_methods.analysis.published import published_note, shown_published
 from ssl_methods.analysis.stains import NOTE as STAINS_NOTE
 from ssl_methods.analysis.stains import shown_stains
 from ssl_methods.analysis.tables import (
@@ -83,6 +84,9 @@ def page(path: Path, found: Results, figures: list[str], said: str = "") -> str:
     comparisons = found.comparisons[found.comparisons["metric"].isin(["dice", "hd95_voxel"])]
     note = "Means over runs and test cases, 95 % intervals; last checkpoint, no post-processing."
     stains = found.folder / "tables" / "stains.csv"
+    published = found.published
+    if len(published):
+        published = published[published["run"].fillna("") != ""]  # those that we have runs of
     parts = [
         f"# {experiment.name}",
         experiment.description,
@@ -92,6 +96,11 @@ def page(path: Path, found: Results, figures: list[str], said: str = "") -> str:
         *([said] if said else []),
         markdown(shown_summary(found.summary), f"{note} {role_note(found.summary)}".strip()),
         markdown(shown_comparisons(comparisons), "Paired by labeled subset and test case."),
+        *(
+            [markdown(shown_published(published), published_note(published))]
+            if len(published)
+            else []
+        ),
         *([markdown(shown_stains(read_table(stains)), STAINS_NOTE)] if stains.is_file() else []),
         *(f"![{name.removesuffix('.png')}]({name})" for name in figures),
     ]
