@@ -34,8 +34,7 @@ include: "workflow/rules/tune.smk"
 rule all:
     default_target: True
     input:
-        # The measurements too: without them here Snakemake would overlook that a run was deleted.
-        TUNED if is_study else [REPORT, *of_every_run("cases.csv")],
+        TUNED if is_study else [REPORT, *deleted_measurements()],
 
 
 rule data:

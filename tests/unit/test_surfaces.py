@@ -40,17 +40,20 @@ def pairs(draw: st.DrawFn) -> tuple[Mask, Mask, tuple[float, ...] | None]:
 
 
 @pytest.mark.parametrize(
-    ("per_near", "per_far"),
+    ("reach", "per_near", "per_far"),
     [
-        (surfaces.VOXELS_PER_NEAR, surfaces.VOXELS_PER_FAR),
-        (0, 0),  # the tree alone
-        (0, 10**9),  # the tree for near voxels, the transform as soon as one is far
-        (10**9, 0),  # the transform alone
+        (surfaces.REACH, surfaces.VOXELS_PER_NEAR, surfaces.VOXELS_PER_FAR),
+        (surfaces.REACH, 0, 0),  # neighbours and the tree
+        (6, 0, 0),  # more neighbours
+        (0, 0, 0),  # the tree alone
+        (0, 0, 10**9),  # the tree for near voxels, the transform as soon as one is far
+        (0, 10**9, 0),  # the transform alone
     ],
 )
 def test_equal_scipy_however_computed(
-    monkeypatch: pytest.MonkeyPatch, per_near: int, per_far: int
+    monkeypatch: pytest.MonkeyPatch, reach: int, per_near: int, per_far: int
 ) -> None:
+    monkeypatch.setattr(surfaces, "REACH", reach)
     monkeypatch.setattr(surfaces, "VOXELS_PER_NEAR", per_near)
     monkeypatch.setattr(surfaces, "VOXELS_PER_FAR", per_far)
 

@@ -180,6 +180,14 @@ def of_every_run(name):
     return [f"{folder}/{name}" for folder in RUNS]
 
 
+def deleted_measurements():
+    """Of runs that are not there although the tables are: Snakemake asks for nothing that lies behind a
+    file that is up to date. To name them all would cost a large grid several seconds."""
+    if not all(Path(table).exists() for table in TABLES):
+        return []
+    return [file for file in of_every_run("cases.csv") if not Path(file).exists()]
+
+
 def of_every_split():
     return [
         f"{HOME}/splits/{split_name(budget, subset)}"
