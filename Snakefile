@@ -68,6 +68,7 @@ rule tune:
 
 
 onstart:
+    look_for_garbage()
     be_alone()
     mend_times()
     declare()

@@ -24,9 +24,15 @@ from ssl_methods.provenance import source_digest
 from ssl_methods.training.plan import lines, plan
 from ssl_methods.tuning.study import experiment_of, load_studies, studies_of
 
-# A plan is hundreds of objects per run that live to the end; looking for garbage among them at the usual
-# pace was a tenth of the time of planning.
-gc.set_threshold(100_000, 50, 100)
+# A plan is hundreds of objects per run that live to the end; looking for garbage among them was an eighth of
+# the time of planning. When jobs start it is looked for again, but not among these.
+gc.disable()
+
+
+def look_for_garbage():
+    gc.freeze()
+    gc.enable()
+
 
 # Jobs use the Python that runs Snakemake, also where its environment is not activated.
 os.environ.update(
@@ -182,7 +188,8 @@ def of_every_run(name):
 
 def deleted_measurements():
     """Of runs that are not there although the tables are: Snakemake asks for nothing that lies behind a
-    file that is up to date. To name them all would cost a large grid several seconds."""
+    file that is up to date. To name them all would cost a large grid several seconds.
+    """
     if not all(Path(table).exists() for table in TABLES):
         return []
     return [file for file in of_every_run("cases.csv") if not Path(file).exists()]
