@@ -34,8 +34,8 @@ def test_the_second_optimiser_of_the_how_to():
         network=torch.nn.Linear(1, 1), judge=torch.nn.Linear(1, 1), loss=1, judge_loss=2
     )
     (first, loss), (second, judge_loss) = names["optimizers"](method, TrainingConfig())
-    assert (type(first).__name__, loss) == ("SGD", 1)
-    assert (type(second).__name__, judge_loss) == ("Adam", 2)
+    assert (isinstance(first, torch.optim.SGD), loss) == (True, 1)
+    assert (isinstance(second, torch.optim.Adam), judge_loss) == (True, 2)
 
 
 def test_the_methods_that_the_how_to_points_at_are_there():
