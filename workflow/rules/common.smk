@@ -188,7 +188,7 @@ def of_every_run(name):
 
 def deleted_measurements():
     """Of runs that are not there although the tables are: Snakemake asks for nothing that lies behind a
-    file that is up to date. To name them all would cost a large grid several seconds.
+    file that is up to date. To name them all would cost 16 MB at 10,000 runs.
     """
     if not all(Path(table).exists() for table in TABLES):
         return []
