@@ -36,10 +36,14 @@ from ssl_methods.training.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
+RECORDS = ("model.pt", "history.csv", "cost.json", "run.yaml", "provenance.json")
+MEASUREMENTS = ("cases.csv", "slices.npz", "snapshots.csv")
+
 
 def train(run: Run, results: Path, out: Path, observer: Observer | None = None) -> None:
     """Train one run into ``out``; resume it if a checkpoint of the same run lies there.
 
+    What an earlier training left there, and the measurements of its model, are removed first.
     ``observer`` sees each row of the history; without one it is logged. Waits while another process
     writes there; what that one has trained is not trained again.
 
@@ -59,6 +63,8 @@ def train(run: Run, results: Path, out: Path, observer: Observer | None = None) 
         alone(out),
         claim(run.training.device, run.training.runs_per_gpu, f"train {out}") as device,
     ):
+        for name in (*RECORDS, *MEASUREMENTS):
+            (out / name).unlink(missing_ok=True)
         _train(run, store, split, out, device, observer)
 
 

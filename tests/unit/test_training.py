@@ -211,6 +211,20 @@ def test_a_checkpoint_of_other_settings_is_not_used(
     assert json.loads((tmp_path / "run/provenance.json").read_text())["resumed_from"] == []
 
 
+def test_nothing_of_an_earlier_training_lies_beside_a_new_one(
+    experiment, results, tmp_path, monkeypatch
+):
+    train(tiny_run(experiment), results, tmp_path / "run")
+    for name in ("cases.csv", "slices.npz", "snapshots.csv"):
+        (tmp_path / "run" / name).write_text("of the earlier model")
+    changed = tiny_run(experiment, learning_rate=0.02)
+    interrupt_after(monkeypatch, 3)
+    with pytest.raises(Killed):
+        train(changed, results, tmp_path / "run")
+    left = {path.name for path in (tmp_path / "run").iterdir() if path.is_file()}
+    assert left - {".lock"} == {"checkpoint.pt", "checkpoint-previous.pt"}
+
+
 def test_validation_is_recorded_and_changes_nothing(experiment, results, tmp_path):
     defaults = {
         "iterations": 4,

@@ -86,9 +86,6 @@ TABLES = [
         "audits",
     )
 ]
-MEASURED = ["cases.csv", "slices.npz"]
-if experiment.training.snapshots > 1:
-    MEASURED.append("snapshots.csv")
 REPORT = f"{HOME}/report.html"
 STUDIES = {study.name: study for study in studies}
 TUNING = f"{HOME}/tuning/{{study}}"

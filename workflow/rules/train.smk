@@ -1,5 +1,6 @@
 # One job per run. Its checkpoint lies in the same folder and is no output: Snakemake deletes the outputs
-# of a job that failed, and a run that was interrupted is to resume.
+# of a job that failed, and a run that was interrupted is to resume. Nor are the other records: no rule asks
+# for them, and each output more makes a plan of the grid longer (docs/explanation/design.md).
 
 
 rule train:
@@ -9,9 +10,6 @@ rule train:
     output:
         f"{RUN}/run.yaml",
         f"{RUN}/model.pt",
-        f"{RUN}/history.csv",
-        f"{RUN}/cost.json",
-        f"{RUN}/provenance.json",
     log:
         f"{RUN}/train.log",
     conda:
