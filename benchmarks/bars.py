@@ -20,27 +20,39 @@ class Bar:
     at_most: float | None = None
     at_least: float | None = None
 
-    def measured(self, rows: list[Row]) -> float | None:
+    def measured(self, rows: list[Row]) -> Any:
         """The worst value of the matching rows; None if there is none, or one of them is."""
         matching = [row for row in rows if self.rows.items() <= row.items()]
         values = [row.get(self.column) for row in matching]
         if not values or None in values:
             return None
-        return min(values) if self.at_most is None else max(values)
+        return (min if self.at_most is None else max)(values, key=lambda it: ends(it)[0])
 
     def judged(self, rows: list[Row]) -> dict[str, Any]:
-        """A row of the table."""
+        """A row of the table. Met or not by the whole of a ratio's interval."""
         value = self.measured(rows)
         most = self.at_most is not None
         limit = self.at_most if most else self.at_least
         assert limit is not None
-        met = value is not None and (value <= limit if most else value >= limit)
+        within = [it <= limit if most else it >= limit for it in ends(value)]
         return {
             "what": self.what,
             "bar": f"at {'most' if most else 'least'} {limit:g}",
             "measured": value,
-            "met": "unknown" if value is None else "yes" if met else "no",
+            "met": answer(within),
         }
+
+
+def answer(within: list[bool]) -> str:
+    if not within:
+        return "unknown"
+    return "yes" if all(within) else "unclear" if any(within) else "no"
+
+
+def ends(value: Any) -> list[float]:
+    """Of a ratio: its median and the ends of its interval, if it has one. None: nothing."""
+    found = value if isinstance(value, list | tuple) else [value]
+    return [it for it in found if it is not None]
 
 
 PAPER, SMALL = {"scale": "paper", "method": "dtc"}, {"scale": "hippocampus", "method": "dtc"}

@@ -7,12 +7,13 @@ as a left atrium.
 from __future__ import annotations
 
 import time
+from statistics import median
 
 import numpy as np
 from medpy.metric import binary
 
 from benchmarks.atria import HARD, SPACING, atrium, predictions
-from benchmarks.timing import alternate, arguments, show
+from benchmarks.timing import alternate, arguments, ratio, show
 from ssl_methods.evaluation.metrics import case_metrics
 from ssl_methods.evaluation.surfaces import Mask, bounding_box, distances, surface
 
@@ -27,7 +28,7 @@ def asd_and_hd95(prediction: Mask, reference: Mask) -> dict[str, float]:
 
 
 def main() -> None:
-    options = arguments(__doc__, rounds=3)
+    options = arguments(__doc__, rounds=9)
     reference = atrium()
     rows = []
     for name, prediction in predictions(reference).items():
@@ -57,11 +58,11 @@ def main() -> None:
             {
                 "prediction": name,
                 "kind": "made to be hard" if name in HARD else "as of a network",
-                "MedPy, s": seconds["medpy"],
-                "ASD and 95HD, s": seconds["two"],
-                "all columns, s": seconds["all"],
-                "MedPy / ASD and 95HD": seconds["medpy"] / seconds["two"],
-                "MedPy / all columns": seconds["medpy"] / seconds["all"],
+                "MedPy, s": median(seconds["medpy"]),
+                "ASD and 95HD, s": median(seconds["two"]),
+                "all columns, s": median(seconds["all"]),
+                "MedPy / ASD and 95HD": ratio(seconds["medpy"], seconds["two"]),
+                "MedPy / all columns": ratio(seconds["medpy"], seconds["all"]),
             }
         )
     show(rows, options.json)

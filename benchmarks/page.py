@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bars import BARS
+from benchmarks.timing import text
 from ssl_methods.files import read_json, write_text
 
 HERE = Path(__file__).parent
@@ -15,7 +16,9 @@ PAGE = HERE.parent / "docs" / "reference" / "performance.md"
 INTRODUCTION = """# Performance
 
 Written by `make bench` from what it measured; to measure anew, run it on a machine that does
-nothing else. Alternatives take turns, and a ratio is of medians of one run.
+nothing else. Alternatives take turns; a ratio is the median of those within a round, with its
+95 % interval in brackets. A bar is met if the whole interval is on its right side, and unclear if
+a part is.
 """
 
 
@@ -70,12 +73,6 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = [columns, ["---"] * len(columns)]
     lines += [[text(row.get(column)) for column in columns] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def text(value: Any) -> str:
-    if value is None:
-        return "not measured"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:

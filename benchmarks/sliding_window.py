@@ -10,11 +10,12 @@ import argparse
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor
 
-from benchmarks.timing import alternate, show
+from benchmarks.timing import alternate, ratio, show
 from ssl_methods.config import NetworkConfig
 from ssl_methods.evaluation.inference import sliding_window
 from ssl_methods.networks import MakeNetwork
@@ -23,7 +24,7 @@ from ssl_methods.networks import MakeNetwork
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the rows there too")
-    parser.add_argument("--rounds", type=int, default=3, help="timed calls of each")
+    parser.add_argument("--rounds", type=int, default=9, help="timed calls of each")
     parser.add_argument("--width", type=int, default=8, help="of the V-Net")
     parser.add_argument("--shape", type=int, nargs=3, default=(48, 64, 48), metavar="N")
     parser.add_argument("--patch", type=int, nargs=3, default=(32, 48, 32), metavar="N")
@@ -57,10 +58,10 @@ def main() -> None:
         {
             "device": device.type,
             "inferer": name,
-            "s": value,
-            "window by window / this": base / value,
+            "s": median(values),
+            "window by window / this": ratio(base, values),
         }
-        for name, value in seconds.items()
+        for name, values in seconds.items()
     ]
     show(rows, options.json)
 

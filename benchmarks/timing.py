@@ -1,4 +1,7 @@
-"""Medians of alternatives that take turns, so that a noisy machine slows all of them alike."""
+"""Alternatives take turns, so that a noisy machine slows all of them alike.
+
+What is compared are ratios within a round; their median has an interval.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,34 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from scipy.stats import quantile_test
 
 Clock = Callable[[], float]
+ENOUGH = 6  # rounds: of fewer, no two order statistics enclose the median in 95 of 100 cases
+
+
+class Ratio(NamedTuple):
+    """A median over rounds and its 95 % interval from order statistics; none of few rounds."""
+
+    median: float
+    low: float | None
+    high: float | None
+
+    def percent_above_one(self) -> Ratio:
+        """As an overhead: 1.05 is 5."""
+        return Ratio(*(None if it is None else 100 * (it - 1) for it in self))
 
 
 def alternate(
     candidates: Mapping[str, Callable[[], object]],
     rounds: int = 5,
     clock: Clock = time.perf_counter,
-) -> dict[str, float]:
-    """Median seconds of each candidate; each is called once in every round, in turn.
+) -> dict[str, list[float]]:
+    """Seconds of each candidate in each round; each is called once in every round, in turn.
 
     A first call of each is not counted. ``clock`` may be ``time.process_time`` for work on one
     core, which leaves out what other processes take.
@@ -30,7 +48,16 @@ def alternate(
             call()
             if round_ > 0:
                 seconds[name].append(clock() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return seconds
+
+
+def ratio(first: Sequence[float], second: Sequence[float]) -> Ratio:
+    """Of two candidates' seconds of the same rounds."""
+    ratios = [a / b for a, b in zip(first, second, strict=True)]
+    low = high = None
+    if len(ratios) >= ENOUGH:
+        low, high = map(float, quantile_test(ratios, p=0.5).confidence_interval(0.95))
+    return Ratio(statistics.median(ratios), low, high)
 
 
 def arguments(description: str, rounds: int) -> argparse.Namespace:
@@ -43,7 +70,7 @@ def arguments(description: str, rounds: int) -> argparse.Namespace:
 
 def show(rows: list[dict[str, Any]], json_path: Path | None) -> None:
     """Print rows of equal keys as a table; numbers have three digits."""
-    cells = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+    cells = [list(rows[0]), *([text(value) for value in row.values()] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
@@ -51,5 +78,12 @@ def show(rows: list[dict[str, Any]], json_path: Path | None) -> None:
         json_path.write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """A cell; a ratio with its interval."""
+    if value is None:
+        return "not measured"
+    if isinstance(value, list | tuple):
+        median, low, high = value
+        between = "" if low is None else f" ({low:.3g} to {high:.3g})"
+        return f"{median:.3g}{between}"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import page
 from benchmarks.bars import BARS, Bar
-from benchmarks.timing import alternate
+from benchmarks.timing import alternate, ratio
 
 OVERHEAD = Bar("overhead", "step", {"device": "cpu"}, "%", at_most=5)
 FASTER = Bar("faster", "step", {}, "times", at_least=15)
@@ -22,6 +22,10 @@ FASTER = Bar("faster", "step", {}, "times", at_least=15)
         (FASTER, [{"times": 20.0}, {"times": 14.0}], 14.0, "no"),
         (FASTER, [{"times": 20.0}, {"times": 15.0}], 15.0, "yes"),
         (FASTER, [], None, "unknown"),
+        (FASTER, [{"times": [20, 16, 25]}, {"times": [17, 16, 18]}], [17, 16, 18], "yes"),
+        (FASTER, [{"times": [20, 16, 25]}, {"times": [17, 14, 18]}], [17, 14, 18], "unclear"),
+        (FASTER, [{"times": [12, 10, 14]}], [12, 10, 14], "no"),
+        (FASTER, [{"times": [17, None, None]}], [17, None, None], "yes"),
     ],
 )
 def test_the_worst_row_is_held_against_the_bar(bar, rows, value, met):
@@ -60,4 +64,17 @@ def test_alternatives_take_turns_and_the_first_call_of_each_does_not_count():
 
     found = alternate({name: candidate(name) for name in costs}, 3, clock=lambda: now[0])
     assert called == ["slow", "fast"] * 4
-    assert found == {"slow": 6, "fast": 2}
+    assert found == {"slow": [5, 7, 6], "fast": [1, 30, 2]}
+
+
+def test_a_ratio_is_of_the_same_round_so_that_what_slows_both_cancels():
+    machine = [1, 5, 2, 9, 3, 4, 8, 7, 6]
+    first = [3 * slow for slow in machine]
+    assert ratio(first, machine) == pytest.approx((3, 3, 3))
+    assert ratio(first, machine).percent_above_one() == pytest.approx((200, 200, 200))
+
+
+def test_the_interval_of_the_median_is_of_order_statistics():
+    # Of 9 values, P(the 2nd is above the median) = 10 / 512: 2nd to 8th cover it at 96 %.
+    assert ratio([9, 1, 8, 2, 7, 3, 6, 4, 5], [1] * 9) == (5, 2, 8)
+    assert ratio([1, 2, 3, 4, 5], [1] * 5) == (3, None, None)  # all five: 94 %
