@@ -23,7 +23,8 @@ class Pass:
     part: nn.Module
     images: list[Tensor]  # what an encoder or a discriminator is given; a decoder: none
     count: int  # images
-    learns: bool  # whether a gradient is kept
+    frozen: bool  # whether its weights get no gradient: a discriminator's while it is deceived
+    learns: bool  # whether gradients flow at all
 
 
 def passes(
@@ -33,9 +34,10 @@ def passes(
     seen: list[Pass] = []
 
     def note(part: nn.Module, given: tuple[Tensor | list[Tensor], ...]) -> None:
-        images = [x.detach().clone() for x in given if isinstance(x, Tensor)]
+        images = [constant(x) for x in given if isinstance(x, Tensor)]
         count = len(images[0] if images else given[0][0])
-        seen.append(Pass(part, images, count, torch.is_grad_enabled()))
+        frozen = not any(weight.requires_grad for weight in part.parameters())
+        seen.append(Pass(part, images, count, frozen, torch.is_grad_enabled()))
 
     parts: list[nn.Module] = []
     for module in method.modules():
@@ -48,6 +50,11 @@ def passes(
     for hook in hooks:
         hook.remove()
     return seen
+
+
+def constant(x: Tensor) -> Tensor:
+    """A copy that wants a gradient if the original does."""
+    return x.detach().clone().requires_grad_(x.requires_grad)
 
 
 def bare_step(
@@ -63,6 +70,7 @@ def bare_step(
         outputs: list[Tensor] = []
         features: list[Tensor] = []
         for call in calls:
+            call.part.requires_grad_(not call.frozen)
             with torch.set_grad_enabled(call.learns):
                 if call.images:
                     result = call.part(*call.images)
@@ -72,6 +80,8 @@ def bare_step(
                 features = result
             elif call.learns:
                 outputs += result if isinstance(result, list) else [result]
+            for image in call.images:
+                image.grad = None
         for optimizer in optimizers:
             optimizer.zero_grad()
         torch.stack([output.float().mean() for output in outputs]).sum().backward()
