@@ -3,7 +3,7 @@
 # make test-long   those that take a minute or more each: kills, studies, every command of the docs
 # make faults      kill, fill and break what can be: long; ROUNDS=50 SEED=0 are its defaults
 # make lint        the checks of style, types and layers
-# make bench       speed beside the alternatives; writes docs/reference/performance.md (an idle machine, half an hour)
+# make bench       speed beside the alternatives; writes docs/reference/performance.md (an idle machine, 45 minutes)
 # make clean       remove .venv and caches; results stay
 
 VENV := .venv

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from benchmarks.timing import alternate, ratio, show
 from ssl_methods.config import NetworkConfig
+from ssl_methods.devices.host_memory import keep_freed_memory
 from ssl_methods.evaluation.inference import sliding_window
 from ssl_methods.networks import MakeNetwork
 
@@ -31,6 +32,8 @@ def main() -> None:
     parser.add_argument("--stride", type=int, nargs=3, default=(16, 16, 16), metavar="N")
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        keep_freed_memory()
     torch.manual_seed(0)
     network = MakeNetwork(NetworkConfig(width=options.width))().to(device).eval()
     image = torch.randn(1, *options.shape, device=device)

@@ -3,7 +3,8 @@
 Bare: the method's forward passes on constant tensors, one backward pass, the optimisers; in the
 same memory layout and precision. What a method computes beside its passes counts as overhead, as
 deep_co_training's attacks do: backward passes of their own. Generated scans; on the CPU two
-threads, and at the paper's settings DTC alone. Turns of several steps alternate.
+threads, freed memory kept (Host memory says what that gains) by all alike, and at the paper's
+settings DTC alone. Turns of several steps alternate.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from ssl_methods.config import NetworkConfig, PhantomDataset, TrainingConfig
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.sampling import Sampler
 from ssl_methods.data.store import Store, store_folder
+from ssl_methods.devices import place
+from ssl_methods.devices.host_memory import keep_freed_memory
 from ssl_methods.methods.base import Method, Progress
 from ssl_methods.training.acceleration import accelerate
 from ssl_methods.training.checkpoint import Checkpoint
@@ -44,15 +47,16 @@ class Scale:
     width: int
     steps: int  # per turn
     rounds: int
+    dtc_rounds: int  # DTC is held against bars, so it is measured longer
     methods: list[str]
 
 
 def scales(device: torch.device, rounds: int) -> list[Scale]:
     trained = [name for name in methods.names() if methods.method_class(name).role == "method"]
     on_gpu = device.type == "cuda"
-    small = Scale("hippocampus", (36, 50, 36), (32, 48, 32), 8, 4, rounds, trained)
-    paper = Scale("paper", (176, 140, 88), (112, 112, 80), 16, 1, 3, ["dtc"])
-    large = Scale("paper", (176, 140, 88), (112, 112, 80), 16, 20, rounds, trained)
+    small = Scale("hippocampus", (36, 50, 36), (32, 48, 32), 8, 4, rounds, 9 * rounds, trained)
+    paper = Scale("paper", (176, 140, 88), (112, 112, 80), 16, 1, 0, 9, ["dtc"])
+    large = Scale("paper", (176, 140, 88), (112, 112, 80), 16, 20, rounds, 3 * rounds, trained)
     return [small, large] if on_gpu else [small, paper]
 
 
@@ -94,42 +98,50 @@ def turn(call: Callable[[], None], steps: int, device: torch.device) -> Callable
     return run
 
 
-def measure(scale: Scale, folder: Path, device: torch.device) -> list[dict[str, Any]]:
+def prepared(scale: Scale, folder: Path) -> Store:
+    """The store of the scale's scans, made in the folder if it is not there."""
     scans = PhantomDataset(
         name=scale.name, importer="phantom", shape=scale.scans, train_cases=8, test_cases=1
     )
     prepare(scans, folder)
-    store = Store.open(store_folder(scans, folder))
+    return Store.open(store_folder(scans, folder))
+
+
+def harness_step(name: str, scale: Scale, store: Store, device: torch.device) -> HarnessStep:
+    torch.manual_seed(0)
     ids, training = store.ids("train"), TrainingConfig(patch_size=scale.patch)
+    network = NetworkConfig(width=scale.width)
+    method = place(methods.create(name, network=network), scale.patch, device).train()
+    accelerate(method, training, device)
+    sampler = Sampler(store, ids[:LABELED], ids[LABELED:], training, 0, method.targets, device)
+    return HarnessStep(method, sampler, training)
+
+
+def measure(scale: Scale, folder: Path, device: torch.device) -> list[dict[str, Any]]:
+    store = prepared(scale, folder)
     files = write_hdf5(store, store.folder)
     rows = []
     for name in scale.methods:
-        torch.manual_seed(0)
-        network = NetworkConfig(width=scale.width)
-        method = methods.create(name, network=network).to(device).train()
-        accelerate(method, training, device)
-        sampler = Sampler(store, ids[:LABELED], ids[LABELED:], training, 0, method.targets, device)
-        autocast, alone = precision(training, device), copy.deepcopy(method)
-        progress = Progress(ITERATIONS - 1, ITERATIONS)
-        with autocast:
-            bare = bare_step(alone, training, sampler.batch(0), progress)
+        harness = harness_step(name, scale, store, device)
+        training, alone = harness.training, copy.deepcopy(harness.method)
+        with precision(training, device):
+            batch, progress = harness.sampler.batch(0), Progress(ITERATIONS - 1, ITERATIONS)
+            bare = bare_step(alone, training, batch, progress)
 
-        def bare_in_precision(bare: Callable[[], None] = bare) -> None:
+        def bare_in_precision(
+            bare: Callable[[], None] = bare, training: TrainingConfig = training
+        ) -> None:
             with precision(training, device):
                 bare()
 
-        calls: dict[str, Callable[[], None]] = {
-            "bare": bare_in_precision,
-            "harness": HarnessStep(method, sampler, training),
-        }
+        calls: dict[str, Callable[[], None]] = {"bare": bare_in_precision, "harness": harness}
         if name == "dtc":
             for workers in (0, 4) if scale.steps > 1 else (0,):
                 calls[f"released, {workers} workers"] = ReleasedStep(
                     files, LABELED, scale.patch, scale.width, workers, device
                 )
         turns = {title: turn(call, scale.steps, device) for title, call in calls.items()}
-        # Only DTC is held against a bar: it is measured longer.
-        rounds = alternate(turns, scale.rounds * (3 if name == "dtc" else 1))
+        rounds = alternate(turns, scale.dtc_rounds if name == "dtc" else scale.rounds)
         seconds = {title: median(values) / scale.steps for title, values in rounds.items()}
         released = [title for title in rounds if title.startswith("released")]
         faster = [ratio(rounds[title], rounds["harness"]) for title in released]
@@ -151,9 +163,11 @@ def measure(scale: Scale, folder: Path, device: torch.device) -> list[dict[str, 
 
 
 def main() -> None:
-    options = arguments(__doc__, rounds=9)
+    options = arguments(__doc__, rounds=7)
     torch.set_num_threads(2)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         rows = [
             row

@@ -1,7 +1,8 @@
 """Which device a job computes on.
 
 Snakemake counts `gpu=2` but never says which one. ``gpus`` knows what this process may use,
-``leases`` keeps jobs off one another's. Torch is imported only here inside.
+``leases`` keeps jobs off one another's, ``placement`` puts a method there, and ``host_memory`` is
+for computing on the CPU. Torch is imported only here inside.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ssl_methods.devices.gpus import visible_gpus
+from ssl_methods.devices.host_memory import keep_freed_memory
 from ssl_methods.devices.leases import lease
+from ssl_methods.devices.placement import place
 from ssl_methods.errors import UserError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["claim", "deterministic", "visible_gpus"]
+__all__ = ["claim", "deterministic", "place", "visible_gpus"]
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ def claim(
         )
     import torch
 
+    keep_freed_memory()
     log.warning("computing on the CPU%s", "" if wanted == "cpu" else ": no GPU is visible")
     yield torch.device("cpu")
 

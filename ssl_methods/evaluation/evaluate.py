@@ -25,7 +25,7 @@ from ssl_methods.data.geometry import affine_of
 from ssl_methods.data.prepare import verify_or_mend
 from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.devices import claim, deterministic
+from ssl_methods.devices import claim, deterministic, place
 from ssl_methods.evaluation import snapshots
 from ssl_methods.evaluation.inference import Predict, label_map, sliding_window
 from ssl_methods.evaluation.metrics import case_metrics, columns, overlap
@@ -77,7 +77,7 @@ def evaluate(
 
     with claim(run.training.device, run.training.runs_per_gpu, f"evaluate {run_folder}") as device:
         rows, slices = evaluate_cases(
-            method.to(device).predict,
+            place(method, run.training.patch_size, device).predict,
             store,
             ids,
             window_size(method, run),

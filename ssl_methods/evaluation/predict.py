@@ -21,7 +21,7 @@ from ssl_methods.data.preprocessing import prepare_image
 from ssl_methods.data.stains import StainNormaliser, stain_normaliser
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.data.volumes import Volume, read_volume, volume_id
-from ssl_methods.devices import claim, deterministic
+from ssl_methods.devices import claim, deterministic, place
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import Label, predict_labels, window_size, write_label
 from ssl_methods.methods.base import Method
@@ -61,7 +61,7 @@ def predict_files(run_folder: Path, images: Sequence[Path], out: Path, results: 
     with claim(
         run.training.device, run.training.runs_per_gpu, f"predict with {run_folder}"
     ) as device:
-        method.to(device)
+        place(method, run.training.patch_size, device)
         for path, target in zip(images, targets, strict=True):
             scan = _read(path, store, run)
             try:

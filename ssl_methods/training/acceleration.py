@@ -1,12 +1,6 @@
-"""What makes a step quicker and is chosen by rule: memory layout, compilation, unfilled memory.
-
-Nothing is timed at the start of a run: another choice rounds otherwise, and two runs would differ.
-"""
+"""What makes a step quicker: compilation, new memory left unfilled."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Sequence
 
 import torch
 import torch._functorch.config
@@ -21,27 +15,15 @@ MODES = {"compile": "default", "graphs": "reduce-overhead"}  # of torch.compile
 
 
 def accelerate(method: Method, training: TrainingConfig, device: torch.device) -> None:
-    """Lay the method's weights out and compile its networks, in place.
+    """Compile the method's networks, in place, if that is asked for.
 
     Deterministic algorithms by themselves fill new memory with NaN before an operation writes to
     it. That shows operations that read what they did not write; it changes no result otherwise and
     takes up to 7 % of a step, so it is off (a test trains with it on, to the same bits).
     """
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    if channels_last(training.patch_size, device):
-        method.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     if training.compile != "none":
         compile_networks(method, training.compile, device)
-
-
-def channels_last(patch_size: Sequence[int], device: torch.device) -> bool:
-    """For small 3D patches on the CPU.
-
-    Measured on one core (V-Net, batch 4, forward, backward, SGD): 1.25 times faster at 48x48x32
-    and 32x48x32 with 8 filters and at 32x32x16 with 4; slower at 112x112x80. Not measured: 2D, and
-    any GPU. These are left as they were.
-    """
-    return device.type == "cpu" and len(patch_size) == 3 and math.prod(patch_size) <= 100_000
 
 
 def compile_networks(

@@ -21,7 +21,7 @@ from ssl_methods.data.prepare import is_current, prepare, verify_or_mend
 from ssl_methods.data.sampling import Sampler, run_entropy
 from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.devices import claim, deterministic
+from ssl_methods.devices import claim, deterministic, place
 from ssl_methods.files import file_sha256, write_json, write_with, write_yaml
 from ssl_methods.locks import alone
 from ssl_methods.methods.base import Method
@@ -130,7 +130,7 @@ def _fit(
     torch.set_num_threads(training.cpu_threads)
     deterministic(training.deterministic)
     torch.manual_seed(entropy % 2**63)
-    method = methods.build_for(run, store).to(device)
+    method = place(methods.build_for(run, store), training.patch_size, device)
     accelerate(method, training, device)
     method.before_training(whole_labels(store, split.labeled))
     unlabeled = split.unlabeled if method.wants_unlabeled else []

@@ -15,7 +15,7 @@ from ssl_methods import methods
 from ssl_methods.config import Run
 from ssl_methods.data.splits import make_split
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.devices import claim
+from ssl_methods.devices import claim, place
 from ssl_methods.evaluation.evaluate import as_csv, evaluate_cases, window_size
 from ssl_methods.files import write_text
 from ssl_methods.training.checkpoint import Row
@@ -97,6 +97,6 @@ def measure(run: Run, results: Path, folder: Path) -> None:
     method = methods.restore(folder, store)
     with claim(run.training.device) as device:
         window = window_size(method, run)
-        predict = method.to(device).predict
+        predict = place(method, run.training.patch_size, device).predict
         rows, _ = evaluate_cases(predict, store, ids, window, run.evaluation, device)
     write_text(folder / "cases.csv", as_csv(rows, run.evaluation.nsd_tolerance_mm))

@@ -8,7 +8,7 @@ from ssl_methods.checks.materials import make, make_batch, same
 from ssl_methods.config import TrainingConfig
 from ssl_methods.errors import UserError
 from ssl_methods.methods.base import Progress
-from ssl_methods.training.acceleration import accelerate, channels_last, compile_networks
+from ssl_methods.training.acceleration import accelerate, compile_networks
 from ssl_methods.training.loop import step
 
 CPU = torch.device("cpu")
@@ -57,14 +57,3 @@ def test_compiled_networks_learn_the_same(name):
 def test_graphs_without_a_gpu_are_refused():
     with pytest.raises(UserError, match="needs a GPU"):
         accelerate(make("dtc"), TrainingConfig(compile="graphs"), CPU)
-
-
-def test_memory_layout_follows_the_rule():
-    assert channels_last((32, 48, 32), CPU)
-    assert not channels_last((112, 112, 80), CPU)
-    assert not channels_last((32, 32), CPU)
-    assert not channels_last((32, 48, 32), torch.device("cuda"))
-    method = make("dtc")
-    accelerate(method, TrainingConfig(patch_size=(16, 16, 16)), CPU)
-    weight = method.network.encoder.blocks[1][0].weight
-    assert weight.is_contiguous(memory_format=torch.channels_last_3d)
