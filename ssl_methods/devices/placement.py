@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
-    from ssl_methods.methods.base import Method
-
-    M = TypeVar("M", bound=Method)
+    M = TypeVar("M", bound=nn.Module)
 
 
 def place(method: M, patch_size: Sequence[int], device: torch.device) -> M:
