@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from ssl_methods.analysis.collect import collect
 from ssl_methods.config import Experiment, Run, budget_text, load_experiment
 from ssl_methods.level_set import signed_distance
 from ssl_methods.schedules import gaussian_warmup, stepwise_warmup
@@ -39,6 +40,19 @@ def experiment(**changes: Any) -> Experiment:
         "training": {"iterations": 600, "patch_size": [32, 32, 32]},
     }
     return load_experiment(declared | changes)
+
+
+def collected(results: Path, **changes: Any) -> Experiment:
+    """An experiment whose results are written and collected; changes go to either function."""
+    written = {
+        key: changes.pop(key)
+        for key in ("test_cases", "classes", "missing", "failures")
+        if key in changes
+    }
+    declared = experiment(**changes)
+    write_results(declared, results, **written)
+    collect(declared, results)
+    return declared
 
 
 def write_results(

@@ -11,7 +11,6 @@ import simulated
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.references import bibliography
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
@@ -60,11 +59,7 @@ def test_a_picture_has_x_to_the_right_and_y_upwards():
 def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     methods = ["supervised_all", "supervised", "mean_teacher", "dtc", "empty"]
-    declared = simulated.experiment(
-        methods=methods, budgets=[4], subsets=2, dataset={"name": "blobs", "importer": "phantom"}
-    )
-    simulated.write_results(declared, folder, test_cases=5)
-    collect(declared, folder)
+    declared = simulated.collected(folder, methods=methods, budgets=[4], subsets=2, test_cases=5)
     return Results(declared, folder)
 
 
@@ -81,9 +76,9 @@ def test_stacks_hold_the_slices_of_every_method(found):
 
 
 def test_results_without_stacks_have_none(found, tmp_path):
-    declared = simulated.experiment(methods=["supervised"], budgets=[4], subsets=1)
-    simulated.write_results(declared, tmp_path, test_cases=2)
-    collect(declared, tmp_path)
+    declared = simulated.collected(
+        tmp_path, methods=["supervised"], budgets=[4], subsets=1, test_cases=2
+    )
     path = next(tmp_path.rglob("slices.npz"))
     with np.load(path) as arrays:
         old = {name: arrays[name] for name in arrays.files if ".slices_" not in name}
