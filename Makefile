@@ -31,7 +31,7 @@ faults: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
@@ -43,7 +43,8 @@ clean:
 	rm -rf $(VENV) *.egg-info build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # Once, and again when what is to be installed changes. The first Python that is new enough and can make
-# a virtual environment; set PYTHON to choose another.
+# a virtual environment; set PYTHON to choose another. Bytecode is compiled on all cores, where pip
+# would take one; what is no Python, packages' templates, is passed over.
 $(INSTALLED): requirements.lock pyproject.toml
 	@set -e; \
 	if [ ! -x $(BIN)/pip ]; then \
@@ -58,6 +59,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	    echo "Creating $(VENV) with $$("$$found" --version)"; \
 	    "$$found" -m venv --clear $(VENV); \
 	fi
-	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-compile -r requirements.lock
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
