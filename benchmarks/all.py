@@ -46,7 +46,11 @@ def machine() -> dict[str, Any]:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        lines = [
+            line
+            for line in info.read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ]
         cpu = lines[0].partition(": ")[2] if lines else cpu
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     versions = provenance.versions()

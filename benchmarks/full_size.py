@@ -36,7 +36,7 @@ def watched(verb: str, *rest: str, folder: Path) -> dict[str, float]:
     peak = dict.fromkeys(WATCHED, 0.0)
     start = time.perf_counter()
     with (
-        (folder / "printed").open("w") as printed,
+        (folder / "printed").open("w", encoding="utf-8") as printed,
         subprocess.Popen(
             command,
             cwd=PROJECT,
@@ -46,13 +46,15 @@ def watched(verb: str, *rest: str, folder: Path) -> dict[str, float]:
         ) as process,
     ):
         while process.poll() is None:
-            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+            for line in (
+                Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8").splitlines()
+            ):
                 name, _, value = line.partition(":")
                 if name in peak:
                     peak[name] = max(peak[name], int(value.split()[0]) / 1024**2)
             time.sleep(0.05)
     if process.returncode:
-        sys.exit((folder / "printed").read_text())
+        sys.exit((folder / "printed").read_text(encoding="utf-8"))
     seconds = {"seconds": time.perf_counter() - start}
     return seconds | {title: peak[name] for name, title in WATCHED.items()}
 

@@ -34,7 +34,7 @@ def names() -> list[str]:
 
 def section(name: str) -> str:
     """What one benchmark does, on what machine it ran, and its rows."""
-    document = ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text())) or ""
+    document = ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8"))) or ""
     head = f"## {name.replace('_', ' ').capitalize()}\n\n{document}\n"
     rows = measured(name)
     return f"{head}\n{origin(name)}\n\n{table(rows)}\n" if rows else f"{head}\nNot measured.\n"

@@ -55,7 +55,7 @@ def plan(runs: int, *options: str) -> dict[str, Any]:
     """A dry run of our workflow with nothing done yet."""
     with tempfile.TemporaryDirectory() as folder:
         declared = Path(folder, "declared.yaml")
-        declared.write_text(yaml.safe_dump(experiment(runs)))
+        declared.write_text(yaml.safe_dump(experiment(runs)), encoding="utf-8")
         found = dry_run(folder, "--configfile", str(declared), *options)
     return row(runs, "ours", " ".join(options) or "none", *found)
 
@@ -64,7 +64,7 @@ def plain(runs: int) -> dict[str, Any]:
     """The same of a workflow without anything of ours."""
     with tempfile.TemporaryDirectory() as folder:
         snakefile = Path(folder, "Snakefile")
-        snakefile.write_text(PLAIN)
+        snakefile.write_text(PLAIN, encoding="utf-8")
         found = dry_run(folder, "--snakefile", str(snakefile), "--config", f"seeds={SEEDS[runs]}")
     return row(runs, "plain, three rules a run", "none", *found)
 
@@ -76,7 +76,7 @@ def dry_run(folder: str, *options: str) -> tuple[float, float, float]:
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     start = time.perf_counter()
     with (
-        Path(folder, "printed").open("w") as printed,
+        Path(folder, "printed").open("w", encoding="utf-8") as printed,
         subprocess.Popen(
             command, cwd=PROJECT, env=environment, stdout=printed, stderr=printed
         ) as process,
@@ -85,7 +85,7 @@ def dry_run(folder: str, *options: str) -> tuple[float, float, float]:
         process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - start
     if process.returncode:
-        sys.exit(Path(folder, "printed").read_text())
+        sys.exit(Path(folder, "printed").read_text(encoding="utf-8"))
     return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 

@@ -102,10 +102,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         declared = Path(folder, "declared.yaml")
         own = Path(folder, "first_step.py")
-        own.write_text(FIRST_STEP)
+        own.write_text(FIRST_STEP, encoding="utf-8")
         methods: dict[str, dict[str, str]] = {name: {} for name in ("supervised", "dtc")}
         methods["first_step"] = {"module": str(own)}
-        declared.write_text(yaml.safe_dump(EXPERIMENT | {"methods": methods}))
+        declared.write_text(yaml.safe_dump(EXPERIMENT | {"methods": methods}), encoding="utf-8")
         for verb in ("prepare", "split"):
             timed("-m", "ssl_methods", verb, str(declared), "--out", folder)
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
-
+from ssl_methods import yaml_core
 from ssl_methods.errors import UserError
+
+LARGEST_TEXT_MB = 64.0
+LARGEST_JSON_MB = 512.0  # the manifest of a million cases
+LONGEST_NUMBER = 300  # digits; more fit in no float
 
 
 @contextmanager
@@ -52,7 +56,7 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def write_yaml(path: Path, data: Any) -> None:
-    write_text(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
+    write_text(path, yaml_core.dump(data))
 
 
 def write_with(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -61,14 +65,60 @@ def write_with(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         write(file)
 
 
+def read_text(path: Path, largest_mb: float = LARGEST_TEXT_MB) -> str:
+    """The text of a file that a user may have written: UTF-8, without its byte-order mark.
+
+    Raises UserError naming the file if it is absent, no regular file (which could be waited for
+    without end), larger than ``largest_mb`` or not UTF-8.
+    """
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            content = file.read(int(largest_mb * 1e6) + 1) if regular else b""
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError:  # a name with a NUL
+        raise UserError(f"{str(path)!r}: cannot be the name of a file") from None
+    if not regular:
+        raise UserError(f"{path}: is a pipe, socket or device; name a file")
+    if len(content) > largest_mb * 1e6:
+        raise UserError(
+            f"{path}: is larger than {largest_mb:g} MB, too large for what it should be"
+        )
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{path}: is UTF-16; save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = f"byte 0x{content[error.start]:02x} in line {line}"
+        raise UserError(f"{path}: is not UTF-8 ({byte}); save it as UTF-8") from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def read_json(path: Path) -> Any:
     """Raises UserError naming the file if it is absent or not JSON."""
     try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        return json.loads(
+            read_text(path, LARGEST_JSON_MB), parse_constant=_no_number, parse_int=_whole_number
+        )
+    except RecursionError:
+        raise UserError(f"{path}: is not valid JSON (it is nested too deep)") from None
     except ValueError as error:
         raise UserError(f"{path}: is not valid JSON ({error})") from None
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number")
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
 
 
 def file_sha256(path: Path) -> str:

@@ -35,7 +35,7 @@ def take(path: Path) -> IO[bytes] | None:
 def holder(path: Path) -> str:
     """Who wrote its name into the lock file last, for messages: 'process 123 on host'."""
     try:
-        return path.read_text().strip() or "another process"
+        return path.read_text(encoding="utf-8").strip() or "another process"
     except OSError:
         return "another process"
 

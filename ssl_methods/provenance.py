@@ -158,7 +158,7 @@ def versions() -> dict[str, str]:
 def processor() -> str:
     """The CPU's name: others may round the last bit otherwise."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

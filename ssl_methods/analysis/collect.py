@@ -167,7 +167,7 @@ def case_rows(experiment: Experiment, results: Path, runs: list[Run]) -> Iterato
     for run in runs:
         path = results / run.folder / "cases.csv"
         recorded = check_settings(run, results)
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             own, *rows = list(csv.reader(file)) or [[]]
         if any(len(row) != len(own) for row in rows):
             raise UserError(f"{path}: a row is cut short; evaluate it again")

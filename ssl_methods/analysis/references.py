@@ -40,7 +40,7 @@ class Reference(NamedTuple):
 def bibliography() -> dict[str, Reference]:
     """Every entry of the file, by its key. The file is ours: a field a line, in braces."""
     found = {}
-    for text in re.findall(r"^@.*?^}$", FILE.read_text(), re.M | re.S):
+    for text in re.findall(r"^@.*?^}$", FILE.read_text(encoding="utf-8"), re.M | re.S):
         head, *lines = text.splitlines()
         key = head.partition("{")[2].rstrip(",")
         fields = dict(re.findall(r"^ +(\w+) = \{(.*)\},?$", "\n".join(lines), re.M))

@@ -47,7 +47,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises UserError if it is absent or not a table.
     """
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             columns = next(csv.reader(file), [])
         return pd.read_csv(
             path,

@@ -23,5 +23,5 @@ def is_documented(name: str) -> None:
     for title, field in kind.Config.model_fields.items():
         need(bool(field.description), f"the setting '{title}' does not say what it is")
     if methods.modules()[name].startswith("ssl_methods."):
-        lines = len(Path(inspect.getfile(kind)).read_text().splitlines())
+        lines = len(Path(inspect.getfile(kind)).read_text(encoding="utf-8").splitlines())
         need(lines <= LONGEST_FILE, f"the file has {lines} lines; {LONGEST_FILE} are allowed")

@@ -6,6 +6,7 @@ imported by the verb that needs it, so that help and errors come at once.
 
 from __future__ import annotations
 
+import io
 import logging
 import signal
 import sys
@@ -24,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     with suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGTERM, _stop)
+    for stream in (sys.stdout, sys.stderr):  # a locale may lack a letter of what is said
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells of every glyph of a PDF
     try:

@@ -34,6 +34,7 @@ from ssl_methods.config.datasets import (
 )
 from ssl_methods.config.evaluation import EvaluationConfig
 from ssl_methods.config.experiment import Experiment
+from ssl_methods.config.given import as_given
 from ssl_methods.config.methods import MethodConfig, RampedConfig
 from ssl_methods.config.network import NetworkConfig
 from ssl_methods.config.reading import load_experiment, load_run, parse, parse_run
@@ -66,6 +67,7 @@ __all__ = [
     "Sizes",
     "StainSettings",
     "TrainingConfig",
+    "as_given",
     "budget_text",
     "did_you_mean",
     "digest",

@@ -16,6 +16,7 @@ from ssl_methods.config.base import (
     Settings,
     budget_text,
     did_you_mean,
+    parse_budget,
     setting,
 )
 from ssl_methods.config.datasets import Dataset
@@ -89,12 +90,11 @@ class Experiment(Settings):
 
     @field_validator("budgets", mode="before")
     @classmethod
-    def _all_means_one(cls, value: Any) -> Any:
-        return (
-            tuple(1.0 if item == "all" else item for item in value)
-            if isinstance(value, list)
-            else value
-        )
+    def _words_are_read(cls, value: Any) -> Any:
+        """'all', and numbers in quotes, in which 1.0 would else become the count 1."""
+        if not isinstance(value, list | tuple):
+            return value
+        return tuple(parse_budget(item) if isinstance(item, str) else item for item in value)
 
     @model_validator(mode="before")
     @classmethod

@@ -5,22 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ssl_methods import yaml_core
 from ssl_methods.config.base import did_you_mean
 from ssl_methods.errors import UserError
+from ssl_methods.files import read_text
 
-SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the faster one, where it is
+LARGEST_MB = 8.0
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping. Raises UserError naming the file if it is absent, broken or not a mapping."""
+    text = read_text(path, LARGEST_MB)
     try:
-        data = yaml.load(path.read_text(), SafeLoader)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is not valid YAML ({' '.join(str(error).split())})") from None
+        data = yaml_core.load(text)
+    except yaml_core.BadYaml as error:
+        raise UserError(f"{path}: is not valid YAML ({error})") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: expected 'key: value' lines at the top level")
     return data

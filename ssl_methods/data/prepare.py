@@ -84,7 +84,7 @@ def is_current(dataset: Dataset, folder: Path) -> bool:
     made_from = folder / SOURCE_FILE
     return (
         made_from.is_file()
-        and made_from.read_text().strip() == source_fingerprint(dataset)
+        and made_from.read_text(encoding="utf-8").strip() == source_fingerprint(dataset)
         and all(map(Path.is_file, files))
     )
 
@@ -99,7 +99,9 @@ def verify_or_mend(dataset: Dataset, store: Store, ids: Iterable[str], labels: b
     try:
         return store.verify(ids, labels)
     except BrokenData as error:
-        if not made_from.is_file() or made_from.read_text().strip() != source_fingerprint(dataset):
+        if not made_from.is_file() or made_from.read_text(
+            encoding="utf-8"
+        ).strip() != source_fingerprint(dataset):
             raise
         logger.warning("%s: preparing the data again", str(error).partition(";")[0])
     with held(store.folder.with_name(f".{store.folder.name}.lock")):

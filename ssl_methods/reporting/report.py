@@ -282,5 +282,5 @@ def description(method: str) -> list[str]:
     path = Path(str(ssl_methods.__file__)).parent / "methods" / f"{method}.py"
     if not path.is_file():
         return ["A method from another package; its own documentation names its source."]
-    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return text.split("\n\nDeviations")[0].split("\n\n")

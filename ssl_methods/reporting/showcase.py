@@ -49,7 +49,7 @@ def showcase(path: Path, results: Path, readme: Path) -> Path:
     found = Results(experiment, results)
     folder = results / "showcase" / experiment.name
     notes = folder / "NOTES.md"
-    said = notes.read_text() if notes.is_file() else ""
+    said = notes.read_text(encoding="utf-8") if notes.is_file() else ""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in TABLES:
@@ -63,7 +63,10 @@ def showcase(path: Path, results: Path, readme: Path) -> Path:
         write_text(notes, said)
     write_text(folder / "README.md", page(path, found, [figure.name for figure in figures], said))
     if readme.is_file():
-        write_text(readme, with_table(readme.read_text(), experiment.name, main_table(folder)))
+        write_text(
+            readme,
+            with_table(readme.read_text(encoding="utf-8"), experiment.name, main_table(folder)),
+        )
     return folder
 
 

@@ -124,7 +124,7 @@ def _measured_now(run: Run, results: Path, iterations: int) -> tuple[float, str]
     )
     with tempfile.TemporaryDirectory() as folder:
         train(run.model_copy(update={"training": training}), results, Path(folder, "run"))
-        cost = json.loads(Path(folder, "run", "cost.json").read_text())
+        cost = json.loads(Path(folder, "run", "cost.json").read_text(encoding="utf-8"))
     path = _file(run, results)
     measured = read_json(path) if path.exists() else {}
     measured[run.name] = {

@@ -128,7 +128,7 @@ def measurements(path: Path) -> dict[tuple[str, str, str], float]:
     """(case, class, column) -> value; flags as 0 and 1, what is not defined as NaN."""
     words = {"True": 1.0, "False": 0.0, "": math.nan}
     found = {}
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             case, klass = row.pop("case"), row.pop("class")
             for column, text in row.items():

@@ -85,7 +85,7 @@ def run_setting(
 
 def last_dice(history: Path) -> float:
     """The validation Dice of the last iteration."""
-    with history.open(newline="") as file:
+    with history.open(newline="", encoding="utf-8") as file:
         *_, last = csv.DictReader(file)
     return float(last["validation_dice"])
 

@@ -29,7 +29,7 @@ def showcase(study: Study, declared: Path, results: Path) -> Path:
     """Write the showcase of an answered study and return its folder."""
     source, folder = results / study.folder, results / "showcase" / "tuning" / study.name
     notes = folder / "NOTES.md"
-    said = notes.read_text() if notes.is_file() else ""
+    said = notes.read_text(encoding="utf-8") if notes.is_file() else ""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in TABLES:

@@ -9,9 +9,17 @@ import time
 from functools import cache
 from pathlib import Path
 
+from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 
-from ssl_methods.config import budget_text, digest, load_experiment, published_folder
+from ssl_methods.config import (
+    as_given,
+    budget_text,
+    digest,
+    load_experiment,
+    published_folder,
+    read_yaml,
+)
 from ssl_methods.data.prepare import source_fingerprint
 from ssl_methods.data.splits import split_name
 from ssl_methods.data.store import store_folder
@@ -42,6 +50,12 @@ os.environ.update(
 # ---- the experiment --------------------------------------------------------------------------------
 
 
+def settings_in(file):
+    """Of a configuration file; one that is a program (__use_yte__) is run by Snakemake."""
+    settings = read_yaml(Path(file))
+    return load_configfile(file) if "__use_yte__" in settings else settings
+
+
 def with_own_methods(settings):
     """--config method_module=FILE.py,... adds methods of one's own, each named as its file."""
     settings = dict(settings)
@@ -53,12 +67,16 @@ def with_own_methods(settings):
     return settings
 
 
-is_study = "experiment" in config  # a file of configs/studies/ names its experiment
-
 try:
-    declared = experiment_of(config) if is_study else with_own_methods(config)
+    given = as_given(
+        [settings_in(file) for file in workflow.configfiles],
+        workflow.config_settings.config,
+    )
+    # A file of configs/studies/ names its experiment.
+    is_study = "experiment" in given
+    declared = experiment_of(given) if is_study else with_own_methods(given)
     experiment = load_experiment(declared)
-    studies = load_studies(config) if is_study else studies_of(experiment)
+    studies = load_studies(given) if is_study else studies_of(experiment)
     for choice in experiment.methods.values():
         check_choice(choice, f"{experiment.name}: methods")
     data_fingerprint = source_fingerprint(experiment.dataset)
@@ -131,8 +149,8 @@ def declare():
 def announce():
     """What the runs ahead will cost, before they start: if this call trains any."""
     if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
-        given = workflow.global_resources
-        gpus = given["gpu"].value if "gpu" in given else None
+        resources = workflow.global_resources
+        gpus = resources["gpu"].value if "gpu" in resources else None
         costs = plan(experiment, Path("results"))
         print(
             "\n".join(lines(costs, experiment.name, gpus or workflow.cores or 1)),
@@ -222,7 +240,7 @@ def beside_the_runs():
     """Digest of what the tables are made from beside the runs: published values, the other crop's cases."""
     other = Path("results", experiment.other_crop or "-", "tables", "cases.csv")
     files = [*sorted(published_folder().glob("*.yaml")), *filter(Path.is_file, [other])]
-    return digest({path.as_posix(): path.read_text() for path in files})
+    return digest({path.as_posix(): path.read_text(encoding="utf-8") for path in files})
 
 
 def of_every_worker(wildcards):

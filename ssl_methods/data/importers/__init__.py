@@ -19,6 +19,7 @@ from ssl_methods.config import DatasetBase
 from ssl_methods.data.draw import drawn, share
 from ssl_methods.data.store import is_folder_name
 from ssl_methods.errors import UserError
+from ssl_methods.files import read_text
 
 MAX_FAULTS = 10
 
@@ -183,7 +184,4 @@ def _check_same_grid(path: Path, volume: Any, reference: Path, expected: Any) ->
 
 def read_id_list(path: Path) -> list[str]:
     """One id per line; blank lines are skipped. Raises UserError if the file cannot be read."""
-    try:
-        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]

@@ -1,0 +1,48 @@
+"""What Snakemake was given: configuration files, and words after ``--config`` that replace theirs.
+
+Snakemake reads files by YAML 1.1, and of ``--config`` it leaves every word within a list or mapping
+as text, so that ``budgets=[1.0]`` would not be what it is in a file. Here both mean the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ssl_methods import yaml_core
+from ssl_methods.errors import UserError
+
+
+def as_given(files: Sequence[Mapping[str, Any]], words: Mapping[str, Any]) -> dict[str, Any]:
+    """One mapping: later files replace the keys of earlier ones, mappings key by key, words last.
+
+    ``words`` is what Snakemake made of ``--config`` (``workflow.config_settings.config``).
+    """
+    given: Any = {}
+    for data in (*files, {key: _top(key, value) for key, value in words.items()}):
+        given = _merged(given, data)
+    return dict(given)
+
+
+def _top(key: str, value: Any) -> Any:
+    """`key=` is nothing, which Snakemake hands on to jobs on other machines as `key=None`."""
+    if value == "None":
+        return None
+    try:
+        return _meant(value)
+    except yaml_core.BadYaml as error:
+        raise UserError(f"--config {key}: {error}") from None
+
+
+def _meant(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _meant(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_meant(item) for item in value]
+    return yaml_core.word(value) if isinstance(value, str) else value
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+        return new
+    return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
