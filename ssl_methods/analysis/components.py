@@ -1,0 +1,213 @@
+"""The mean of a table of labeled subsets x test cases, its error and its interval.
+
+Model: value = mean + subset + case + rest. Subsets (that might have been drawn) and cases (patients
+that might have come) are both samples, and crossed. The mean squares of the table are
+``subset: rest + C var_subset``, ``case: rest + S var_case`` and ``rest``, so that the variance of
+the mean is (MS_subset + MS_case - MS_rest) / (S C): the rest is in both and counts once. What comes
+out negative is taken as 0 and its mean square pooled with the rest, which in a balanced table is
+what restricted maximum likelihood does. Degrees of freedom: Satterthwaite (Biometrics 1946).
+
+With fewer than five subsets two or three numbers say too little of how subsets vary. There the
+subset SD has a half-t prior with three degrees of freedom, and the interval is of the posterior of
+the mean; where it is shown, that is said.
+
+Over many methods the mean squares of subsets are alike. ``moderated`` squeezes each towards their
+common value, as limma does with the variances of genes (Smyth, Stat. Appl. Genet. Mol. Biol. 2004).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEW_SUBSETS = 5  # from so many on the interval needs no prior
+
+
+class Interval(NamedTuple):
+    """A mean and its 95 % interval; NaN where one unit alone leaves nothing to say."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Error(NamedTuple):
+    """The standard error of a mean, and its degrees of freedom."""
+
+    se: float
+    freedom: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """The mean squares of a balanced table; ``subset_freedom`` may be raised by moderation."""
+
+    mean: float
+    subsets: int
+    cases: int
+    ms_subset: float
+    ms_case: float
+    ms_rest: float
+    subset_freedom: float
+
+    @property
+    def sd_subset(self) -> float:
+        """SD of subsets beyond what cases and the rest explain, in the unit of the values."""
+        return float(np.sqrt(max(self.ms_subset - self.ms_rest, 0) / self.cases))
+
+    @property
+    def sd_case(self) -> float:
+        """SD of cases beyond what subsets and the rest explain."""
+        return float(np.sqrt(max(self.ms_case - self.ms_rest, 0) / self.subsets))
+
+
+def table(values: NDArray, subsets: Sequence[int]) -> Table:
+    """The mean squares of (runs, cases); the runs (seeds) of a subset are averaged first."""
+    names, units = np.unique(np.asarray(subsets), return_inverse=True)
+    values = np.asarray(values, float)
+    cells = np.stack([values[units == unit].mean(axis=0) for unit in range(len(names))])
+    count, cases = cells.shape
+    mean, by_subset, by_case = cells.mean(), cells.mean(axis=1), cells.mean(axis=0)
+    rest = cells - by_subset[:, None] - by_case + mean
+
+    def square(total: float, freedom: int) -> float:
+        return float(total / freedom) if freedom else np.nan
+
+    return Table(
+        float(mean),
+        count,
+        cases,
+        square(cases * ((by_subset - mean) ** 2).sum(), count - 1),
+        square(count * ((by_case - mean) ** 2).sum(), cases - 1),
+        square((rest**2).sum(), (count - 1) * (cases - 1)),
+        count - 1,
+    )
+
+
+def error(found: Table) -> Error:
+    """Of the mean over subsets and cases. With one subset it is of the cases alone, and so on."""
+    size = found.subsets * found.cases
+    squares = {
+        "subset": (found.ms_subset, found.subset_freedom),
+        "case": (found.ms_case, found.cases - 1.0),
+    }
+    known = {name: it for name, it in squares.items() if it[1] > 0 and np.isfinite(it[0])}
+    if len(known) < 2:  # one subset or one case: nothing separates it from the rest
+        if not known:
+            return Error(np.nan, np.nan)
+        ((square, freedom),) = known.values()
+        return Error(float(np.sqrt(square / size)), freedom)
+    rest, rest_freedom = found.ms_rest, float((found.subsets - 1) * (found.cases - 1))
+    pooled = {}
+    for name, (square, freedom) in sorted(known.items(), key=lambda item: item[1][0]):
+        if square > rest:
+            pooled[name] = (square, freedom)
+        else:
+            rest = (rest * rest_freedom + square * freedom) / (rest_freedom + freedom)
+            rest_freedom += freedom
+    parts = [*pooled.values()]
+    signs = {2: -1.0, 1: 0.0, 0: 1.0}[len(parts)]  # how the rest enters
+    variance = sum(square for square, _ in parts) + signs * rest
+    divisor = sum(square**2 / freedom for square, freedom in parts)
+    divisor += abs(signs) * rest**2 / rest_freedom
+    if divisor == 0:
+        return Error(0.0, np.inf)
+    return Error(float(np.sqrt(variance / size)), float(variance**2 / divisor))
+
+
+def interval(found: Table, prior_sd: float | None = None) -> Interval:
+    """95 % interval of the mean; below five subsets with a half-t prior of scale ``prior_sd``.
+
+    ``prior_sd`` is in the unit of the values; None: no prior whatever the number of subsets.
+    """
+    from scipy import stats
+
+    if prior_sd is not None and 1 < found.subsets < FEW_SUBSETS and found.cases > 1:
+        return posterior(found, prior_sd)
+    se, freedom = error(found)
+    reach = float(stats.t.ppf(0.975, freedom)) * se if np.isfinite(freedom) else 1.96 * se
+    return Interval(found.mean, found.mean - reach, found.mean + reach)
+
+
+def p_value(found: Table, at: float = 0.0) -> float:
+    """Two-sided p that the mean is ``at``; 1 if nothing varies and it is."""
+    from scipy import stats
+
+    se, freedom = error(found)
+    if se == 0:
+        return float(found.mean == at)
+    return 2 * float(stats.t.sf(abs(found.mean - at) / se, freedom))
+
+
+def posterior(found: Table, prior_sd: float, points: int = 120) -> Interval:
+    """The mean's 95 % posterior interval: half-t3 prior of the subset SD, flat of the case SD.
+
+    The rest's variance is taken as estimated, since it has by far the most degrees of freedom.
+    """
+    from scipy import optimize, stats
+
+    rest = max(found.ms_rest, 1e-12)
+    shares = (np.arange(points) + 0.5) / points
+    subset_sd = stats.t.ppf(0.5 + shares / 2, 3) * prior_sd  # equal shares of the prior
+    largest = 6 * np.sqrt(max(found.ms_case, rest) / found.subsets)
+    case_sd = shares * largest
+    subset = rest + found.cases * subset_sd**2
+    case = rest + found.subsets * case_sd**2
+
+    def likelihood(square: float, freedom: float, expected: NDArray) -> NDArray:
+        return -0.5 * freedom * (np.log(expected) + square / expected)
+
+    log = likelihood(found.ms_subset, found.subset_freedom, subset)[:, None]
+    log = log + likelihood(found.ms_case, found.cases - 1, case)
+    weights = np.exp(log - log.max())
+    weights /= weights.sum()
+    spread = np.sqrt((subset[:, None] + case - rest) / (found.subsets * found.cases))
+
+    def below(reach: float) -> float:
+        return float((weights * stats.norm.cdf(reach / spread)).sum() - 0.975)
+
+    reach = optimize.brentq(below, 0, 60 * float(spread.max()))
+    return Interval(found.mean, found.mean - reach, found.mean + reach)
+
+
+def moderated(tables: Sequence[Table]) -> list[Table]:
+    """The tables with their subset mean squares squeezed towards the common one of all.
+
+    limma's ``squeezeVar``: the prior's degrees of freedom and scale are those under which the logs
+    of the mean squares would vary as they do. Fewer than three tables are returned as they are.
+    """
+    from scipy import special
+
+    if len(tables) < 3:
+        return list(tables)
+    squares = np.array([it.ms_subset for it in tables])
+    freedom = np.array([it.subset_freedom for it in tables])
+    squares = np.maximum(squares, 1e-5 * np.median(squares))
+    if not (squares > 0).all() or not (freedom > 0).all():
+        return list(tables)
+    logs = np.log(squares) - special.digamma(freedom / 2) + np.log(freedom / 2)
+    centre = logs.mean()
+    excess = logs.var(ddof=1) - special.polygamma(1, freedom / 2).mean()
+    if excess > 0:
+        prior = 2 * inverse_trigamma(float(excess))
+        scale = np.exp(centre + special.digamma(prior / 2) - np.log(prior / 2))
+        posterior_freedom = np.minimum(freedom + prior, freedom.sum())
+        squeezed = (prior * scale + freedom * squares) / (prior + freedom)
+    else:  # they vary no more than chance makes them: one common value
+        posterior_freedom = np.full(len(tables), freedom.sum())
+        squeezed = np.full(len(tables), squares.mean())
+    return [
+        Table(it.mean, it.subsets, it.cases, float(square), it.ms_case, it.ms_rest, float(df))
+        for it, square, df in zip(tables, squeezed, posterior_freedom, strict=True)
+    ]
+
+
+def inverse_trigamma(value: float) -> float:
+    """y with trigamma(y) = value."""
+    from scipy import optimize, special
+
+    return float(optimize.brentq(lambda y: special.polygamma(1, y) - value, 1e-8, 1e8))
