@@ -18,8 +18,11 @@ def experiment_schema() -> dict[str, Any]:
     properties["dataset"] = _or({"type": "string"}, properties["dataset"])
     overrides = {
         "type": "object",
-        "properties": schema["$defs"]["MethodChoice"]["properties"],
-        "description": "settings of the method, and method, recipe",
+        "properties": {
+            **schema["$defs"]["MethodChoice"]["properties"],
+            **schema["$defs"]["Scope"]["properties"],
+        },
+        "description": "settings of the method, and method, recipe, budgets, subsets",
     }
     properties["methods"] = {
         "description": "names of methods, or each row's name with its overrides",
@@ -36,6 +39,11 @@ def experiment_schema() -> dict[str, Any]:
     properties["studies"] = _or(names, properties["studies"])
     for name in ("subsets", "seeds"):
         properties[name] = _or({"type": "integer", "minimum": 1}, properties[name])
+    phases = {"$ref": "#/$defs/Phases"}
+    by_budget = {"type": "object", "additionalProperties": _or({"type": "integer"}, phases)}
+    properties["subsets"]["anyOf"] += [phases, by_budget]
+    for name in ("phases", "scopes"):  # what these forms become
+        del properties[name]
     budgets = properties["budgets"]
     budgets["items"] = _or({"const": "all"}, budgets["items"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

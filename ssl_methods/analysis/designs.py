@@ -26,7 +26,7 @@ SAFE = 0.8  # plans use the upper limit of an SD at this confidence
 
 
 def stratified_order(levels: Mapping[int, float], looks: Sequence[int]) -> list[int]:
-    """The subsets to compare, in an order whose first ``looks[0]``, ``looks[1]``, ... spread evenly.
+    """The subsets to compare, in an order of which those up to each look spread evenly.
 
     Subsets are sorted by the baseline's level and cut into as many strata as the first look has
     subsets; one of each comes first. Later looks add one of each of theirs, from the strata that

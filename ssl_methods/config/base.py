@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ssl_methods.errors import UserError
 
 Recipe = Literal["unified", "as_released"]
-LabeledCases = Literal["drawn", "first"]
+LabeledCases = Literal["partition", "drawn", "first"]
 Budget = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 Sizes = tuple[int, int] | tuple[int, int, int]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +23,7 @@ from ssl_methods.config.datasets import Dataset
 from ssl_methods.config.evaluation import EvaluationConfig
 from ssl_methods.config.network import NetworkConfig
 from ssl_methods.config.run import MethodChoice, Run
+from ssl_methods.config.subsets import Phases, Scope, Subsets, spread_subsets
 from ssl_methods.config.training import TrainingConfig
 from ssl_methods.config.yaml_files import find_config, read_yaml
 from ssl_methods.errors import UserError
@@ -40,14 +41,36 @@ class Experiment(Settings):
     budgets: tuple[Budget, ...] = Field(
         min_length=1, description="labeled cases: counts, fractions, or all"
     )
-    subsets: tuple[int, ...] = setting((0, 1, 2), "which labeled subsets; a number n means 0..n-1")
+    subsets: Subsets = setting(
+        (0, 1, 2),
+        "which labeled subsets; a number n means 0..n-1; {baseline: 40, compared: 12}: the "
+        "baseline on 40, the others on 12 of them; by budget: {'4': 20, '8': 10}",
+    )
+    phases: dict[str, Phases] = setting(
+        {}, "what subsets says by budget, as it is written down; not to be given"
+    )
+    scopes: dict[Name, Scope] = setting(
+        {}, "budgets and subsets of single rows, given with the row under methods"
+    )
+    looks: tuple[int, ...] = setting(
+        (), "numbers of subsets at which the results may be looked at; none: at the end alone"
+    )
+    primary: str = setting("dice", "the metric by which methods are judged; others are descriptive")
+    margin: float = setting(
+        2.0,
+        "the largest difference of the primary metric that does not matter, in percentage points "
+        "of Dice and Jaccard, else in the metric's unit",
+        gt=0,
+    )
     seeds: tuple[int, ...] = setting((0,), "which seeds; a number n means 0..n-1")
     recipe: Recipe = setting("unified", "for every method that names none")
     baseline: str = setting("supervised", "every other method is compared with this one")
     validation_cases: int = setting(0, "labeled training cases held out for validation", ge=0)
     labeled_cases: LabeledCases = setting(
         "drawn",
-        "drawn: at random, anew for each subset; first: the first in the order of the source",
+        "partition: blocks of one random order, so that subsets share no case until all cases were "
+        "used, and blocks of 4 are halves of blocks of 8; drawn: at random, anew for each subset; "
+        "first: the first in the order of the source",
         source="first: DTC and UA-MT code, in the order of train.list",
     )
     other_crop: Name | None = setting(
@@ -102,14 +125,22 @@ class Experiment(Settings):
         """``dtc: {k: 100}`` and ``[dtc, supervised]`` become method choices."""
         if not isinstance(data, dict) or "methods" not in data:
             return data
+        data = spread_subsets(data)
         methods = data["methods"]
         if isinstance(methods, list):
             methods = {name: {} for name in methods}
         if not isinstance(methods, dict):
             return data
         recipe = data.get("recipe", "unified")
+        scopes = dict(data.get("scopes") or {})
+        for name, row in methods.items():
+            given = row if isinstance(row, dict) else {}
+            if own := {key: given[key] for key in Scope.model_fields if key in given}:
+                scopes[name] = own
+                methods = methods | {name: {key: row[key] for key in row if key not in own}}
         return data | {
-            "methods": {name: _method_choice(name, it, recipe) for name, it in methods.items()}
+            "scopes": scopes,
+            "methods": {name: _method_choice(name, it, recipe) for name, it in methods.items()},
         }
 
     @model_validator(mode="after")
@@ -165,12 +196,32 @@ class Experiment(Settings):
             evaluation=self.evaluation,
         )
 
-    def runs(self) -> Iterator[Run]:
+    def runs(self, compared: Mapping[str, Sequence[int]] | None = None) -> Iterator[Run]:
+        """Every run of the grid, in order.
+
+        ``compared``: of each budget with two phases the subsets that were chosen; until then the
+        rows that wait for them have none there.
+        """
         for name in self.methods:
             for budget in self.budgets:
-                for subset in self.subsets:
+                for subset in self.subsets_of(name, budget, compared or {}):
                     for seed in self.seeds:
                         yield self.run(name, budget, subset, seed)
+
+    def subsets_of(
+        self, name: str, budget: int | float, compared: Mapping[str, Sequence[int]]
+    ) -> Sequence[int]:
+        """On which subsets a row is trained at a budget."""
+        scope = self.scopes.get(name, Scope())
+        if scope.budgets is not None and budget not in scope.budgets:
+            return ()
+        phases = self.phases.get(budget_text(budget))
+        every = self.subsets if phases is None else self.subsets[: phases.baseline]
+        if scope.subsets is not None:
+            return every[: scope.subsets]
+        if phases is None or phases.compared is None or name == self.baseline:
+            return every
+        return compared.get(budget_text(budget), ())
 
 
 def _method_choice(name: str, overrides: Any, recipe: str) -> Any:

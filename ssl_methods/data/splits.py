@@ -54,12 +54,15 @@ def make_split(
 ) -> Split:
     """Choose the labeled cases of one subset from the training cases that have a label.
 
-    ``labeled_cases``: drawn, or the first of the manifest, whatever the subset.
+    ``labeled_cases``: ``partition``: blocks of a random order of the cases, another order when one
+    is used up, so that subsets share no case until every case was labeled once, and neighbouring
+    blocks of 4 are a block of 8; ``drawn``: anew for each subset; ``first``: of the manifest.
     ``budget`` is a count, or a fraction of the labeled training cases left after validation
-    (rounded half up, at least one); 1.0 is all of them. The draw depends on (data set, budget,
-    subset); that of the validation cases on (data set, split_seed) alone, so that they are the same
-    in all runs. Test cases are those with a label. Groups, such as the tiles of a slide, go to
-    validation whole: there may be a few more cases, and what has no label there is in no list.
+    (rounded half up, at least one); 1.0 is all of them. A draw depends on (data set, budget,
+    subset), a partition's order on the data set and how often it was used up; the validation cases
+    on (data set, split_seed) alone, so that they are the same in all runs. Test cases are those
+    with a label. Groups, such as the tiles of a slide, go to validation whole: there may be a few
+    more cases, and what has no label there is in no list.
 
     Raises UserError if the data set has too few labeled cases, or no labeled test case.
     """
@@ -91,6 +94,9 @@ def make_split(
         )
     if labeled_cases == "drawn":
         candidates = shuffled(candidates, "labeled", name, budget_text(budget), subset)
+    elif labeled_cases == "partition":
+        round_, block = divmod(subset, len(candidates) // count)
+        candidates = shuffled(candidates, "partition", name, round_)[block * count :]
     labeled = set(candidates[:count])
     return Split(
         dataset=name,

@@ -1,6 +1,7 @@
 """Settings: bounds, digests, and one clear line for every mistake."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import jsonschema
@@ -186,3 +187,47 @@ def test_the_declared_datasets_are_valid(experiment):
         assert find_config("datasets", path.stem).samefile(path)
         patch = [16, 16] if "2d" in path.stem else [16, 16, 16]
         experiment(dataset=path.stem, training={"patch_size": patch})
+
+
+GRID = {
+    "name": "grid",
+    "dataset": {"name": "tiny", "importer": "phantom"},
+    "methods": {
+        "supervised": {},
+        "dtc": {},
+        "mean_teacher": {"subsets": 2},
+        "bcp": {"budgets": [8]},
+    },
+    "budgets": [4, 8],
+    "training": {"patch_size": [16, 16, 16]},
+}
+
+
+def counted(experiment, **compared):
+    """How many subsets each row has at each budget."""
+    found = Counter((run.name, run.budget) for run in experiment.runs(compared))
+    return {row: found[row] for row in sorted(found)}
+
+
+def test_two_phases_train_the_baseline_on_all_subsets_and_the_others_on_the_chosen():
+    experiment = load_experiment(GRID | {"subsets": {"baseline": 5, "compared": 3}})
+    first = {("mean_teacher", 4): 2, ("mean_teacher", 8): 2}
+    first |= {("supervised", 4): 5, ("supervised", 8): 5}
+    assert counted(experiment) == first
+    chosen = {("bcp", 8): 3, ("dtc", 8): 3}
+    assert counted(experiment, **{"8": [4, 0, 2]}) == chosen | first
+    assert {run.subset for run in experiment.runs({"8": [4, 0, 2]}) if run.name == "dtc"} == {
+        0,
+        2,
+        4,
+    }
+    assert load_experiment(experiment.model_dump(mode="json")) == experiment
+
+
+def test_subsets_by_budget():
+    experiment = load_experiment(GRID | {"subsets": {"4": {"baseline": 6, "compared": 2}, "8": 1}})
+    assert experiment.subsets == (0, 1, 2, 3, 4, 5)
+    alone = {("bcp", 8): 1, ("dtc", 8): 1, ("mean_teacher", 4): 2, ("mean_teacher", 8): 1}
+    assert counted(experiment) == alone | {("supervised", 4): 6, ("supervised", 8): 1}
+    with pytest.raises(UserError, match=r"must name every budget and no other \(at fault: 8\)"):
+        load_experiment(GRID | {"subsets": {"4": 2}})

@@ -189,3 +189,20 @@ def test_a_split_file_of_other_data_is_refused(tmp_path, experiment):
 def test_what_cannot_be_drawn(data, budget, held_out, message):
     with pytest.raises(UserError, match=message):
         make_split(data, budget, 0, held_out)
+
+
+def test_a_partition_labels_every_case_once_and_blocks_are_nested():
+    """8 training cases with a label: four subsets of two, then another order of the same cases."""
+    data = store(labeled=8, unlabeled=2)
+
+    def labeled(budget, subset):
+        return set(make_split(data, budget, subset, labeled_cases="partition").labeled)
+
+    first, second = ([labeled(2, i + start) for i in range(4)] for start in (0, 4))
+    for round_ in (first, second):
+        assert sorted(case for block in round_ for case in block) == [f"l{i:02d}" for i in range(8)]
+    assert set(map(frozenset, first)) != set(map(frozenset, second))
+    assert [labeled(4, i) for i in range(2)] == [first[0] | first[1], first[2] | first[3]]
+    assert labeled(1.0, 0) == labeled(1.0, 1) and len(labeled(1.0, 0)) == 8
+    assert [len(labeled(3, i)) for i in range(4)] == [3, 3, 3, 3]  # two blocks in a round
+    assert labeled(3, 0).isdisjoint(labeled(3, 1))
