@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ssl_methods.analysis.statistics import bootstrap_interval
+from ssl_methods.analysis.statistics import bootstrap_interval, bounds_of_difference
 from ssl_methods.analysis.tables import (
     CELL,
     UNKNOWN,
@@ -112,7 +112,8 @@ def audit_table(
 
     Args:
         done: the runs that are trained and evaluated; their ``snapshots.csv`` are read.
-        cases: the table ``cases.csv``; of several classes the mean is audited.
+        cases: the table ``cases.csv``; of several classes the mean is audited. As everywhere, a
+            case without a class does not enter (``tables.present``).
         metrics: its measurements.
         other: the ``cases.csv`` of the experiment that ``other_crop`` names, if it has one.
 
@@ -125,6 +126,7 @@ def audit_table(
     Raises UserError if a ``snapshots.csv`` is broken, or if the other experiment's crop is the
     same.
     """
+    absent = cases.loc[cases["empty_reference"].astype(bool), ["case", "class"]].drop_duplicates()
     cases = _with_zeros(cases, metrics)
     crop = experiment.dataset.crop_used_label
     states = (CROPPED, UNCROPPED) if crop else (UNCROPPED, CROPPED)
@@ -132,7 +134,7 @@ def audit_table(
                     CROP_NEEDS if not experiment.other_crop
                     else f"experiment {experiment.other_crop} has no tables yet")  # fmt: skip
     sources = [
-        (BY_CHECKPOINT, _by_checkpoint(results, done, cases)),
+        (BY_CHECKPOINT, _by_checkpoint(results, done, cases, absent)),
         (BY_MEASUREMENT, cases),
         ((by_crop,), _by_crop(experiment, cases, other)),
         ((BY_RECIPE,), _by_recipe(experiment, cases)),
@@ -158,16 +160,25 @@ def _with_zeros(cases: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     return overall(with_class_mean(cases.assign(**zeros), [*metrics, *zeros]))
 
 
-def _by_checkpoint(results: Path, done: list[Run], cases: pd.DataFrame) -> pd.DataFrame:
-    """Dice of each run and case by ``CHOICES``; no rows if no run kept its weights."""
+def _by_checkpoint(
+    results: Path, done: list[Run], cases: pd.DataFrame, absent: pd.DataFrame
+) -> pd.DataFrame:
+    """Dice of each run and case by ``CHOICES``; no rows if no run kept its weights.
+
+    ``absent`` names cases and classes that they do not have, which enter no mean.
+    """
     found = []
     for run in done:
         path = results / run.folder / "snapshots.csv"
         if run.training.snapshots < 2 or not path.is_file():
             continue
         kept = read_table(path)
-        if not {"iteration", "validation_dice", "case", "dice"} <= set(kept):
+        if not {"iteration", "validation_dice", "case", "class", "dice"} <= set(kept):
             raise UserError(f"{path}: lacks columns; evaluate the run again")
+        both = kept.merge(absent, on=["case", "class"], how="left", indicator="whose")
+        kept = kept[both["whose"].eq("left_only").to_numpy()]
+        if kept.empty:
+            continue
         cell = (run.name, budget_text(run.budget), run.subset, run.seed)
         found.append(_chosen(kept).assign(**dict(zip(CELL, cell, strict=True))))
     if not found:
@@ -229,7 +240,8 @@ def _measure(audit: Audit, table: pd.DataFrame) -> Iterator[dict[str, object]]:
             continue
         runs = difference.index
         subsets = runs.get_level_values("subset").to_numpy()
-        interval = bootstrap_interval(difference.to_numpy(float), subsets)
+        limits = bounds_of_difference(audit.metric)
+        interval = bootstrap_interval(difference.to_numpy(float), subsets, limits)
         yield _row(audit, "measured") | {
             "method": method, "budget": budget,
             **{name: own[name].iloc[0] for name in ("role", "recipe", "labeled")},

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ssl_methods.analysis.audits import audit_table, audits_note, shown_audits
@@ -26,7 +27,11 @@ from ssl_methods.analysis.ranks import agreement, false_claim, ranks
 from ssl_methods.analysis.references import bibtex, cited
 from ssl_methods.analysis.statistics import summarise, support_note
 from ssl_methods.analysis.tables import (
+    CELL,
     FLAGS,
+    by_class,
+    count_note,
+    counts,
     markdown,
     read_table,
     role_note,
@@ -49,6 +54,7 @@ COST_COLUMNS = [
     "train_seconds", "wall_seconds", "seconds_per_iteration", "forward_passes_per_iteration",
     "parameters", "peak_memory_mb", "device",
 ]  # fmt: skip
+COUNTS = ["cases", "measurements", "failures", "absent", "false_positives"]
 
 SUMMARY_NOTE = (
     "Mean over runs and test cases with its 95 % interval (bootstrap over labeled subsets and "
@@ -78,12 +84,13 @@ def collect(experiment: Experiment, results: Path) -> None:
 
     cases = read_cases(folder / "cases.csv")
     metrics = metric_columns(cases)
+    check_references(cases, results / experiment.name)
     audits = audit_table(
         experiment, results, done, cases, metrics, cases_of(experiment.other_crop, results)
     )
-    cases = with_class_mean(cases, metrics)
-    runs = run_table(experiment, results, cases, metrics)
-    summary = summary_table(experiment, runs, summarise(cases, metrics))
+    raw, cases = cases, with_class_mean(cases, metrics)
+    runs = run_table(experiment, results, raw, cases, metrics)
+    summary = summary_table(experiment, runs, raw, summarise(cases, metrics))
     comparisons = compare(cases, experiment.baseline)
 
     published = published_table(experiment, summary)
@@ -128,7 +135,7 @@ def summary_note(experiment: Experiment, summary: pd.DataFrame) -> str:
     """What stands below the summary wherever it is shown."""
     known = summary["cases"].dropna()
     few = support_note(len(experiment.subsets), int(known.min())) if len(known) else ""
-    return " ".join(filter(None, [SUMMARY_NOTE, few, role_note(summary)]))
+    return " ".join(filter(None, [SUMMARY_NOTE, count_note(summary), few, role_note(summary)]))
 
 
 def is_done(run: Run, results: Path) -> bool:
@@ -257,55 +264,82 @@ def check_cases(run: Run, results: Path, rows: list[dict[str, str]]) -> None:
         )
 
 
+def check_references(cases: pd.DataFrame, folder: Path) -> None:
+    """Every run was measured against the same references, as far as the flags tell."""
+    said = cases.groupby(["case", "class"], sort=False)["empty_reference"].nunique()
+    if (said > 1).any():
+        case, klass = said.index[said > 1][0]
+        raise UserError(
+            f"{folder}: by some runs case '{case}' has class '{klass}' and by others it does not: "
+            "they were measured against different labels; evaluate all runs again"
+        )
+
+
 # ---- runs and summary ----------------------------------------------------------------------------
 
 
 def run_table(
-    experiment: Experiment, results: Path, cases: pd.DataFrame, metrics: list[str]
+    experiment: Experiment,
+    results: Path,
+    cases: pd.DataFrame,
+    entering: pd.DataFrame,
+    metrics: list[str],
 ) -> pd.DataFrame:
-    """One row per declared run (and class): means over cases, failures, costs, status."""
-    by_run = dict(tuple(cases.groupby(["method", "budget", "subset", "seed"], sort=False)))
+    """One row per declared run (and class): means over cases, counts, costs, status.
+
+    ``cases`` are all rows as they were measured, ``entering`` those that enter a mean
+    (``tables.with_class_mean``).
+    """
+    by_run = dict(tuple(cases.groupby([*CELL], sort=False)))
+    means_of = entering.groupby([*CELL, "class"], sort=False)[metrics]
+    means_by_run = means_of.agg(lambda column: column.mean(skipna=False)).to_dict("index")
     rows = []
     for run in experiment.runs():
-        own = by_run.get((run.name, budget_text(run.budget), run.subset, run.seed))
+        cell = (run.name, budget_text(run.budget), run.subset, run.seed)
+        own = by_run.get(cell)
         if own is None:
             rows.append(identify(experiment, run, results) | {"status": "missing"})
             continue
         identity = identify(experiment, run, results, own["role"].iloc[0])
         cost = read_json(results / run.folder / "cost.json")
-        for klass, group in own.groupby("class", sort=False):
-            means = group[metrics].mean(skipna=False).to_dict()
-            counts = {"class": klass, "cases": len(group), "failures": group["failure"].sum()}
+        for klass, group in by_class(own).items():
+            means = means_by_run.get((*cell, klass), dict.fromkeys(metrics, np.nan))
             costs = {name: cost.get(name) for name in COST_COLUMNS}
             checked = {"jensen_ok": row_ok(means), "status": "done"}
-            rows.append(identity | counts | means | costs | checked)
-    columns = [*RUN_COLUMNS, "class", "cases", "failures", *metrics]
+            rows.append(identity | {"class": klass} | counts(group) | means | costs | checked)
+    columns = [*RUN_COLUMNS, "class", *COUNTS, *metrics]
     columns += [*COST_COLUMNS, "jensen_ok", "status"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(role=table.groupby("method", sort=False)["role"].transform("first"))
 
 
 def summary_table(
-    experiment: Experiment, runs: pd.DataFrame, measured: pd.DataFrame
+    experiment: Experiment, runs: pd.DataFrame, cases: pd.DataFrame, measured: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row per declared method and budget (and class); blank where no run is done."""
-    rows = []
+    """One row per declared method and budget (and class); blank where no run is done.
+
+    ``cases`` are all rows as they were measured, ``measured`` what ``summarise`` makes of them.
+    """
+    rows, groups = [], dict(tuple(cases.groupby(["method", "budget"], sort=False)))
+    blank = dict.fromkeys(measured.columns, np.nan)
     statistics = {
         (row["method"], row["budget"], row["class"]): row for row in measured.to_dict("records")
     }
     declared = len(experiment.subsets) * len(experiment.seeds)
     for (method, budget), group in runs.groupby(["method", "budget"], sort=False):
         first, done = group.iloc[0], group[group["status"] == "done"]
-        for klass in measured["class"].unique():
+        own_cases = by_class(groups[method, budget]) if (method, budget) in groups else {}
+        for klass in by_class(cases):
             own = done[done["class"] == klass]
-            row = {name: first[name] for name in ("dataset", "method", "role", "recipe", "budget")}
+            row = blank | statistics.get((method, budget, klass), {})
+            row |= {name: first[name] for name in ("dataset", "method", "role", "recipe", "budget")}
             row |= {
                 name: group[name].dropna().iloc[0] if group[name].notna().any() else None
                 for name in ("labeled", "unlabeled")
             }
             row |= {"crop_used_label": first["crop_used_label"], "class": klass}
             row |= {"runs_done": len(own), "runs_declared": declared}
-            row |= statistics.get((method, budget, klass), {})
+            row |= counts(own_cases[klass]) if klass in own_cases else {}
             row |= {name: pd.to_numeric(own[name]).mean(skipna=False) for name in COST_COLUMNS[:-1]}
             row |= {"device": ", ".join(sorted(set(own["device"].dropna().astype(str))))}
             rows.append(row | {"jensen_ok": row_ok(row)})
@@ -315,9 +349,7 @@ def summary_table(
         "class",
         "runs_done",
         "runs_declared",
-        "cases",
-        "failures",
-        "measurements",
+        *COUNTS,
     ]
     frame = pd.DataFrame(rows)
     return frame[leading + [name for name in frame if name not in leading]]

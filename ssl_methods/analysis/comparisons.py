@@ -18,6 +18,7 @@ from ssl_methods.analysis.statistics import (
     LEVEL,
     METRICS_COMPARED,
     bootstrap_interval,
+    bounds_of_difference,
     enough,
     higher_is_better,
     holm,
@@ -140,7 +141,7 @@ def _compare(own: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[st
         return None
     values = difference.to_numpy(float)
     subsets = difference.index.get_level_values("subset").to_numpy()
-    interval = bootstrap_interval(values, subsets)
+    interval = bootstrap_interval(values, subsets, bounds_of_difference(metric))
     by_case = values.mean(axis=0)
     better = by_case if higher_is_better(metric) else -by_case
     return {

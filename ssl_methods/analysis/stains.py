@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
-from ssl_methods.analysis.statistics import bootstrap_interval
+from ssl_methods.analysis.statistics import bootstrap_interval, bounds, bounds_of_difference
 from ssl_methods.analysis.tables import case_matrix, number, overall, roles
 
 ALL = "all"
@@ -58,16 +57,15 @@ def stain_effect(experiments: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
                 "labeled": first["labeled"], "laboratory": place, "stain": stain,
                 "runs": len(dice), "cases": dice.shape[1],
             }  # fmt: skip
-            row |= _interval("dice", dice, (0.0, 1.0))
+            row |= _interval("dice", dice, bounds("dice"))
             if stain != "none" and "none" in measured:
-                row |= _interval("difference", (dice - measured["none"]).dropna(how="all"))
+                difference = (dice - measured["none"]).dropna(how="all")
+                row |= _interval("difference", difference, bounds_of_difference("dice"))
             rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _interval(
-    name: str, values: pd.DataFrame, limits: tuple[float, float] = (-np.inf, np.inf)
-) -> dict[str, float]:
+def _interval(name: str, values: pd.DataFrame, limits: tuple[float, float]) -> dict[str, float]:
     if values.empty:
         return {}
     subsets = values.index.get_level_values("subset").to_numpy()

@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ssl_methods.analysis.tables import CELL, case_matrix
+from ssl_methods.analysis.tables import case_matrix
 
 METRICS_COMPARED = ("dice", "jaccard", "asd_voxel", "hd95_voxel")
 FEWEST_SUBSETS, FEWEST_CASES = 3, 20
@@ -55,6 +55,13 @@ def bounds(metric: str) -> tuple[float, float]:
     if higher_is_better(metric):
         return 0.0, 1.0
     return (0.0, np.inf) if metric.startswith(("asd", "assd", "hd95")) else (-np.inf, np.inf)
+
+
+def bounds_of_difference(metric: str, times: int = 1) -> tuple[float, float]:
+    """The values that a difference of two means can take; with ``times`` 2 a difference of two
+    such differences: (-2, 2) for how a gain in Dice changes from one budget to another."""
+    low, high = bounds(metric)
+    return times * (low - high), times * (high - low)
 
 
 def bootstrap_interval(
@@ -249,30 +256,25 @@ def rank_biserial(differences: NDArray) -> float:
     return float((ranks * np.sign(differences)).sum() / ranks.sum()) if len(ranks) else 0.0
 
 
+SUMMARY_PARTS = ("", "_low", "_high", "_sd_subsets", "_sd_seeds")
+"""What each metric's columns of a summary end in."""
+
+
 def summarise(cases: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """One row per method, budget and class that has runs: each metric's mean, interval and spread.
 
-    ``failures`` counts cases predicted empty though the reference is not, over all runs.
+    ``cases`` holds what enters a mean: ``tables.with_class_mean``.
     """
     rows = []
     for (method, budget, klass), group in cases.groupby(["method", "budget", "class"], sort=False):
         row: dict[str, object] = {"method": method, "budget": budget, "class": klass}
         for metric in metrics:
             matrix = case_matrix(group, metric)
-            values, subsets = (
-                matrix.to_numpy(float),
-                matrix.index.get_level_values("subset").to_numpy(),
-            )
+            values = matrix.to_numpy(float)
+            subsets = matrix.index.get_level_values("subset").to_numpy()
             interval = bootstrap_interval(values, subsets, bounds(metric))
-            over_subsets, over_seeds = spread(values.mean(axis=1), subsets)
-            row |= {
-                metric: interval.mean,
-                f"{metric}_low": interval.low,
-                f"{metric}_high": interval.high,
-                f"{metric}_sd_subsets": over_subsets,
-                f"{metric}_sd_seeds": over_seeds,
-            }
-        row |= {"cases": group["case"].nunique(), "failures": int(group["failure"].sum())}
-        row |= {"measurements": len(group.drop_duplicates([*CELL, "case"]))}
+            found = [*interval, *spread(values.mean(axis=1), subsets)]
+            row |= {metric + part: value for part, value in zip(SUMMARY_PARTS, found, strict=True)}
         rows.append(row)
-    return pd.DataFrame(rows)
+    columns = [metric + part for metric in metrics for part in SUMMARY_PARTS]
+    return pd.DataFrame(rows, columns=["method", "budget", "class", *columns])

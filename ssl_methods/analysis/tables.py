@@ -28,8 +28,8 @@ TEXT = (
     "audit", "reported_as", "instead_as", "status", "meaning",  # audits
 )  # fmt: skip
 INTEGERS = (
-    "labeled", "unlabeled", "parameters", "cases", "failures", "measurements", "iterations",
-    "claim", "part", "runs", "subsets",
+    "labeled", "unlabeled", "parameters", "iterations", "claim", "part", "runs", "subsets",
+    "cases", "measurements", "failures", "absent", "false_positives",
 )  # fmt: skip
 MEAN_CLASS = "mean"
 FLAGS = ("empty_prediction", "empty_reference")
@@ -74,12 +74,47 @@ def case_matrix(cases: pd.DataFrame, metric: str) -> pd.DataFrame:
     return cases.pivot(index=["subset", "seed"], columns="case", values=metric)
 
 
-def with_class_mean(cases: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Adds, if there are several classes, rows of class 'mean': the mean over a case's classes.
+def present(cases: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose case has the class: those that enter means, intervals and comparisons.
 
-    A case fails as often as its classes do. A metric unknown for one class is unknown for the mean.
+    What the overlap with an empty reference is, no metric says (``evaluation.metrics``, which
+    states the rule); ``counts`` tells how many rows are left out.
     """
-    if cases["class"].nunique() < 2:
+    return cases[~cases["empty_reference"].astype(bool)] if "empty_reference" in cases else cases
+
+
+def counts(cases: pd.DataFrame) -> dict[str, int]:
+    """What stands behind a mean, of rows as they were measured, one or several classes of them.
+
+    ``cases`` have one of the classes. ``measurements`` are of a run, a case and a class that the
+    case has, and ``failures`` those among them whose prediction is empty. ``absent`` are of a run,
+    a case and a class that the case does not have, and ``false_positives`` those among them whose
+    prediction is not empty.
+    """
+    absent, empty = (cases[name].astype(bool) for name in ("empty_reference", "empty_prediction"))
+    return {
+        "cases": cases.loc[~absent, "case"].nunique(),
+        "measurements": int((~absent).sum()),
+        "failures": int((empty & ~absent).sum()),
+        "absent": int(absent.sum()),
+        "false_positives": int((absent & ~empty).sum()),
+    }
+
+
+def by_class(cases: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of each class, and of several classes all rows as those of their mean."""
+    groups: dict[str, pd.DataFrame] = dict(tuple(cases.groupby("class", sort=False)))
+    return groups | {MEAN_CLASS: cases} if len(groups) > 1 else groups
+
+
+def with_class_mean(cases: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """The rows whose case has the class and, if there are several classes, rows of class 'mean'.
+
+    A row of 'mean' is the mean over the classes that the case has. It fails as often as they do. A
+    metric unknown for one of them is unknown for the mean.
+    """
+    several, cases = cases["class"].nunique() > 1, present(cases)
+    if not several:
         return cases
     flags = [name for name in FLAGS if name in cases]
     keys = [name for name in cases.columns if name not in (*metrics, "class", "failure", *flags)]
@@ -93,8 +128,9 @@ def with_class_mean(cases: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame
 
 def overall(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that stand for the whole: of the only class, or of the mean over classes."""
-    classes = frame["class"].unique()
-    return frame[frame["class"] == (MEAN_CLASS if MEAN_CLASS in classes else classes[0])]
+    classes = list(frame["class"].unique())
+    whole = MEAN_CLASS if MEAN_CLASS in classes else next(iter(classes), "")
+    return frame[frame["class"] == whole]
 
 
 # ---- roles ---------------------------------------------------------------------------------------
@@ -194,6 +230,7 @@ def shown_summary(summary: pd.DataFrame) -> pd.DataFrame:
     Its index is each row's role.
     """
     rows, summary = [], in_order(summary, "labeled")
+    some_absent = absent_classes(summary)
     for _, row in summary.iterrows():
         shown = {
             "Method": row["method"],
@@ -206,9 +243,34 @@ def shown_summary(summary: pd.DataFrame) -> pd.DataFrame:
         shown["SD subsets"] = number(row["dice_sd_subsets"], 1, 100)
         shown["SD seeds"] = number(row["dice_sd_seeds"], 1, 100)
         shown["Failures"] = f"{number(row['failures'], 0)} of {number(row['measurements'], 0)}"
+        if some_absent:
+            false = f"{number(row['false_positives'], 0)} of {number(row['absent'], 0)}"
+            shown["False positives"] = false
         shown["Time"] = duration(row["train_seconds"])
         rows.append(shown)
     return drop_silent(pd.DataFrame(rows, index=roles(summary)), "SD subsets", "SD seeds")
+
+
+def absent_classes(summary: pd.DataFrame) -> bool:
+    """Does a case lack a class? (Tables of earlier versions do not say.)"""
+    return bool("absent" in summary and (summary["absent"].fillna(0) > 0).any())
+
+
+def count_note(summary: pd.DataFrame) -> str:
+    """What the counts of a summary are of, and what a mean over classes is of."""
+    several, absent = MEAN_CLASS in set(summary["class"]), absent_classes(summary)
+    has = "a run, a case and a class" if several else "a run and a case"
+    if absent:
+        has += " that the case has" if several else " that has the class"
+    sentences = [f"Failures: empty predictions among all measurements, each of {has}."]
+    if absent:
+        sentences.append(
+            "A case without a class enters no mean of it; what is predicted there is a false "
+            "positive, among all measurements of what a case does not have."
+        )
+    if several:
+        sentences.append("Mean over classes: of those that each case has.")
+    return " ".join(sentences)
 
 
 def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:

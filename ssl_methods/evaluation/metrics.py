@@ -13,6 +13,14 @@ array is outside.
 Empty masks: if both are empty, Dice = Jaccard = NSD = 1 and the distances are 0. If one is,
 Dice = Jaccard = NSD = 0 and every distance is the diagonal of the volume, the worst that it can
 hold. (The released code scores an empty prediction with distances of 0, the best.)
+
+These are the values of one case, as ``cases.csv`` keeps them. Where they are averaged, compared or
+ranked, a case whose reference lacks a class does not enter for that class: overlap with an empty
+reference is not defined (Metrics Reloaded), and with the convention above whoever predicts nothing
+would score 1 on every such case. How many these are (``absent``), and in how many of them the class
+was predicted all the same (``false_positives``), is counted beside the means. An empty prediction
+of a class that the case has does enter, with the worst values, and is counted (``failures``). The
+mean over classes of a case is over the classes that it has. (``analysis.tables`` applies the rule.)
 """
 
 from __future__ import annotations

@@ -108,9 +108,8 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "stacks": stacks(found),
         "stacked_methods": MOST,
         "missing": tables.missing(runs),
-        "failures": tables.failures(
-            found.measured.assign(labeled=found.measured["labeled"].astype("Int64"))
-        ),
+        "failures": tables.failures(found.measured),
+        "false_positives": tables.false_positives(found.measured),
         "jensen": jensen(found.summary),
         "controls": (roles(found.summary) == "control").any(),
         "many": len(experiment.methods) > MANY,

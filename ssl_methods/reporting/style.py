@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from ssl_methods.analysis.tables import in_order, roles
@@ -246,6 +247,42 @@ def budgets(frame: pd.DataFrame) -> dict[str, str]:
 def labeled_text(count: str) -> str:
     """'4 labeled cases', from what ``budgets`` gives."""
     return "1 labeled case" if count == "1" else f"{count.split()[0]} labeled cases"
+
+
+def grid(figure: Figure, panels: int, columns: int, **shared: object) -> list[Axes]:
+    """Panels in rows; places left over are no axes, and what has none below it has tick labels."""
+    rows = -(-panels // columns)
+    axes = list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
+    for axis in axes[panels:]:
+        axis.remove()
+    for axis in axes[max(panels - columns, 0) : panels]:
+        axis.tick_params(labelbottom=True)
+    return axes[:panels]
+
+
+def columns_of(panels: int) -> int:
+    """Up to three in a row; four are two by two."""
+    return 2 if panels == 4 else min(panels, 3)
+
+
+def head_grid(axes: NDArray, titles: Sequence[str], names: Sequence[str]) -> None:
+    """Titles above the columns and names beside the rows of a grid; panels without data go.
+
+    Called when everything is drawn: what stands first in its row or column then carries the words
+    and the tick labels.
+    """
+    drawn = np.vectorize(lambda axis: axis.has_data(), otypes=[bool])(axes)
+    for row, has, name in zip(axes, drawn, names, strict=True):
+        for first in row[has][:1]:
+            first.set_ylabel(name)
+            first.tick_params(labelleft=True)
+    for column, has, title in zip(axes.T, drawn.T, titles, strict=True):
+        for first in column[has][:1]:
+            first.set_title(title)
+        for last in column[has][-1:]:
+            last.tick_params(labelbottom=True)
+    for axis in axes[~drawn]:
+        axis.remove()
 
 
 DOTS = -1  # zorder of the dots of single measurements: behind the grid

@@ -14,9 +14,14 @@ from ssl_methods.analysis.tables import (
     is_apart,
     labeled_text,
     number,
+    or_dash,
     overall,
+    present,
     roles,
 )
+
+LISTED = 1000
+"""Rows of a list of single measurements; ``cases.csv`` holds all."""
 
 
 class Table(NamedTuple):
@@ -93,12 +98,38 @@ def missing(runs: pd.DataFrame) -> Table:
     )
 
 
-def failures(cases: pd.DataFrame) -> Table:
-    """Every prediction that is empty though its reference is not; those of controls apart."""
+class Counted(NamedTuple):
+    """Something that was counted, of how many, and each as a row."""
+
+    count: int
+    of: int
+    table: Table
+
+
+def failures(cases: pd.DataFrame) -> Counted:
+    """The empty predictions of classes that the case has; those of controls apart.
+
+    ``cases`` are all rows as they were measured; of a run, a case and a class each.
+    """
+    cases = cases[roles(cases) != "control"]
+    return _counted(present(cases), cases["failure"] > 0)
+
+
+def false_positives(cases: pd.DataFrame) -> Counted:
+    """The predictions of classes that the case does not have; those of controls apart."""
+    cases = cases[(roles(cases) != "control") & cases["empty_reference"]]
+    return _counted(cases, ~cases["empty_prediction"])
+
+
+def _counted(cases: pd.DataFrame, which: pd.Series) -> Counted:
     head = ["Method", "Labeled", "Subset", "Seed", "Case", "Class"]
-    names = [name.lower() for name in head]
-    failed = cases[(cases["failure"] > 0) & (roles(cases) != "control")]
-    return Table(head, [[str(row[name]) for name in names] for _, row in failed.iterrows()])
+    found = cases[which.reindex(cases.index)]
+    found = found.assign(labeled=found["labeled"].astype("Int64"))
+    rows = [
+        [or_dash(row[name.lower()]) for name in head]
+        for row in found.head(LISTED).to_dict("records")
+    ]
+    return Counted(len(found), len(cases), Table(head, rows))
 
 
 def flat(settings: Any, prefix: str = "") -> dict[str, str]:

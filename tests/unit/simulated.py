@@ -46,7 +46,7 @@ def collected(results: Path, **changes: Any) -> Experiment:
     """An experiment whose results are written and collected; changes go to either function."""
     written = {
         key: changes.pop(key)
-        for key in ("test_cases", "classes", "missing", "failures")
+        for key in ("test_cases", "classes", "missing", "failures", "absent")
         if key in changes
     }
     declared = experiment(**changes)
@@ -64,6 +64,7 @@ def write_results(
     missing: tuple[tuple[str, str, int, int], ...] = (),
     dice: Mapping[str, float] = TRUE_DICE,
     failures: bool = True,
+    absent: tuple[tuple[str, str], ...] = (),
 ) -> None:
     """Every run's files as training and evaluation write them.
 
@@ -71,6 +72,8 @@ def write_results(
         missing: (method, budget, subset, seed) of runs to leave out.
         dice: true mean Dice of each method at the smallest budget.
         failures: the last case of 'supervised' at 4 labels, subset 0, is an empty prediction.
+        absent: (case, class) that the case does not have. Runs of subset 1 predict it all the
+            same, but for 'empty'.
 
     Upper bounds and controls (``ROLES``) score as they would: the bound what all labels give,
     'empty' nothing. Controls have a history without rows, and a cost of 0.
@@ -83,6 +86,7 @@ def write_results(
         folder = results / run.folder
         folder.mkdir(parents=True)
         cases = simulated_cases(run, ids, classes, dice.get(run.name, 0.75), failures)
+        cases = without(cases, absent, run.name != "empty" and run.subset == 1)
         cases.to_csv(folder / "cases.csv", index=False)
         record = run.model_dump(mode="json") | {
             "role": ROLES.get(run.name, "method"),
@@ -174,6 +178,20 @@ def simulated_cases(
                 "asd_voxel_largest_component": asd, "hd95_voxel_largest_component": hd95,
             })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def without(
+    cases: pd.DataFrame, absent: tuple[tuple[str, str], ...], predicted: bool
+) -> pd.DataFrame:
+    """The rows of classes that a case does not have as ``case_metrics`` measures them."""
+    which = pd.Series([pair in absent for pair in zip(cases["case"], cases["class"], strict=True)])
+    overlaps = [name for name in cases if name.startswith(("dice", "jaccard", "nsd"))]
+    distances = [name for name in cases if name.startswith(("asd", "assd", "hd95"))]
+    cases.loc[which, overlaps] = float(not predicted)
+    cases.loc[which, distances] = 74.1 * predicted
+    cases.loc[which, "volume_error_ml"] = 5.0 * predicted
+    cases.loc[which, ["empty_reference", "empty_prediction"]] = [True, not predicted]
+    return cases
 
 
 def history(run: Run) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from ssl_methods.analysis.statistics import (
     LEVEL,
     Interval,
     bootstrap_interval,
+    bounds_of_difference,
     higher_is_better,
     mean_p,
     support,
@@ -135,10 +136,11 @@ def _quality(part: Part, cases: pd.DataFrame, budgets: list[str]) -> Measured:
         return Measured(part, shown, "no subset and seed that all of them have")
     values = difference.to_numpy(float)
     subsets = difference.index.get_level_values("subset").to_numpy()
+    limits = bounds_of_difference(part.metric, len(gains))
     return Measured(
         part,
         shown,
-        interval=bootstrap_interval(values, subsets),
+        interval=bootstrap_interval(values, subsets, limits),
         p_value=wilcoxon_p(values.mean(axis=0) + part.margin),
         p_mean=mean_p(values + part.margin, subsets),
         runs=len(values),

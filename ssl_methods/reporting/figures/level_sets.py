@@ -86,7 +86,7 @@ def level_set_panel(image: NDArray, label: NDArray) -> Figure:
     figure.colorbar(distance, cax=bars[2], orientation="horizontal", ticks=[-1, 0, 1])
     figure.colorbar(inverse, cax=bars[3], orientation="horizontal", ticks=[0, 0.5, 1])
     for bar in bars[:2]:
-        bar.set_axis_off()
+        bar.remove()
     return figure
 
 

@@ -23,7 +23,10 @@ from ssl_methods.reporting.style import (
     NothingToShow,
     budgets,
     column_width,
+    columns_of,
     dots_as_picture,
+    grid,
+    head_grid,
     keep_in_view,
     label,
     labeled_text,
@@ -39,6 +42,8 @@ PAPER_METRICS = {
     "hd95_voxel": ("95HD (voxel)", 1.0),
 }
 
+NO_DICE = "no run has a case with any class"
+
 
 def dice_vs_budget(summary: pd.DataFrame, runs: pd.DataFrame, baseline: str = "") -> Figure:
     """Mean Dice over labeled cases, with 95 % intervals and a dot per run (DTC paper, Fig. 4).
@@ -47,20 +52,18 @@ def dice_vs_budget(summary: pd.DataFrame, runs: pd.DataFrame, baseline: str = ""
     panel. Controls may lie beyond the axis, which then says so.
     """
     summary, runs = summary.dropna(subset=["dice"]), runs[runs["status"] == "done"]
+    if summary.empty:
+        raise NothingToShow(NO_DICE)
     if summary["method"].nunique() > MANY:
         return dice_rows(summary, runs, baseline)
     classes = list(summary["class"].unique())
-    columns = min(len(classes), 3)
-    rows = -(-len(classes) // columns)
-    size = (SINGLE, 3.1) if columns == 1 else (DOUBLE, 2.5 * rows)
+    columns = columns_of(len(classes))
+    size = (SINGLE, 3.1) if columns == 1 else (DOUBLE, 2.5 * -(-len(classes) // columns))
     figure = Figure(figsize=size)
-    axes = figure.subplots(rows, columns, sharex=True, squeeze=False).flat
-    for axis, klass in zip(axes, classes, strict=False):
+    for axis, klass in zip(grid(figure, len(classes), columns, sharex=True), classes, strict=True):
         _dice_panel(axis, summary[summary["class"] == klass], runs[runs["class"] == klass])
         if len(classes) > 1:
             axis.set_title("mean over classes" if klass == MEAN_CLASS else f"class {klass}")
-    for axis in list(axes)[len(classes) :]:
-        axis.remove()
     figure.supxlabel("labeled cases", fontsize=8)
     figure.supylabel("Dice (%)", fontsize=8)
     top_legend(figure)
@@ -143,13 +146,15 @@ def metric_distributions(cases: pd.DataFrame) -> Figure:
     Distances on a scale that is linear to 1 and logarithmic above.
     """
     cases = overall(cases)
+    if cases.empty:
+        raise NothingToShow(NO_DICE)
     if cases["method"].nunique() > MANY:
         return distribution_rows(cases, PAPER_METRICS)
     texts, style = budgets(cases), looks(methods_of(cases))
     figure = Figure(figsize=(column_width(1.0 + len(texts) * (0.7 + 0.36 * len(style))), 6.6))
     axes = figure.subplots(len(PAPER_METRICS), len(texts), sharex=True, sharey="row", squeeze=False)
-    for row, (metric, (title, scale)) in zip(axes, PAPER_METRICS.items(), strict=True):
-        for axis, (budget, text) in zip(row, texts.items(), strict=True):
+    for row, (metric, (_, scale)) in zip(axes, PAPER_METRICS.items(), strict=True):
+        for axis, budget in zip(row, texts, strict=True):
             own = cases[cases["budget"] == budget]
             values = [
                 own.loc[own["method"] == method, metric].dropna().to_numpy() * scale
@@ -164,14 +169,13 @@ def metric_distributions(cases: pd.DataFrame) -> Figure:
                 rotation_mode="anchor",
             )
             axis.grid(visible=False, axis="x")
-            if metric == "dice":
-                axis.set_title(labeled_text(text))
-        row[0].set_ylabel(title)
         if metric.endswith("_voxel"):  # a failure lies far above the rest, and 0 is possible
             row[0].set_yscale("symlog", linthresh=1)
             row[0].yaxis.set_major_locator(FixedLocator([0, 1, 3, 10, 30, 100, 300]))
             row[0].yaxis.set_major_formatter("{x:g}")
             row[0].set_ylim(bottom=0)
+    head_grid(axes, [labeled_text(text) for text in texts.values()],
+              [title for title, _ in PAPER_METRICS.values()])  # fmt: skip
     return figure
 
 

@@ -16,6 +16,7 @@ from ssl_methods.reporting.style import (
     DOUBLE,
     Look,
     budgets,
+    head_grid,
     label,
     labeled_text,
     methods_of,
@@ -55,7 +56,9 @@ def stain_tiles(tiles: list[Tile]) -> Figure:
         for axis, tile in zip(row, tiles, strict=True):
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
-            if stain in tile.images:
+            if stain not in tile.images:
+                axis.remove()
+            else:
                 pixels = np.asarray(tile.images[stain]).transpose(2, 1, 0).astype(np.uint8)
                 axis.imshow(pixels, origin="lower", interpolation="none")
     for axis, tile in zip(axes[0], tiles, strict=True):
@@ -100,17 +103,16 @@ def dice_by_laboratory(table: pd.DataFrame, kinds: Mapping[str, str]) -> Figure:
     stains = [stain for stain in STAINS if (table["stain"] == stain).any()]
     figure = Figure(figsize=(DOUBLE, 0.4 + 2.4 * len(texts)))
     axes = figure.subplots(len(texts), len(methods), sharex=True, sharey=True, squeeze=False)
-    for row, (budget, text) in zip(axes, texts.items(), strict=True):
-        row[0].set_ylabel(f"Dice (%), {labeled_text(text)}")
+    for row, budget in zip(axes, texts, strict=True):
         for axis, method in zip(row, methods, strict=True):
-            axis.set_title(label(method))
             axis.grid(visible=False, axis="x")
             for number, stain in enumerate(stains):
                 own = table[(table["method"] == method) & (table["budget"] == budget)]
                 own = own[own["stain"] == stain].dropna(subset=["dice"])
                 shift = 0.24 * (number - (len(stains) - 1) / 2)
                 x = own["laboratory"].map(places.index).to_numpy(float) + shift
-                _points(axis, x, own, stain)
+                if len(own):
+                    _points(axis, x, own, stain)
     centres, named = [], []
     for kind, group in groupby(range(len(places)), key=lambda place: kinds.get(places[place], "")):
         centres.append(float(np.mean(list(group))))
@@ -120,6 +122,8 @@ def dice_by_laboratory(table: pd.DataFrame, kinds: Mapping[str, str]) -> Figure:
         axis.set_xticks(range(len(places)), places)
         axis.set_xticks(centres, named, minor=True, fontsize=6)
         axis.tick_params(axis="x", which="minor", length=0, pad=14)
+    names = [f"Dice (%), {labeled_text(text)}" for text in texts.values()]
+    head_grid(axes, [label(method) for method in methods], names)
     top_legend(figure)
     return figure
 

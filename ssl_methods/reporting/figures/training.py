@@ -16,6 +16,8 @@ from ssl_methods.reporting.style import (
     SINGLE,
     NothingToShow,
     budgets,
+    grid,
+    head_grid,
     label,
     labeled_text,
     looks,
@@ -51,7 +53,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(DOUBLE if len(texts) > 1 else SINGLE, 0.6 + 1.35 * len(curves)))
     axes = figure.subplots(len(curves), len(texts), sharex=True, sharey="row", squeeze=False)
     for row, curve in zip(axes, curves, strict=True):
-        for axis, (budget, text) in zip(row, texts.items(), strict=True):
+        for axis, budget in zip(row, texts, strict=True):
             for method, look in style.items():
                 own = history[(history["method"] == method) & (history["budget"] == budget)]
                 table = _over_runs(own, curve)
@@ -71,12 +73,13 @@ def training_curves(history: pd.DataFrame) -> Figure:
                         linewidth=1.1,
                         label=label(method),
                     )
-            if curve == curves[0]:
-                axis.set_title(labeled_text(text))
-        is_term = curve not in ("loss", "validation_dice")
-        row[0].set_ylabel(curve.replace("_", " ") + " loss" * is_term)
         if curve != "validation_dice":
             row[0].set_ylim(bottom=0)
+    names = [
+        curve.replace("_", " ") + " loss" * (curve not in ("loss", "validation_dice"))
+        for curve in curves
+    ]
+    head_grid(axes, [labeled_text(text) for text in texts.values()], names)
     figure.supxlabel("iteration", fontsize=8)
     top_legend(figure)
     return figure
@@ -99,8 +102,7 @@ def _a_panel_each(history: pd.DataFrame, columns: int = 4) -> Figure:
     methods = list(dict.fromkeys(history["method"]))
     rows = -(-len(methods) // columns)
     figure = Figure(figsize=(DOUBLE, 0.75 + 1.4 * rows))
-    axes = figure.subplots(rows, columns, sharex=True, squeeze=False)
-    for axis, method in zip(axes.flat, methods, strict=False):
+    for axis, method in zip(grid(figure, len(methods), columns, sharex=True), methods, strict=True):
         own = history[history["method"] == method].dropna(axis="columns", how="all")
         names = [n for n in own if n not in NOT_CURVES and not n.startswith("weight_")]
         others = [name for name in names if name not in TERMS]
@@ -116,12 +118,6 @@ def _a_panel_each(history: pd.DataFrame, columns: int = 4) -> Figure:
             axis.legend(
                 loc="upper right", fontsize=6, handlelength=1, borderpad=0.1, labelspacing=0.2
             )
-    for axis in axes.flat[len(methods) :]:
-        axis.remove()
-    for axis in axes.flat[max(len(methods) - columns, 0) : (rows - 1) * columns]:
-        axis.tick_params(labelbottom=True)  # below it there is no panel
-        for tick in axis.get_xticklabels():
-            tick.set_in_layout(False)
     shared = [name for name in TERMS if name in history and history[name].notna().any()]
     figure.legend(
         [Line2D([], [], color=TERMS[name]) for name in shared],

@@ -31,7 +31,7 @@ def test_a_page_with_bounds_and_controls_sets_them_apart(tmp_path):
     costs = text[text.index('id="costs"') : text.index('id="audits"')]
     assert "<td>supervised_all</td>" in costs and "<td>empty</td>" not in costs
     failures = text[text.index('id="gaps"') : text.index('id="methods"')]
-    assert "controls aside: 1." in failures and "<td>empty</td>" not in failures
+    assert "controls aside: 1 of 12 measurements" in failures and "<td>empty</td>" not in failures
     assert "2, 1 bound, 2 controls" in text
 
 
