@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ssl_methods.analysis.records import read_snapshots
 from ssl_methods.analysis.statistics import bootstrap_interval, bounds_of_difference
 from ssl_methods.analysis.tables import (
     CELL,
@@ -26,7 +27,6 @@ from ssl_methods.analysis.tables import (
     number,
     or_dash,
     overall,
-    read_table,
     role_note,
     roles,
     with_class_mean,
@@ -172,9 +172,7 @@ def _by_checkpoint(
         path = results / run.folder / "snapshots.csv"
         if run.training.snapshots < 2 or not path.is_file():
             continue
-        kept = read_table(path)
-        if not {"iteration", "validation_dice", "case", "class", "dice"} <= set(kept):
-            raise UserError(f"{path}: lacks columns; evaluate the run again")
+        kept = read_snapshots(path)
         both = kept.merge(absent, on=["case", "class"], how="left", indicator="whose")
         kept = kept[both["whose"].eq("left_only").to_numpy()]
         if kept.empty:

@@ -24,35 +24,41 @@ from ssl_methods.analysis.marks import NOTE as MARKS_NOTE
 from ssl_methods.analysis.marks import marks
 from ssl_methods.analysis.published import published_note, published_table, shown_published
 from ssl_methods.analysis.ranks import agreement, false_claim, ranks
+from ssl_methods.analysis.records import (
+    COST_COLUMNS,
+    read_cases_of_run,
+    read_cost,
+    read_run_record,
+    read_split,
+)
 from ssl_methods.analysis.references import bibtex, cited
 from ssl_methods.analysis.statistics import summarise, support_note
 from ssl_methods.analysis.tables import (
     CELL,
     FLAGS,
+    SUMS,
     by_class,
     count_note,
     counts,
     markdown,
+    no_formula,
     read_table,
     role_note,
     shown_comparisons,
     shown_summary,
     with_class_mean,
+    write_sums,
     write_table,
 )
 from ssl_methods.analysis.variance import variance_parts
 from ssl_methods.config import Experiment, Run, budget_text, parse_run, read_yaml
 from ssl_methods.data.splits import split_name
 from ssl_methods.errors import UserError
-from ssl_methods.files import atomic, read_json, write_text
+from ssl_methods.files import atomic, write_text
 
 RUN_COLUMNS = [
     "dataset", "method", "role", "recipe", "budget", "labeled", "unlabeled", "subset", "seed",
     "crop_used_label",
-]  # fmt: skip
-COST_COLUMNS = [
-    "train_seconds", "wall_seconds", "seconds_per_iteration", "forward_passes_per_iteration",
-    "parameters", "peak_memory_mb", "device",
 ]  # fmt: skip
 COUNTS = ["cases", "measurements", "failures", "absent", "false_positives"]
 
@@ -71,7 +77,7 @@ def collect(experiment: Experiment, results: Path) -> None:
     declares, or if its cases are not the test cases of its split.
     """
     folder = results / experiment.name / "tables"
-    read_split.cache_clear()
+    known_split.cache_clear()
     done = [run for run in experiment.runs() if is_done(run, results)]
     if not done:
         raise UserError(
@@ -81,6 +87,7 @@ def collect(experiment: Experiment, results: Path) -> None:
         text = io.TextIOWrapper(binary, "utf-8", newline="", write_through=True)
         csv.writer(text, lineterminator="\n").writerows(case_rows(experiment, results, done))
         text.detach()
+    (folder / SUMS).unlink(missing_ok=True)  # of earlier tables; written again when all are there
 
     cases = read_cases(folder / "cases.csv")
     metrics = metric_columns(cases)
@@ -109,6 +116,7 @@ def collect(experiment: Experiment, results: Path) -> None:
     }
     for name, table in tables.items():
         write_table(folder / f"{name}.csv", table)
+    write_sums(folder, ["cases.csv", *(f"{name}.csv" for name in tables)])
     write_shown(
         folder / "summary",
         shown_summary(summary),
@@ -148,6 +156,11 @@ def is_done(run: Run, results: Path) -> bool:
 def read_cases(path: Path) -> pd.DataFrame:
     """``tables/cases.csv`` with boolean flags, and ``failure``: 1 if wrongly empty."""
     cases = read_table(path)
+    for name in ("case", "class", *FLAGS):
+        if name not in cases:
+            raise UserError(f"{path}: has no column '{name}'; run 'collect' again")
+        if name in FLAGS and not cases[name].isin([True, False]).all():
+            raise UserError(f"{path}: {name} is not True or False; run 'collect' again")
     cases[[*FLAGS]] = cases[[*FLAGS]].astype(bool)
     return cases.assign(failure=(cases["empty_prediction"] & ~cases["empty_reference"]).astype(int))
 
@@ -173,11 +186,9 @@ def case_rows(experiment: Experiment, results: Path, runs: list[Run]) -> Iterato
     heading: list[str] | None = None
     for run in runs:
         path = results / run.folder / "cases.csv"
+        read_run_record(results / run.folder / "run.yaml")  # no damage is taken for other settings
         recorded = check_settings(run, results)
-        with path.open(newline="", encoding="utf-8") as file:
-            own, *rows = list(csv.reader(file)) or [[]]
-        if any(len(row) != len(own) for row in rows):
-            raise UserError(f"{path}: a row is cut short; evaluate it again")
+        own, rows = read_cases_of_run(path)
         check_cases(run, results, [dict(zip(own, row, strict=True)) for row in rows])
         if heading is None:
             heading = own
@@ -189,7 +200,7 @@ def case_rows(experiment: Experiment, results: Path, runs: list[Run]) -> Iterato
         # Runs of earlier versions record no role.
         role = str(recorded.get("role", "method"))
         identity = list(identify(experiment, run, results, role).values())
-        yield from ([*identity, *row] for row in rows)
+        yield from ([*identity, *map(no_formula, row)] for row in rows)
 
 
 def identify(
@@ -199,7 +210,7 @@ def identify(
 
     These are the numbers of the budget, also for an upper bound, which is given every label.
     """
-    split = read_split(split_path(run, results))
+    split = known_split(split_path(run, results))
     return {
         "dataset": experiment.dataset.name,
         "method": run.name,
@@ -219,10 +230,9 @@ def split_path(run: Run, results: Path) -> Path:
 
 
 @cache
-def read_split(path: Path) -> dict[str, Any]:
+def known_split(path: Path) -> dict[str, Any]:
     """Many runs share one; empty if there is none."""
-    split: dict[str, Any] = read_json(path) if path.is_file() else {}
-    return split
+    return read_split(path) if path.is_file() else {}
 
 
 def check_settings(run: Run, results: Path) -> dict[str, Any]:
@@ -248,7 +258,7 @@ def check_cases(run: Run, results: Path, rows: list[dict[str, str]]) -> None:
     """Each test case of the split once per class: means over different cases cannot be compared."""
     path = results / run.folder / "cases.csv"
     seen = [(row.get("case"), row.get("class")) for row in rows]
-    split = read_split(split_path(run, results))
+    split = known_split(split_path(run, results))
     if not split:
         raise UserError(f"{split_path(run, results)}: is missing; draw the splits again")
     wanted = set(split["test"])
@@ -301,7 +311,7 @@ def run_table(
             rows.append(identify(experiment, run, results) | {"status": "missing"})
             continue
         identity = identify(experiment, run, results, own["role"].iloc[0])
-        cost = read_json(results / run.folder / "cost.json")
+        cost = read_cost(results / run.folder / "cost.json")
         for klass, group in by_class(own).items():
             means = means_by_run.get((*cell, klass), dict.fromkeys(metrics, np.nan))
             costs = {name: cost.get(name) for name in COST_COLUMNS}

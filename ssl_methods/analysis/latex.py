@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ssl_methods.analysis.tables import UNKNOWN, is_apart
+from ssl_methods.analysis.tables import UNKNOWN, is_apart, one_line, visible
 
 PAGE_ROWS = 45
 LONG_TEXT = 28  # characters of a cell
@@ -39,7 +39,7 @@ def latex(frame: pd.DataFrame, note: str, marks: Marks = ()) -> str:
     """
     if frame.empty:
         return f"% {note}\n"
-    cells = [[escape(str(cell)) for cell in row] for row in frame.to_numpy()]
+    cells = [[escape(one_line(str(cell))) for cell in row] for row in frame.to_numpy()]
     for row, marked in zip(cells, marks, strict=False):
         for place, name in enumerate(frame.columns):
             kind = marked.get(str(name), "")
@@ -116,6 +116,6 @@ def column_kinds(frame: pd.DataFrame) -> list[str]:
 
 def escape(text: str) -> str:
     """Text for LaTeX; a minus before a number is a minus sign."""
-    signed = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
+    signed = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", visible(text))
     escaped = "".join(SPECIAL.get(letter, letter) for letter in signed)
     return escaped.replace("\N{MINUS SIGN}", "$-$")

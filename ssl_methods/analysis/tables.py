@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ssl_methods.errors import UserError
-from ssl_methods.files import write_text
+from ssl_methods.files import file_sha256, write_text
 
 CELL = ("method", "budget", "subset", "seed")
 """Names one run within an experiment."""
@@ -41,15 +41,24 @@ UNKNOWN = "\N{EN DASH}"
 """Stands for a number that is not known."""
 
 
+SUMS = "SHA256SUMS"
+"""Beside the tables: the checksum of each, as ``sha256sum --check`` reads them."""
+
+LARGEST_TABLE = 512 << 20  # bytes
+
+
 def read_table(path: Path) -> pd.DataFrame:
     """A table with its names as text ('1.0' stays all labels, case '007' keeps its zeros).
 
-    Raises UserError if it is absent or not a table.
+    Raises UserError if it is absent, no table, or not what ``SHA256SUMS`` beside it says.
     """
+    _verify(path)
     try:
+        if path.stat().st_size > LARGEST_TABLE:
+            raise UserError(f"{path}: is larger than {LARGEST_TABLE >> 20} MiB, too large a table")
         with path.open(newline="", encoding="utf-8") as file:
             columns = next(csv.reader(file), [])
-        return pd.read_csv(
+        frame = pd.read_csv(
             path,
             dtype={name: str for name in TEXT if name in columns},
             keep_default_na=False,
@@ -57,16 +66,71 @@ def read_table(path: Path) -> pd.DataFrame:
         )
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, csv.Error) as error:
         raise UserError(f"{path}: is not a valid table ({' '.join(str(error).split())})") from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise UserError(f"{path}: is not a valid table (rows are longer than the heading)")
+    for name in frame.columns[[is_text(frame[name]) for name in frame]]:
+        frame[name] = frame[name].map(_as_it_was, na_action="ignore")
+    return frame
+
+
+def _verify(path: Path) -> None:
+    sums = path.parent / SUMS
+    if not (sums.is_file() and path.is_file()):
+        return
+    with sums.open("rb") as file:
+        lines = file.read(1 << 20).decode(errors="replace").splitlines()
+    recorded = {name.strip(): digest for digest, _, name in (line.partition(" ") for line in lines)}
+    if recorded.get(path.name, "") and file_sha256(path) != recorded[path.name]:
+        raise UserError(f"{path}: is not as 'collect' wrote it; run 'collect' again")
+
+
+def write_sums(folder: Path, names: Iterable[str]) -> None:
+    """The checksums of these tables, to be compared when one of them is read."""
+    lines = [f"{file_sha256(folder / name)}  {name}\n" for name in sorted(names)]
+    write_text(folder / SUMS, "".join(lines))
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """As CSV with six significant digits; what is not known is blank."""
+    """As CSV with six significant digits; what is not known is blank, names are no formulas."""
     whole = {name: "Int64" for name in INTEGERS if name in frame}
+    inert = {
+        name: frame[name].map(no_formula, na_action="ignore")
+        for name in frame
+        if is_text(frame[name])
+    }
     write_text(
-        path, frame.astype(whole).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        path,
+        frame.assign(**inert)
+        .astype(whole)
+        .to_csv(index=False, float_format="%.6g", lineterminator="\n"),
     )
+
+
+def is_text(column: pd.Series) -> bool:
+    """May a column hold text, alone or beside numbers?"""
+    return pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column)
+
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+QUOTED = re.compile("'" + FORMULA.pattern)
+
+
+def no_formula(value: Any) -> Any:
+    """A text that a spreadsheet would take for a formula, behind an apostrophe.
+
+    These begin with = + - @ (also of full width), a tab or a line's end; numbers stay as they are.
+    ``read_table`` takes the apostrophe away.
+    """
+    if isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
+
+
+def _as_it_was(value: Any) -> Any:
+    return value[1:] if isinstance(value, str) and QUOTED.match(value) else value
 
 
 def case_matrix(cases: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -302,9 +366,25 @@ def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
     return frame if frame.empty or frame["Class"].nunique() > 1 else frame.drop(columns="Class")
 
 
+HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+"""Characters that are not seen and change what is: controls, marks of direction, half pairs."""
+
+
+def visible(text: str) -> str:
+    """The text with hidden characters (``HIDDEN``; not tab and line's end) as '\\u202e'."""
+    return HIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """Visible, in one line."""
+    return " ".join(visible(text).split())
+
+
 def markdown_text(text: str) -> str:
     """A cell that is shown as it is: no column, HTML tag or link begins in it."""
-    return re.sub(r"\||<(?=[A-Za-z/!?])|(?<=\])\(", r"\\\g<0>", text)
+    return re.sub(r"\||<(?=[A-Za-z/!?])|(?<=\])\(", r"\\\g<0>", one_line(text))
 
 
 def markdown(frame: pd.DataFrame, note: str) -> str:

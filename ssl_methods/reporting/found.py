@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from ssl_methods.analysis.collect import is_done, metric_columns, read_cases
-from ssl_methods.analysis.comparisons import of_pair
-from ssl_methods.analysis.tables import in_order, overall, read_table, with_class_mean
-from ssl_methods.config import Experiment, Run, budget_text, read_yaml
+from ssl_methods.analysis.comparisons import COMPARISON_COLUMNS, of_pair
+from ssl_methods.analysis.records import (
+    cases_with_stacks,
+    read_history,
+    read_provenance,
+    read_run_record,
+)
+from ssl_methods.analysis.tables import (
+    CELL,
+    in_order,
+    overall,
+    read_table,
+    visible,
+    with_class_mean,
+)
+from ssl_methods.config import Experiment, Run, budget_text
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.files import read_json
+from ssl_methods.errors import UserError
+
+logger = logging.getLogger(__name__)
+Read = TypeVar("Read")
 
 
 class Results:
-    """What an experiment has produced, read when it is asked for."""
+    """What an experiment has produced, read when it is asked for.
+
+    Without the tables of cases, runs and summary there is nothing to show: they raise UserError.
+    Any other file that is damaged is left out, named in ``unread`` and in the log.
+    """
 
     def __init__(self, experiment: Experiment, results: Path) -> None:
         self.experiment, self.root = experiment, results
+        self.unread: list[str] = []
         self.folder = results / experiment.name
         cases = read_cases(self.folder / "tables" / "cases.csv")
         self.measured = cases
         self.cases = in_order(with_class_mean(cases, metric_columns(cases)))
         self.runs = read_table(self.folder / "tables" / "runs.csv")
         self.summary = in_order(read_table(self.folder / "tables" / "summary.csv"))
-        comparisons = read_table(self.folder / "tables" / "comparisons.csv")
+        comparisons = self.unless_damaged(
+            read_table,
+            self.folder / "tables" / "comparisons.csv",
+            otherwise=pd.DataFrame(columns=COMPARISON_COLUMNS),
+        )
         self.comparisons = of_pair(comparisons, "baseline")
         self.comparisons_with_best = of_pair(comparisons, "best")
         self.published = self.later_table("published")
@@ -40,18 +68,39 @@ class Results:
         self.done = [run for run in experiment.runs() if is_done(run, results)]
         self._records: dict[str, list[tuple[Run, dict[str, Any]]]] = {}
 
+    def unless_damaged(self, read: Callable[..., Read], *given: Any, otherwise: Read) -> Read:
+        """``read(*given)``, or what stands for it if its file is damaged."""
+        try:
+            return read(*given)
+        except UserError as error:
+            if str(error) not in self.unread:
+                self.unread.append(str(error))
+                logger.warning("left out: %s", visible(str(error)))
+            return otherwise
+
     def later_table(self, name: str) -> pd.DataFrame:
         """A table that results of earlier versions lack; there it has no rows."""
         path = self.folder / "tables" / f"{name}.csv"
-        return read_table(path) if path.is_file() else pd.DataFrame()
+        if not path.is_file():
+            return pd.DataFrame()
+        return self.unless_damaged(read_table, path, otherwise=pd.DataFrame())
 
     def records(self, name: str) -> list[tuple[Run, dict[str, Any]]]:
         """``run.yaml`` or ``provenance.json`` of every run that has it; each file is read once."""
         if name not in self._records:
-            read = read_json if name.endswith(".json") else read_yaml
-            paths = [(run, self.root / run.folder / name) for run in self.done]
-            self._records[name] = [(run, read(path)) for run, path in paths if path.is_file()]
+            read = {"run.yaml": read_run_record, "provenance.json": read_provenance}[name]
+            self._records[name] = self._of_runs(name, read)
         return self._records[name]
+
+    def _of_runs(self, name: str, read: Callable[[Path], Read]) -> list[tuple[Run, Read]]:
+        """A file of every run that has it; a damaged one is left out."""
+        paths = [(run, self.root / run.folder / name) for run in self.done]
+        found = [
+            (run, self.unless_damaged(read, path, otherwise=None))
+            for run, path in paths
+            if path.is_file()
+        ]
+        return [(run, record) for run, record in found if record is not None]
 
     def history(self) -> pd.DataFrame:
         """All ``history.csv`` below one another, each row with its run.
@@ -61,18 +110,18 @@ class Results:
         order = list(dict.fromkeys(self.summary["method"]))
         labeled = self.runs.set_index("budget")["labeled"].dropna().to_dict()
         found = []
-        for run in sorted(self.done, key=lambda run: order.index(run.name)):
-            path = self.root / run.folder / "history.csv"
-            if path.is_file() and not (rows := read_table(path)).empty:
-                budget = budget_text(run.budget)
-                identity = {
-                    "method": run.name,
-                    "budget": budget,
-                    "labeled": labeled.get(budget),
-                    "subset": run.subset,
-                    "seed": run.seed,
-                }
+        for run, rows in self._of_runs("history.csv", read_history):
+            budget = budget_text(run.budget)
+            identity = {
+                "method": run.name,
+                "budget": budget,
+                "labeled": labeled.get(budget),
+                "subset": run.subset,
+                "seed": run.seed,
+            }
+            if not rows.empty:
                 found.append(rows.assign(**identity))
+        found.sort(key=lambda rows: order.index(rows["method"].iloc[0]))
         return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
     def example(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -90,20 +139,39 @@ class Results:
                 return np.asarray(store.image(case)[0]), label
         return None
 
-    def overlay_runs(self) -> list[Run]:
-        """One run per method at the smallest budget, all of one subset and seed.
-
-        Upper bounds first, controls last.
-        """
-        smallest = next(
-            iter(overall(self.summary).dropna(subset=["dice"]).sort_values("labeled")["budget"]),
-            None,
+    @cached_property
+    def dice_of_cases(self) -> dict[tuple[Any, ...], float]:
+        """(method, budget, subset, seed, case) -> Dice, of several classes the mean."""
+        dice: dict[tuple[Any, ...], float] = (
+            overall(self.cases).set_index([*CELL, "case"])["dice"].to_dict()
         )
-        cells: dict[tuple[int, int], list[Run]] = {}
+        return dice
+
+    @cached_property
+    def overlay_runs(self) -> list[Run]:
+        """Of each method, at the smallest budget, the run with the median of its runs' mean Dice.
+
+        Of an even number it is the better of the middle two. Runs without ``slices.npz`` do not
+        count. Upper bounds first, controls last.
+        """
+        measured = overall(self.cases)
+        means = measured.groupby([*CELL], sort=False)["dice"].mean().dropna()
+        budgets = measured.sort_values("labeled", kind="stable")["budget"]
+        smallest = next(iter(budgets), None)
+        of_method: dict[str, list[tuple[float, Run]]] = {}
         for run in self.done:
-            sliced = (self.root / run.folder / "slices.npz").is_file()
-            if sliced and budget_text(run.budget) == smallest:
-                cells.setdefault((run.subset, run.seed), []).append(run)
-        order = list(dict.fromkeys(self.summary["method"]))
-        chosen = max(cells.values(), key=len, default=[])
-        return sorted(chosen, key=lambda run: order.index(run.name))
+            cell = (run.name, budget_text(run.budget), run.subset, run.seed)
+            if cell[1] == smallest and cell in means.index and self._has_slices(run):
+                of_method.setdefault(run.name, []).append((means[cell], run))
+        order = [name for name in dict.fromkeys(self.summary["method"]) if name in of_method]
+        ranked = (sorted(of_method[name], key=lambda pair: pair[0]) for name in order)
+        return [own[len(own) // 2][1] for own in ranked]
+
+    def _has_slices(self, run: Run) -> bool:
+        path = self.slices(run)
+        if not path.is_file():
+            return False
+        return self.unless_damaged(cases_with_stacks, path, otherwise=None) is not None
+
+    def slices(self, run: Run) -> Path:
+        return self.root / run.folder / "slices.npz"

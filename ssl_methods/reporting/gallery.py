@@ -12,16 +12,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ssl_methods.analysis.records import read_slice
 from ssl_methods.analysis.tables import overall
 from ssl_methods.config import Run, budget_text
-from ssl_methods.errors import UserError
 from ssl_methods.reporting.figures import level_sets, results, training
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.overlays import Slice, best_median_worst, overlays
-from ssl_methods.reporting.style import MANY, RC, NothingToShow, save
+from ssl_methods.reporting.style import MANY, RC, NothingToShow, label, save
 
 FIRST = 6  # of many methods, those whose overlays need no click
 NEXT = 30  # of the rest, those whose overlays are drawn: each takes room on the page
+NO_SLICES = "no run has a slices.npz that can be read"
 PIXELS_PER_INCH = 125  # on the page: text of figures as large as text of tables
 
 
@@ -46,6 +47,7 @@ class Shown(NamedTuple):
     width: int
     reason: str
     folded: bool = False
+    undrawn: str = ""  # characters that no installed font draws
 
 
 def draw(drawing: Drawing, folder: Path) -> Shown:
@@ -57,11 +59,11 @@ def draw(drawing: Drawing, folder: Path) -> Shown:
         for suffix in ("pdf", "png"):
             (folder / f"{drawing.name}.{suffix}").unlink(missing_ok=True)
         return Shown(drawing.name, drawing.caption, "", 0, str(reason), drawing.folded)
-    save(figure, folder, drawing.name)
+    undrawn = save(figure, folder, drawing.name)
     data = base64.b64encode((folder / f"{drawing.name}.png").read_bytes()).decode()
     width = round(figure.get_figwidth() * PIXELS_PER_INCH)
     picture = f"data:image/png;base64,{data}"
-    return Shown(drawing.name, drawing.caption, picture, width, "", drawing.folded)
+    return Shown(drawing.name, drawing.caption, picture, width, "", drawing.folded, undrawn)
 
 
 def drawings(found: Results) -> list[Drawing]:
@@ -144,9 +146,9 @@ def present(example: tuple[np.ndarray, np.ndarray] | None) -> tuple[np.ndarray, 
 
 def draw_overlays(found: Results, others: bool = False) -> Figure:
     """Of many methods the first few, or (``others``) those that these leave."""
-    runs = found.overlay_runs()
+    runs = found.overlay_runs
     if not runs:
-        raise NothingToShow("no run has a slices.npz")
+        raise NothingToShow(NO_SLICES)
     cases = overall(found.cases)
     dice = pd.DataFrame({run.name: _dice(cases, run) for run in runs}).T
     chosen = best_median_worst(dice.loc[_chooser(found, runs)])
@@ -154,10 +156,14 @@ def draw_overlays(found: Results, others: bool = False) -> Figure:
     drawn = runs[len(first) : len(first) + NEXT] if others else first
     if not drawn:
         raise NothingToShow("every method is shown")
-    slices = {
-        run.name: _slices(found.root / run.folder / "slices.npz", list(chosen.values()))
-        for run in drawn
-    }
+    slices = {}
+    for run in drawn:
+        wanted = found.slices(run), list(chosen.values())
+        own = found.unless_damaged(_slices, *wanted, otherwise=None)
+        if own:
+            slices[run.name] = own
+    if not slices:
+        raise NothingToShow(NO_SLICES)
     return overlays(slices, dice, chosen, abreast=2 if others else 1)
 
 
@@ -180,30 +186,35 @@ def _chooser(found: Results, runs: list[Run]) -> str:
 
 
 def _slices(path: Path, cases: list[str]) -> dict[str, Slice]:
-    with np.load(path, allow_pickle=False) as arrays:
-        missing = [case for case in cases if f"{case}.image" not in arrays]
-        if missing:
-            raise UserError(f"{path}: has no slice of case '{missing[0]}'; evaluate the run again")
-        return {
-            case: Slice(*(arrays[f"{case}.{part}"] for part in ("image", "label", "prediction")))
-            for case in cases
-        }
+    return {case: Slice(*read_slice(path, case)) for case in cases}
 
 
 def others_caption(found: Results) -> str:
-    runs = found.overlay_runs()
+    runs = found.overlay_runs
     rest = len(runs) - len(_first(runs))
     return f"The same test cases for the {'other' if rest <= NEXT else f'next {NEXT}'} methods."
 
 
 def overlay_caption(found: Results) -> str:
-    runs = found.overlay_runs()
+    runs = found.overlay_runs
     if not runs:
         return "Predictions of the best, the median and the worst test case."
-    chooser, first = _chooser(found, runs), runs[0]
+    chooser = _chooser(found, runs)
     whom = "for every method" if _first(runs) == runs else f"for the first {FIRST} methods"
     return (
         f"The best, the median and the worst test case of {chooser} by Dice, and the same cases "
-        f"{whom} (budget {budget_text(first.budget)}, subset {first.subset}, seed "
-        f"{first.seed}): the slice with most foreground. Above each panel: Dice of the whole case."
+        f"{whom}: the slice with most foreground. Above each panel: Dice of the whole case. "
+        f"{whose(runs)}"
     )
+
+
+def whose(runs: list[Run]) -> str:
+    """Which run of each method the pictures are of."""
+    cells = {(run.subset, run.seed) for run in runs}
+    text = f"Of each method the run with the median Dice at budget {budget_text(runs[0].budget)}"
+    if len(cells) == 1:
+        return f"{text}: subset {runs[0].subset}, seed {runs[0].seed}."
+    if len(runs) > MANY:
+        return f"{text}."
+    named = [f"{label(run.name)} subset {run.subset}, seed {run.seed}" for run in runs]
+    return f"{text}: {'; '.join(named)}."

@@ -14,6 +14,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from ssl_methods.analysis.tables import one_line
 from ssl_methods.reporting.style import column_width, label
 
 REFERENCE, PREDICTION = "#f0e442", "#56b4e9"
@@ -75,7 +76,7 @@ def overlays(
         for axis, (heading, case) in zip(row, chosen.items(), strict=True):
             title = f"Dice {dice.loc[method, case] * 100:.1f} %"
             if axis in axes[0]:
-                named = f"{heading}: {case}" if abreast == 1 else heading
+                named = f"{heading}: {one_line(case)}" if abreast == 1 else heading
                 title = f"{named}\n{title}"
             show_slice(axis, own[case].image, title)
             outline(axis, own[case].reference, REFERENCE, "solid")
@@ -100,7 +101,9 @@ def show_slice(axis: Axes, values: NDArray, title: str, **options: Any) -> AxesI
 
 
 def outline(axis: Axes, classes: NDArray, colour: str, style: str) -> None:
-    """The contour of each class."""
+    """The contour of each class; none in a picture of one row or column."""
+    if min(classes.shape) < 2:
+        return
     for klass in range(1, int(classes.max(initial=0)) + 1):
         if (classes == klass).any():
             axis.contour(

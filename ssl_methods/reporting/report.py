@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,15 @@ from ssl_methods.analysis.ranks import (
 )
 from ssl_methods.analysis.references import bibtex, cited
 from ssl_methods.analysis.tables import (
+    CELL,
+    HIDDEN,
+    counts,
     number,
     overall,
     roles,
     shown_comparisons,
     shown_summary,
+    visible,
 )
 from ssl_methods.analysis.variance import NOTE as VARIANCE_NOTE
 from ssl_methods.analysis.variance import shown_variance
@@ -46,12 +51,15 @@ from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
 from ssl_methods.reporting.stacks import MOST, stacks
 from ssl_methods.reporting.style import MANY, label, methods_of
 
+logger = logging.getLogger(__name__)
+
 
 def report(experiment: Experiment, results: Path) -> Path:
     """Draw the figures and write the page; returns ``results/<experiment>/report.html``.
 
-    A figure whose data are absent is named on the page with the reason.
-    Raises UserError if the tables are absent: ``collect`` makes them.
+    A figure whose data are absent is named on the page with the reason. A file that is damaged is
+    left out, and named on the page and in the log.
+    Raises UserError if the tables are absent or damaged: ``collect`` makes them.
     """
     if not (results / experiment.name / "tables" / "summary.csv").is_file():
         raise UserError(
@@ -62,10 +70,15 @@ def report(experiment: Experiment, results: Path) -> Path:
     path = found.folder / "report.html"
     environment = Environment(
         loader=PackageLoader("ssl_methods.reporting"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=shown_as_it_is,
     )  # fmt: skip
     write_text(path, environment.get_template("report.html.j2").render(page(found, shown)))
     return path
+
+
+def shown_as_it_is(value: Any) -> Any:
+    """What stands in the page for a value: no character in it is hidden (``tables.visible``)."""
+    return visible(value) if isinstance(value, str) and HIDDEN.search(value) else value
 
 
 def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
@@ -90,6 +103,7 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "runs_declared": len(declared),
         "crop_used_label": experiment.dataset.crop_used_label,
         "reading": reading(found),
+        "collapsed": collapsed(found),
         "main": shown[0],
         "figures": [figure for figure in shown[1:] if figure.picture or not figure.folded],
         "summary": tables.of_frame(shown_summary(found.summary), marked),
@@ -127,6 +141,8 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "declaration": yaml.safe_dump(
             experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=90
         ),
+        "undrawn": undrawn(shown),
+        "unread": found.unread,  # the last: all that is shown has been read
     }
 
 
@@ -232,6 +248,32 @@ def reading(found: Results) -> list[str]:
                 line += f" {start.format(found.experiment.baseline)}: {listed(names, len(own))}."
         lines.append(line + apart(group))
     return lines
+
+
+COLLAPSED = 0.5
+"""A run that predicts nothing in more than this share of its measurements has collapsed."""
+
+
+def collapsed(found: Results) -> list[str]:
+    """Runs that predict nothing for most of what their cases have, in words; controls aside."""
+    cases = found.measured[roles(found.measured) != "control"]
+    named = []
+    for (method, budget, subset, seed), own in cases.groupby([*CELL], sort=False):
+        counted = counts(own)
+        if counted["failures"] > COLLAPSED * counted["measurements"]:
+            named.append(
+                f"{method} at budget {budget}, subset {subset}, seed {seed} "
+                f"({counted['failures']} of {counted['measurements']})"
+            )
+    return named
+
+
+def undrawn(shown: list[Shown]) -> str:
+    """The characters that figures lack; said in the log too."""
+    lacks = " ".join(sorted(set("".join(figure.undrawn for figure in shown))))
+    if lacks:
+        logger.warning("no installed font draws %s: figures show boxes instead", lacks)
+    return lacks
 
 
 def apart(group: pd.DataFrame) -> str:

@@ -23,6 +23,7 @@ from ssl_methods.analysis.published import published_note, shown_published
 from ssl_methods.analysis.stains import NOTE as STAINS_NOTE
 from ssl_methods.analysis.stains import shown_stains
 from ssl_methods.analysis.tables import (
+    UNKNOWN,
     duration,
     markdown,
     read_table,
@@ -31,6 +32,7 @@ from ssl_methods.analysis.tables import (
     shown_summary,
 )
 from ssl_methods.config import budget_text, load_experiment
+from ssl_methods.errors import UserError
 from ssl_methods.files import write_text, write_with
 from ssl_methods.reporting.found import Results
 
@@ -44,40 +46,48 @@ WIDEST = 1400  # pixels
 
 
 def showcase(path: Path, results: Path, readme: Path) -> Path:
-    """Write the showcase of a finished experiment and return its folder."""
+    """Write the showcase of a finished experiment and return its folder.
+
+    Raises UserError if anything of the results is damaged; an earlier showcase then stays.
+    """
     experiment = load_experiment(path)
     found = Results(experiment, results)
     folder = results / "showcase" / experiment.name
     notes = folder / "NOTES.md"
     said = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+    pictures = {
+        figure.name: small(figure) for figure in sorted((found.folder / "figures").glob("*.png"))
+    }
+    text = page(path, found, list(pictures), said)
+    if found.unread:
+        raise UserError(found.unread[0])
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in TABLES:
         table = found.folder / "tables" / name
         if table.is_file():  # results of earlier versions lack some
             shutil.copy(table, folder)
-    figures = sorted((found.folder / "figures").glob("*.png"))
-    for figure in figures:
-        write_with(folder / figure.name, lambda file, figure=figure: file.write(small(figure)))  # type: ignore[misc]
+    for name, content in pictures.items():
+        write_with(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
     if said:
         write_text(notes, said)
-    write_text(folder / "README.md", page(path, found, [figure.name for figure in figures], said))
+    write_text(folder / "README.md", text)
     if readme.is_file():
-        write_text(
-            readme,
-            with_table(readme.read_text(encoding="utf-8"), experiment.name, main_table(folder)),
-        )
+        before = readme.read_text(encoding="utf-8")
+        write_text(readme, with_table(before, experiment.name, main_table(folder)))
     return folder
 
 
 def small(figure: Path) -> bytes:
-    """A PNG of at most WIDEST pixels and 256 colours."""
+    """A PNG of at most WIDEST pixels and 256 colours. Raises UserError if it is no picture."""
     content = io.BytesIO()
-    with Image.open(figure) as image:
-        image.thumbnail((WIDEST, 10 * WIDEST))
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
-            content, "PNG", optimize=True
-        )
+    try:
+        with Image.open(figure, formats=["PNG"]) as image:
+            image.thumbnail((WIDEST, 10 * WIDEST))
+            reduced = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    except Exception as error:  # whatever the library makes of a damaged file
+        raise UserError(f"{figure}: is no picture ({error}); run 'report' again") from None
+    reduced.save(content, "PNG", optimize=True)
     return content.getvalue()
 
 
@@ -114,9 +124,11 @@ def circumstances(found: Results) -> list[str]:
     """The grid, the versions and the machine, from the runs' own records."""
     experiment = found.experiment
     records = [record for _, record in found.records("provenance.json")]
-    versions = {f"{name} {v}" for record in records for name, v in record["versions"].items()}
-    devices = {str(record["device"]) for record in records}
-    sources = {record["sources"] for record in records}
+    versions = {
+        f"{name} {v}" for record in records for name, v in record.get("versions", {}).items()
+    }
+    devices = {str(record.get("device", UNKNOWN)) for record in records}
+    sources = {str(record.get("sources", UNKNOWN)) for record in records}
     runs = found.runs.drop_duplicates(["method", "budget", "subset", "seed"])
     cropped = "cropped" if experiment.dataset.crop_used_label else "not cropped"
     training = experiment.training
@@ -152,5 +164,8 @@ def with_table(readme: str, name: str, table: str) -> str:
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        print(showcase(Path(argument), Path("results"), Path("README.md")))
+    try:
+        for argument in sys.argv[1:]:
+            print(showcase(Path(argument), Path("results"), Path("README.md")))
+    except UserError as error:
+        sys.exit(f"error: {error}")

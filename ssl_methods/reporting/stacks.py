@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 import contourpy
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from ssl_methods.analysis.tables import number, overall
+from ssl_methods.analysis.records import cases_with_stacks, read_stack
+from ssl_methods.analysis.tables import number
 from ssl_methods.config import Run, budget_text
+from ssl_methods.errors import UserError
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.style import label
 
@@ -57,49 +58,54 @@ def stacks(found: Results) -> list[Stack]:
 
     The runs are those of the overlays. Results of earlier versions have no stacks.
     """
-    runs = [run for run in found.overlay_runs()[:MOST] if _cases(_file(found, run))]
+    runs = [run for run in found.overlay_runs[:MOST] if _cases(found, run)]
     if not runs:
         return []
-    return [_stack(found, runs, case) for case in _cases(_file(found, runs[0]))]
+    shown = (_stack(found, runs, case) for case in _cases(found, runs[0]))
+    return [stack for stack in shown if stack]
 
 
-def _file(found: Results, run: Run) -> Path:
-    return found.root / run.folder / "slices.npz"
+def _cases(found: Results, run: Run) -> list[str]:
+    return found.unless_damaged(cases_with_stacks, found.slices(run), otherwise=[])
 
 
-def _cases(path: Path) -> list[str]:
-    with np.load(path, allow_pickle=False) as arrays:
-        names = [name for name in arrays.files if name.endswith(".slices_image")]
-    return [name.removesuffix(".slices_image") for name in names]
-
-
-def _stack(found: Results, runs: list[Run], case: str) -> Stack:
-    predictions = {}
-    for run in runs:
-        with np.load(_file(found, run), allow_pickle=False) as arrays:
-            if f"{case}.slices_prediction" in arrays:
-                predictions[run.name] = arrays[f"{case}.slices_prediction"]
-            if run is runs[0]:
-                index, images, labels = (
-                    arrays[f"{case}.slices_{part}"] for part in ("index", "image", "label")
-                )
-    dice = _dice(found, runs[0], case)
+def _stack(found: Results, runs: list[Run], case: str) -> Stack | None:
+    """None if no run's can be read. A run whose stack is of another size than the first's is none
+    of this case."""
+    predictions: list[tuple[Run, NDArray[np.uint8]]] = []
+    first = None
+    for run in [run for run in runs if case in _cases(found, run)]:
+        read = found.unless_damaged(_read, found.slices(run), case, first, otherwise=None)
+        if read:
+            first = first or read
+            predictions.append((run, read[3]))
+    if first is None:
+        return None
+    index, images, labels, _ = first
     leaves = []
     for i, position in enumerate(index):
         panels = [
-            Panel(label(name), number(dice.get(name), 1, 100), contour(prediction[i]))
-            for name, prediction in predictions.items()
+            Panel(label(run.name), number(_dice(found, run, case), 1, 100), contour(prediction[i]))
+            for run, prediction in predictions
         ]
         leaves.append(Leaf(int(position), picture(images[i]), contour(labels[i]), panels))
     return Stack(case, images.shape[1], images.shape[2], leaves)
 
 
-def _dice(found: Results, like: Run, case: str) -> pd.Series:
-    """Dice of the case by every method, in the runs of the same budget, subset and seed."""
-    cases = overall(found.cases)
-    own = cases["case"].eq(case) & cases["budget"].eq(budget_text(like.budget))
-    own &= cases["subset"].eq(like.subset) & cases["seed"].eq(like.seed)
-    return cases[own].set_index("method")["dice"]
+def _read(path: Path, case: str, first: tuple[NDArray, ...] | None) -> tuple[NDArray, ...]:
+    read = read_stack(path, case)
+    if first is not None and read[1].shape != first[1].shape:
+        raise UserError(
+            f"{path}: its slices of case '{case}' are not as large as other runs'; evaluate the "
+            "run again"
+        )
+    return read
+
+
+def _dice(found: Results, run: Run, case: str) -> float:
+    """Dice of the case by a run; NaN if it has none."""
+    cell = (run.name, budget_text(run.budget), run.subset, run.seed)
+    return float(found.dice_of_cases.get((*cell, case), np.nan))
 
 
 def picture(grey: NDArray[np.uint8]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,11 +14,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
 from ssl_methods.analysis.tables import in_order, roles
 from ssl_methods.files import write_with
+from ssl_methods.reporting.fonts import USUAL, draw_with_fallbacks
 
 SINGLE, DOUBLE = 3.5, 7.2
 """Widths in inches: one and two columns of a journal page."""
@@ -30,7 +33,7 @@ def column_width(wanted: float) -> float:
 
 RC = {
     "text.parse_math": False,  # a $ in the name of a case or class is a $
-    "font.family": "DejaVu Sans",
+    "font.family": USUAL,
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -312,12 +315,20 @@ def top_legend(figure: Figure) -> None:
     figure.legend(list(named.values()), list(named), loc="outside upper center", ncols=columns)
 
 
-def save(figure: Figure, folder: Path, name: str) -> None:
+def save(figure: Figure, folder: Path, name: str) -> str:
     """``<name>.pdf`` (vector) and ``<name>.png`` (300 dpi or ``TALLEST``); equal figures give equal
-    bytes."""
+    bytes.
+
+    Returns the characters that no installed font draws.
+    """
     dpi = min(300, int(TALLEST / figure.get_figheight()))
-    with mpl.rc_context(RC | {"savefig.dpi": dpi}):
+    with mpl.rc_context(RC | {"savefig.dpi": dpi}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # the caller says it once
         figure.set_dpi(dpi)  # text is a little wider than at a screen's resolution
+        figure.draw_without_rendering()
+        undrawn, outlines = draw_with_fallbacks(figure.findobj(Text))
+        if outlines:
+            mpl.rcParams["pdf.fonttype"] = 3
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, for both files
         write_with(
@@ -333,3 +344,4 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     write_with(
         folder / f"{name}.png", lambda f: small.save(f, format="png", optimize=True, dpi=(dpi, dpi))
     )
+    return undrawn

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from ssl_methods.analysis.tables import MEAN_CLASS, overall, roles
+from ssl_methods.analysis.tables import MEAN_CLASS, one_line, overall, roles
 from ssl_methods.reporting.figures.rows import dice_rows, distribution_rows, time_rows
 from ssl_methods.reporting.style import (
     APART,
@@ -63,7 +63,9 @@ def dice_vs_budget(summary: pd.DataFrame, runs: pd.DataFrame, baseline: str = ""
     for axis, klass in zip(grid(figure, len(classes), columns, sharex=True), classes, strict=True):
         _dice_panel(axis, summary[summary["class"] == klass], runs[runs["class"] == klass])
         if len(classes) > 1:
-            axis.set_title("mean over classes" if klass == MEAN_CLASS else f"class {klass}")
+            axis.set_title(
+                "mean over classes" if klass == MEAN_CLASS else f"class {one_line(klass)}"
+            )
     figure.supxlabel("labeled cases", fontsize=8)
     figure.supylabel("Dice (%)", fontsize=8)
     top_legend(figure)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ssl_methods.analysis.tables import MEAN_CLASS, roles
+from ssl_methods.analysis.tables import MEAN_CLASS, one_line, roles
 from ssl_methods.reporting.style import (
     APART,
     DOTS,
@@ -59,7 +59,7 @@ def dice_rows(summary: pd.DataFrame, runs: pd.DataFrame, baseline: str) -> Figur
 
 
 def _title(text: str, klass: str) -> str:
-    of_class = {"": "", MEAN_CLASS: ", mean over classes"}.get(klass, f", class {klass}")
+    of_class = {"": "", MEAN_CLASS: ", mean over classes"}.get(klass, f", class {one_line(klass)}")
     return labeled_text(text) + of_class
 
 
