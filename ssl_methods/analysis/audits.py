@@ -302,6 +302,8 @@ def shown_audits_briefly(table: pd.DataFrame) -> pd.DataFrame:
 
     Upper bounds and controls are left out.
     """
+    if table.empty:
+        return pd.DataFrame()
     rows = []
     many = table["budget"].replace("", None).nunique() > 1
     for _, group in table[roles(table) == "method"].groupby(_titles(table), sort=False):

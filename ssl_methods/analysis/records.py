@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import math
+import unicodedata
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -129,8 +130,8 @@ def read_cases_of_run(path: Path) -> tuple[list[str], list[list[str]]]:
     heading, rows = _rows(path, needed, EVALUATE)
     for place, name in enumerate(heading):
         if name in ("case", "class"):
-            right: Callable[[str], bool] = bool
-            kind = "a name"
+            right: Callable[[str], bool] = _is_name
+            kind = "a name in one line"
         elif name in FLAGS:
             right, kind = {"True", "False", "1", "0"}.__contains__, "True or False"
         else:
@@ -147,6 +148,10 @@ def read_cases_of_run(path: Path) -> tuple[list[str], list[list[str]]]:
             "name and prepare the data again"
         )
     return heading, rows
+
+
+def _is_name(text: str) -> bool:
+    return bool(text) and not any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in text)
 
 
 def _within(low: float, high: float) -> Callable[[str], bool]:

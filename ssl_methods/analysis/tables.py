@@ -54,6 +54,8 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     _verify(path)
     try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path}: is no file")
         if path.stat().st_size > LARGEST_TABLE:
             raise UserError(f"{path}: is larger than {LARGEST_TABLE >> 20} MiB, too large a table")
         with path.open(newline="", encoding="utf-8") as file:

@@ -6,7 +6,6 @@ import unicodedata
 from collections.abc import Iterable
 from functools import cache
 
-from fontTools.ttLib import TTFont
 from matplotlib import font_manager
 from matplotlib.text import Text
 
@@ -34,8 +33,7 @@ def families(characters: str) -> tuple[str, ...]:
     Those without serifs first.
     """
     lacks, found = lacking(characters, (USUAL,)), []
-    names = sorted({entry.name for entry in font_manager.fontManager.ttflist} - {USUAL})
-    names.sort(key=lambda name: "Sans" not in name or "Mono" in name)
+    names = sorted(_upright() if lacks else (), key=_sans_first)
     while lacks and names:
         best = max(names, key=lambda name: len(lacks & glyphs(name)))
         if not lacks & glyphs(best):
@@ -56,21 +54,29 @@ def lacking(text: str, fonts: tuple[str, ...]) -> set[str]:
 def glyphs(family: str) -> frozenset[str]:
     """What a family draws; nothing if its file cannot be used."""
     try:
-        font = font_manager.get_font(_file(family))
+        font = font_manager.get_font(_upright()[family])
         font.set_size(8, 100)
         codes = font.get_charmap()
         font.load_char(next(iter(codes)))  # pictures of fixed sizes cannot be drawn
-    except (ValueError, RuntimeError, OSError, StopIteration):
+    except (KeyError, ValueError, RuntimeError, OSError, StopIteration):
         return frozenset()
     return frozenset(map(chr, codes))
 
 
-def _file(family: str) -> str:
-    wanted = font_manager.FontProperties(family=family)
-    return str(font_manager.findfont(wanted, fallback_to_default=False))
+def _upright() -> dict[str, str]:
+    """The file of each family's upright, regular font; families without one are left out."""
+    entries = font_manager.fontManager.ttflist
+    usual = ("normal", 400, "normal")
+    return {it.name: it.fname for it in entries if (it.style, it.weight, it.stretch) == usual}
+
+
+def _sans_first(family: str) -> tuple[bool, str]:
+    return "Sans" not in family or "Mono" in family, family
 
 
 @cache
 def _is_truetype(family: str) -> bool:
-    with TTFont(_file(family), fontNumber=0, lazy=True) as font:
-        return "glyf" in font
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+
+    with TTFont(_upright()[family], fontNumber=0, lazy=True) as font:
+        return bool("glyf" in font)

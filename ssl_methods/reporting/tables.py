@@ -101,7 +101,7 @@ def missing(runs: pd.DataFrame) -> Table:
 class Counted(NamedTuple):
     """Something that was counted, of how many, and each as a row."""
 
-    count: int
+    found: int
     of: int
     table: Table
 

@@ -24,6 +24,7 @@ from simulated import write_results
 from ssl_methods import methods
 from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.latex import latex
+from ssl_methods.analysis.records import read_slice
 from ssl_methods.analysis.tables import markdown
 from ssl_methods.config import (
     DecathlonDataset,
@@ -41,7 +42,6 @@ from ssl_methods.errors import UserError
 from ssl_methods.evaluation.compare import compare_files
 from ssl_methods.files import write_json, write_yaml
 from ssl_methods.networks.released import read_released
-from ssl_methods.reporting.gallery import _slices
 from ssl_methods.reporting.report import report
 from ssl_methods.training.checkpoint import Checkpoint
 
@@ -118,8 +118,8 @@ def test_no_pickle_runs_from_arrays(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "slices.npz", "w") as archive:
         for part in ("image", "label", "prediction"):
             archive.writestr(f"a.{part}.npy", buffer.getvalue())
-    with pytest.raises(ValueError, match="allow_pickle"):
-        _slices(tmp_path / "slices.npz", ["a"])
+    with pytest.raises(UserError, match="holds no numbers"):
+        read_slice(tmp_path / "slices.npz", "a")
     (tmp_path / "cases" / "a").mkdir(parents=True)
     np.save(tmp_path / "cases" / "a" / "image.npy", bomb, allow_pickle=True)
     with pytest.raises(UserError, match=r"image\.npy: cannot be read"):
@@ -333,3 +333,26 @@ def test_tables_show_every_character_as_itself():
     assert r"a \& b" in text and r"\#1\_\%" in text
     assert r"100 \% of\_a \& b \# \$ \{x\} \textbackslash{}input\{/etc/passwd\}" in text
     assert r"\input" not in text
+
+
+def test_what_is_hidden_in_a_name_is_shown():
+    """Controls, marks of direction and line ends neither turn a line round nor begin another."""
+    frame = pd.DataFrame(
+        {"Method": ["a\u202eb", "c\nd", "e\x1b[2Jf"], "Class": ["\u2066x", "y", "z"]}
+    )
+    for text in (markdown(frame, "note"), latex(frame, "note")):
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\x1b]", text)
+        assert "c d" in text and "u202e" in text and "u001b" in text
+    assert len(markdown(frame, "note").splitlines()) == 7
+
+
+def test_the_page_shows_what_is_hidden(tmp_path: Path):
+    odd = "left\u202eright"
+    declared = simulated_experiment(
+        description=f"{odd} \x07", methods=["dtc"], budgets=[4], subsets=1
+    )
+    write_results(declared, tmp_path, test_cases=2, classes=(odd, "b|c"))
+    collect(declared, tmp_path)
+    text = report(declared, tmp_path).read_text(encoding="utf-8")
+    assert "\u202e" not in text and "\x07" not in text
+    assert r"left\u202eright" in text and "b|c" in text
