@@ -64,10 +64,16 @@ def glyphs(family: str) -> frozenset[str]:
 
 
 def _upright() -> dict[str, str]:
-    """The file of each family's upright, regular font; families without one are left out."""
-    entries = font_manager.fontManager.ttflist
-    usual = ("normal", 400, "normal")
-    return {it.name: it.fname for it in entries if (it.style, it.weight, it.stretch) == usual}
+    """The file of each family's upright, regular font; families without one are left out.
+
+    So is the one of boxes for every character there is ('Last Resort'), which matplotlib has.
+    """
+    entries, usual = font_manager.fontManager.ttflist, ("normal", 400, "normal")
+    return {
+        it.name: it.fname
+        for it in entries
+        if (it.style, it.weight, it.stretch) == usual and "last resort" not in it.name.lower()
+    }
 
 
 def _sans_first(family: str) -> tuple[bool, str]:

@@ -96,8 +96,7 @@ def _read(path: Path, case: str, first: tuple[NDArray, ...] | None) -> tuple[NDA
     read = read_stack(path, case)
     if first is not None and read[1].shape != first[1].shape:
         raise UserError(
-            f"{path}: its slices of case '{case}' are not as large as other runs'; evaluate the "
-            "run again"
+            f"{path}: its slices are not as large as those of other runs; evaluate the run again"
         )
     return read
 
