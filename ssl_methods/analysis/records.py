@@ -25,9 +25,10 @@ from ssl_methods.analysis.statistics import METRICS_COMPARED, bounds
 from ssl_methods.analysis.tables import FLAGS
 from ssl_methods.config import read_yaml
 from ssl_methods.errors import UserError
+from ssl_methods.files import read_text
 
 MIB = 1 << 20
-LARGEST = {".json": 16 * MIB, ".yaml": 4 * MIB, ".csv": 64 * MIB}
+LARGEST_MB = {".json": 16.0, ".csv": 64.0}
 LARGEST_ARRAY = 64 * MIB
 MOST_ARRAYS = 100_000
 DEEPEST = 30  # levels of a mapping
@@ -73,11 +74,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
 
 def read_run_record(path: Path) -> dict[str, Any]:
     """``run.yaml``; ``method_settings``, if it is there, is a mapping, and ``role`` a text."""
-    _bytes(path, TRAIN)
-    try:
-        record = read_yaml(path)
-    except RecursionError:
-        raise UserError(f"{path}: is nested too deeply; {TRAIN}") from None
+    record = read_yaml(path)
     _check_depth(record, path, TRAIN)
     if not isinstance(record.get("method_settings", {}), dict):
         raise UserError(f"{path}: method_settings are not 'key: value' lines; {TRAIN}")
@@ -324,29 +321,14 @@ class _Archive:
         return found.astype(np.uint8)
 
 
-# ---- bytes ---------------------------------------------------------------------------------------
+# ---- text ----------------------------------------------------------------------------------------
 
 
 def _text(path: Path, remedy: str) -> str:
     try:
-        return _bytes(path, remedy).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not text in UTF-8 ({_line(error)}); {remedy}") from None
-
-
-def _bytes(path: Path, remedy: str) -> bytes:
-    """The content of a regular file that is no larger than its kind can be."""
-    limit = LARGEST[path.suffix]
-    try:
-        if path.exists() and not path.is_file():
-            raise UserError(f"{path}: is no file; {remedy}")
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
-    if len(content) > limit:
-        raise UserError(f"{path}: is larger than {limit // MIB} MiB; {remedy}")
-    return content
+        return read_text(path, LARGEST_MB[path.suffix])
+    except UserError as error:
+        raise UserError(f"{error}; {remedy}") from None
 
 
 def _line(error: Exception) -> str:
