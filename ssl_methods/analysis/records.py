@@ -37,7 +37,7 @@ COST_COLUMNS = [
     "train_seconds", "wall_seconds", "seconds_per_iteration", "forward_passes_per_iteration",
     "parameters", "peak_memory_mb", "device",
 ]  # fmt: skip
-EVALUATE = "evaluate the run again"
+EVALUATE = "evaluate it again"
 TRAIN = "train the run again"
 NO_COST = "train the run again, or remove the file: the run is then missing"
 DRAW = "draw the splits again"

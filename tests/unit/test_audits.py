@@ -204,7 +204,7 @@ def test_a_broken_file_of_snapshots_is_named(with_snapshots):
     declared, results = with_snapshots
     path = next(results.rglob("snapshots.csv"))
     path.write_text("iteration,dice\n1,0.5\n")
-    with pytest.raises(UserError, match=r"snapshots\.csv: lacks columns"):
+    with pytest.raises(UserError, match=r"snapshots\.csv: has no column"):
         collect(declared, results)
 
 

@@ -153,7 +153,7 @@ def test_a_measurement_that_cannot_be_is_refused(column, text, good, tmp_path):
     cases = pd.read_csv(BytesIO(good["cases.csv"]), dtype=str)
     cases.loc[1, column] = text
     cases.to_csv(tmp_path / "cases.csv", index=False)
-    with pytest.raises(UserError, match=f"line 3, {column} is .*; evaluate the run again"):
+    with pytest.raises(UserError, match=f"line 3, {column} is .*; evaluate it again"):
         read_cases_of_run(tmp_path / "cases.csv")
 
 
@@ -199,7 +199,7 @@ SAID = "{{'descr': '<f8', 'fortran_order': False, 'shape': {}, }}\n"
 )  # fmt: skip
 def test_an_array_is_what_its_header_says(content, message, tmp_path):
     archive(tmp_path / "slices.npz", image=content)
-    with pytest.raises(UserError, match=rf"slices\.npz: .*{message}.*; evaluate the run again"):
+    with pytest.raises(UserError, match=rf"slices\.npz: .*{message}.*; evaluate it again"):
         read_slice(tmp_path / "slices.npz", "a")
 
 
@@ -239,7 +239,7 @@ def test_a_flipped_bit_is_noticed_by_its_checksum(good, tmp_path):
     [
         ("cost.json", b"[]", "train the run again, or remove the file"),
         ("cost.json", b'{"parameters": -5}', "parameters is not a number"),
-        ("cases.csv", b"", "evaluate the run again"),
+        ("cases.csv", b"", "evaluate it again"),
         ("cases.csv", b"case,class\n", "has no column 'dice'"),
         ("run.yaml", b"method_settings: [" + b"[" * 3000, "run.yaml"),
         ("split", b'{"labeled": 5}', "draw the splits again"),
