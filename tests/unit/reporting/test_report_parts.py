@@ -71,7 +71,9 @@ def test_stacks_hold_the_slices_of_every_method(found):
     names = [panel.name for panel in panels]
     assert names == ["Supervised (all labels)", "Supervised", "Mean teacher", "DTC", "Empty"]
     cases = found.cases
-    row = cases[cases["method"].eq("dtc") & cases["case"].eq("case_000") & cases["subset"].eq(0)]
+    (run,) = [run for run in found.overlay_runs if run.name == "dtc"]
+    own = cases["method"].eq("dtc") & cases["subset"].eq(run.subset)
+    row = cases[own & cases["case"].eq("case_000")]
     assert panels[3].dice == f"{row['dice'].item() * 100:.1f}" and panels[4].path == ""
 
 
