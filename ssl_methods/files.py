@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
+import re
+import secrets
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,25 +27,81 @@ LONGEST_NUMBER = 300  # digits; more fit in no float
 def atomic(path: Path) -> Iterator[IO[bytes]]:
     """An open binary file that becomes ``path`` when the block ends, and nothing if it fails.
 
+    A link at ``path`` is replaced, never followed; folders above it may be links. The file has the
+    mode that the umask gives. What a writer of the same file left that was killed is removed.
     Raises UserError if the folder cannot be written or the disk is full.
     """
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".part", dir=path.parent
-        )
-        os.fchmod(handle, 0o644)
+        for name in _parts(path.parent, path.name):
+            _remove_if_abandoned(path.parent / name)
+        handle, temporary = _temporary(path)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+            os.fsync(handle)
+            os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> tuple[int, Path]:
+    """A new file beside ``path``, locked, so that nobody takes it for one that was left behind."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        # Exclusively made: no link is followed.
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with suppress(OSError):  # a file system without locks: there nothing is removed
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, temporary
+        os.close(handle)  # removed by another process before the lock was held
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what writers left in the folder that were killed (``.<name>.<random>.part``)."""
+    for name in _parts(folder):
+        _remove_if_abandoned(folder / name)
+
+
+def _parts(folder: Path, target: str = "") -> list[str]:
+    """Temporary files of ``atomic``, of one target or of all."""
+    stem = re.escape(target) if target else ".+"
+    pattern = re.compile(rf"\.{stem}\.[a-z0-9_]{{6,8}}\.part")
+    return [name for name in os.listdir(folder) if pattern.fullmatch(name)]
+
+
+def _remove_if_abandoned(part: Path) -> None:
+    """Remove a temporary file, unless a living process has it locked: that one still writes it."""
+    with suppress(UserError, OSError):  # gone meanwhile, or of another user
+        with open_in_place(part, os.O_RDWR) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink(missing_ok=True)
+
+
+def open_in_place(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> IO[bytes]:
+    """A file that is not written whole but kept and changed, e.g. a lock; open, unbuffered.
+
+    It is the file of that name and no other: a link is not followed, and what is no regular file is
+    neither waited for nor written. Folders above it may be links. Processes that are started do not
+    inherit it. Raises UserError if that cannot be.
+    """
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(
+                f"{path}: is a link, and no link is written through; remove it"
+            ) from None
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UserError(f"{path}: is no regular file, and is not written; remove it")
+    return os.fdopen(handle, "rb" if flags & os.O_ACCMODE == os.O_RDONLY else "r+b", buffering=0)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from ssl_methods.errors import UserError
+from ssl_methods.errors import UserError, printable
+from ssl_methods.files import open_in_place, remove_parts
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ def take(path: Path) -> IO[bytes] | None:
     """The locked file, or None if another process holds it; closed or dead, the holder lets go.
 
     Processes that the holder starts do not inherit the lock. Raises UserError if the file cannot be
-    written.
+    written, or is a link or no regular file.
     """
     file = _open(path)
     try:
@@ -32,12 +33,22 @@ def take(path: Path) -> IO[bytes] | None:
     return file
 
 
+def wait(path: Path) -> IO[bytes]:
+    """The locked file, after whoever holds it has let go. Raises UserError as ``take`` does."""
+    file = _open(path)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    _sign(file)
+    return file
+
+
 def holder(path: Path) -> str:
     """Who wrote its name into the lock file last, for messages: 'process 123 on host'."""
     try:
-        return path.read_text(encoding="utf-8").strip() or "another process"
-    except OSError:
-        return "another process"
+        with open_in_place(path, os.O_RDONLY) as file:
+            said = file.read(1000).decode(errors="replace").strip()
+    except (OSError, UserError):
+        said = ""
+    return printable(said) or "another process"
 
 
 @contextmanager
@@ -46,9 +57,7 @@ def held(path: Path) -> Iterator[None]:
     file = take(path)
     if file is None:
         log.warning("%s: waiting for %s", path.parent, holder(path))
-        file = _open(path)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        _sign(file)
+        file = wait(path)
     with file:
         yield
 
@@ -61,17 +70,16 @@ def alone(folder: Path) -> Iterator[None]:
     that was killed while it wrote (``.<name>.<random>.part``) is removed.
     """
     with held(folder / ".lock"):
-        for part in folder.glob(".*.part"):
-            part.unlink(missing_ok=True)
+        remove_parts(folder)
         yield
 
 
 def _open(path: Path) -> IO[bytes]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("ab", buffering=0)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    return open_in_place(path)
 
 
 def _sign(file: IO[bytes]) -> None:
