@@ -3,16 +3,22 @@ is killed."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
+import torch
+from hypothesis import given, reject
+from hypothesis import strategies as st
 
 from ssl_methods import devices
 from ssl_methods.config import load_experiment
-from ssl_methods.devices import leases
+from ssl_methods.devices import gpus, leases
 from ssl_methods.devices.gpus import visible_gpus
 from ssl_methods.doctor import doctor
 from ssl_methods.errors import UserError
@@ -31,6 +37,7 @@ with leases.lease(sys.argv[4:], sys.argv[2], int(sys.argv[3])) as (gpu, slot):
 TWO_GPUS = """GPU 0: NVIDIA H100 (UUID: GPU-aaaa-1111)
 GPU 1: NVIDIA H100 (UUID: GPU-bbbb-2222)
 """
+MASKS = ["0", "1", "2", "-1", "none", "GPU-8f", "GPU-90", "MIG-1", "MIG-GPU-8f/1/0", ""]
 DIVIDED = """GPU 0: NVIDIA H100 (UUID: GPU-aaaa-1111)
   MIG 3g.40gb     Device  0: (UUID: MIG-cccc-3333)
   MIG 3g.40gb     Device  1: (UUID: MIG-dddd-4444)
@@ -83,10 +90,17 @@ def finish(process):
     ("mask", "expected"),
     [
         ("0,1", ["0", "1"]),
-        ("GPU-8f3, MIG-77", ["GPU-8f3", "MIG-77"]),
+        ("GPU-8f3,GPU-77", ["GPU-8f3", "GPU-77"]),
+        ("GPU-8f3,MIG-77", ["GPU-8f3"]),
         ("MIG-GPU-8f3/1/0", ["MIG-GPU-8f3/1/0"]),
-        ("1,1", ["1"]),
+        ("1,1", []),
         ("", []),
+        ("none", []),
+        ("NoDevFiles", []),
+        ("0,none,1", ["0"]),
+        ("0,,1", ["0"]),
+        ("1gpu2, 02ampere", ["1", "2"]),
+        ("9" * 5000, ["9" * 5000]),
         ("-1", []),
         ("1,-1,0", ["1"]),
         (None, []),
@@ -105,11 +119,20 @@ def test_without_nvidia_smi_a_mask_is_taken_as_it_is(monkeypatch, mask, expected
         (TWO_GPUS, "1", ["GPU-bbbb-2222"]),
         (TWO_GPUS, "GPU-bbbb-2222", ["GPU-bbbb-2222"]),
         (TWO_GPUS, "GPU-bb", ["GPU-bbbb-2222"]),
-        (TWO_GPUS, "1,GPU-bb,0", ["GPU-bbbb-2222", "GPU-aaaa-1111"]),
-        (TWO_GPUS, "GPU-", ["GPU-"]),  # of which of the two?
-        (TWO_GPUS, "7", ["7"]),
+        (TWO_GPUS, "1,0", ["GPU-bbbb-2222", "GPU-aaaa-1111"]),
+        (TWO_GPUS, "1,GPU-aa,0", ["GPU-bbbb-2222"]),
+        (TWO_GPUS, "GPU-bb,GPU-aa", ["GPU-bbbb-2222", "GPU-aaaa-1111"]),
+        (TWO_GPUS, "GPU-bb,GPU-bbbb", []),  # twice
+        (TWO_GPUS, "GPU-", []),  # of which of the two?
+        (TWO_GPUS, "GPU-bb,GPU-cc,GPU-aa", ["GPU-bbbb-2222"]),
+        (TWO_GPUS, "7", []),
+        (TWO_GPUS, "9" * 5000, []),
+        (TWO_GPUS, "1,2,0", ["GPU-bbbb-2222"]),
+        (TWO_GPUS, "NoDevFiles", []),
+        (TWO_GPUS, "gpu-aaaa-1111", []),
+        (DIVIDED, "MIG-GPU-aaaa-1111/1/0", ["MIG-GPU-aaaa-1111/1/0"]),
         (DIVIDED, None, ["MIG-cccc-3333", "MIG-dddd-4444", "GPU-bbbb-2222"]),
-        (DIVIDED, "MIG-d,1", ["MIG-dddd-4444", "GPU-bbbb-2222"]),
+        (DIVIDED, "MIG-d,MIG-c", ["MIG-dddd-4444", "MIG-cccc-3333"]),
         (DIVIDED, "0", ["MIG-cccc-3333", "MIG-dddd-4444"]),
     ],
 )
@@ -120,6 +143,30 @@ def test_a_gpu_has_one_name_whatever_the_mask_calls_it(
     if mask is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", mask)
     assert visible_gpus() == expected
+
+
+@given(st.lists(st.one_of(st.sampled_from(MASKS), st.text("01+, agG", max_size=4)), max_size=5))
+def test_a_mask_is_read_as_pytorch_reads_it(entries):
+    with mock.patch.dict(os.environ, CUDA_VISIBLE_DEVICES=",".join(entries)):
+        try:
+            expected = torch.cuda._parse_visible_devices()
+        except ValueError:  # of a sign without a number PyTorch makes nothing
+            reject()
+        with mock.patch.object(gpus, "nvidia_smi", list):
+            assert visible_gpus() == [str(it) for it in expected]
+
+
+@given(st.lists(st.sampled_from(["GPU-aaaa-1111", "GPU-bbbb-2222", "GPU-a", "GPU-", "GPU-x"])))
+def test_uuids_are_resolved_as_pytorch_resolves_them(entries):
+    uuids = ["GPU-aaaa-1111", "GPU-bbbb-2222"]
+    listed = [gpus.Listed(uuid) for uuid in uuids]
+    with (
+        mock.patch.dict(os.environ, CUDA_VISIBLE_DEVICES=",".join(entries)),
+        mock.patch.object(gpus, "nvidia_smi", lambda: listed),
+    ):
+        named = torch.cuda._parse_visible_devices()
+        meant = torch.cuda._transform_uuid_to_ordinals(named, uuids) if entries else []
+        assert visible_gpus() == [uuids[it] for it in meant]
 
 
 # ---- leases --------------------------------------------------------------------------------------
@@ -195,7 +242,7 @@ def test_jobs_of_one_slurm_allocation_share_it_out_and_other_jobs_are_not_waited
         finish(process)
 
 
-def test_files_in_the_folder_are_open_to_other_users_and_links_are_refused(folder, tmp_path):
+def test_files_in_the_folder_are_open_to_other_users(folder):
     umask = os.umask(0o077)
     try:
         with leases.lease(["GPU-a"], "first"):
@@ -203,11 +250,154 @@ def test_files_in_the_folder_are_open_to_other_users_and_links_are_refused(folde
             assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o666}
     finally:
         os.umask(umask)
-    (tmp_path / "precious").write_text("kept")
-    (folder / "GPU-b.lock").symlink_to(tmp_path / "precious")
-    with pytest.raises(OSError), leases.lease(["GPU-b"], "second"):
+
+
+# ---- the folder is shared with strangers ---------------------------------------------------------
+
+
+@pytest.fixture
+def instantly(monkeypatch):
+    monkeypatch.setattr(leases, "INSTANT", 0.2)
+
+
+def strange(kind, path):
+    match kind:
+        case "link":
+            path.with_name("precious").write_text("kept")
+            path.symlink_to("precious")
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "text":
+            path.write_bytes(b"\x1b[2J no record")
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_is_no_lock_is_not_waited_for(folder, kind, instantly, caplog):
+    leases._folder()
+    strange(kind, folder / "GPU-a.lock")
+    with leases.lease(["GPU-a"], "mine") as got:
+        assert got == ("GPU-a", 0)
+    assert "GPU-a.lock: is kept locked, or is no file to lock; going on without" in caplog.text
+    if kind == "link":
+        assert (folder / "precious").read_text() == "kept"
+
+
+KEEP = """
+import fcntl, sys
+kept = [open(path, "r+b") for path in sys.argv[1:]]
+for file in kept: fcntl.flock(file, fcntl.LOCK_EX)
+print("kept", flush=True)
+sys.stdin.readline()
+"""
+
+
+@contextmanager
+def kept_locked(*paths):
+    """By a process that is none of ours."""
+    with subprocess.Popen(
+        [sys.executable, "-c", KEEP, *map(str, paths)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "kept\n"
+        yield
+        process.kill()
+
+
+@pytest.mark.timeout(30)
+def test_a_lock_that_a_stranger_keeps_is_not_waited_for(folder, instantly, caplog):
+    leases._folder()
+    (folder / "GPU-a.lock").touch()
+    with kept_locked(folder / "GPU-a.lock"), leases.lease(["GPU-a"], "mine"):
+        assert "going on without" in caplog.text
+
+
+RECORD = {"pid": 1, "user": "eve", "run": "x", "since": "now", "runs_per_gpu": 1}
+NO_RECORDS = [
+    b"", b"null", b"[1]", b"{}", b"\0" * 100, b"[" * 9000,
+    *(json.dumps(RECORD | it).encode() for it in (
+        {"runs_per_gpu": 0}, {"runs_per_gpu": -1}, {"runs_per_gpu": "1"}, {"runs_per_gpu": None},
+        {"runs_per_gpu": 1.5}, {"runs_per_gpu": True}, {"pid": "me"}, {"user": ["eve"]},
+        {"more": 1}, {"run": "x" * 20_000},
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.timeout(30)
+def test_a_locked_file_without_a_record_holds_no_gpu(folder):
+    leases._folder()
+    names = ["slot-x", "slot-", "slot--1", "slot-0.part", "slot-999", "slot-00", "slot-1"]
+    slots = [folder / f"GPU-a.slot-{number}" for number in range(2, 2 + len(NO_RECORDS))]
+    for path, content in zip(slots, NO_RECORDS, strict=True):
+        path.write_bytes(content)
+    named = [folder / f"GPU-a.{name}" for name in names]
+    for path in named[:-1]:
+        path.write_text(json.dumps(RECORD))
+    strange("text", named[-1])
+    strange("link", folder / "GPU-a.slot-0")
+    strange("pipe", folder / "GPU-a.slot-40")
+    with kept_locked(*slots, *named):
+        assert leases.holders("GPU-a") == {}
+        with leases.lease(["GPU-a"], "mine") as (_, slot):
+            assert slot == 2 + len(slots)
+            assert list(leases.holders("GPU-a")) == [slot]
+    assert (folder / "precious").read_text() == "kept"
+
+
+def test_what_a_record_says_is_shown_without_control_characters(folder):
+    leases._folder()
+    slot = folder / "GPU-a.slot-0"
+    slot.write_text(json.dumps(RECORD | {"run": "\x1b]0;owned\x07" + "x" * 5000}))
+    with kept_locked(slot):
+        shown = str(leases.holders("GPU-a")[0])
+    assert shown.isprintable() and len(shown) < 400 and "pid 1 of eve" in shown
+
+
+def spoiled(kind, folder, tmp_path):
+    if kind == "link":
+        (tmp_path / "elsewhere").mkdir()
+        folder.symlink_to(tmp_path / "elsewhere")
+        return "is no folder"
+    if kind == "file":
+        folder.touch()
+        return "is no folder"
+    folder.mkdir()
+    if kind == "open to all":
+        folder.chmod(0o777)
+        return r"others may remove what is in it \(mode 777"
+    if os.geteuid():
+        pytest.skip("only root can give a folder to another user")
+    os.chown(folder, 12345, 12345)
+    return "belongs to user 12345"
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "open to all", "another user's"])
+def test_a_folder_that_is_not_to_be_trusted_is_left_for_ones_own(folder, kind, tmp_path, caplog):
+    reason = spoiled(kind, folder, tmp_path)
+    own = folder.with_name(f"leases-{os.geteuid()}")
+    with leases.lease(["GPU-a"], "mine"):
+        assert own.stat().st_mode & 0o7777 == 0o700
+        assert {path.name for path in own.iterdir()} == {"GPU-a.lock", "GPU-a.slot-0"}
+        second = start(folder, "GPU-a")
+        said = second.stderr.readline() + second.stderr.readline()
+        assert "waiting for a GPU" in said
+        second.kill()
+        second.communicate()
+    assert re.search(f"{folder}: {reason}.*; jobs of other users are not waited for", caplog.text)
+    assert not (tmp_path / "elsewhere").exists() or not list((tmp_path / "elsewhere").iterdir())
+    own.rename(tmp_path / "away")
+    own.symlink_to(tmp_path / "away")
+    with pytest.raises(UserError, match=r"leases-\d+: is no folder"), leases.lease(["GPU-a"], "x"):
         pass
-    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_folder_of_root_with_a_sticky_bit_is_everybodys(folder, caplog):
+    folder.mkdir()
+    folder.chmod(0o1777)
+    assert leases._folder() == folder
+    assert caplog.text == ""
 
 
 def test_thousands_of_claims_and_kills(tmp_path):
@@ -259,8 +449,6 @@ def test_the_job_sees_its_device_alone_and_by_its_one_name(monkeypatch, tmp_path
 
 
 def test_out_of_memory_outside_a_step_is_one_line(monkeypatch):
-    import torch
-
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a")
     monkeypatch.setattr(devices, "_cuda", lambda gpu: torch.device("cpu"))
     with pytest.raises(UserError, match=r"GPU-a: out of memory; .*window_batch"), devices.claim():
