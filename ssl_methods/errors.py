@@ -19,9 +19,3 @@ class Stopped(BaseException):
 
     def __str__(self) -> str:
         return f"stopped by {signal.Signals(self.status - 128).name}{self.what}"
-
-
-def printable(text: str, most: int = 200) -> str:
-    """Text of others, fit to be shown: control characters escaped, cut after ``most`` characters."""
-    shown = "".join(it if it.isprintable() else ascii(it)[1:-1] for it in text[: most + 1])
-    return shown if len(text) <= most else f"{shown[:most]}..."

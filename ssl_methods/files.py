@@ -77,10 +77,10 @@ def _parts(folder: Path, target: str = "") -> list[str]:
 
 def _remove_if_abandoned(part: Path) -> None:
     """Remove a temporary file, unless a living process has it locked: that one still writes it."""
-    with suppress(UserError, OSError):  # gone meanwhile, or of another user
-        with open_in_place(part, os.O_RDWR) as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            part.unlink(missing_ok=True)
+    # Errors: gone meanwhile, or of another user.
+    with suppress(UserError, OSError), open_in_place(part, os.O_RDWR) as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        part.unlink(missing_ok=True)
 
 
 def open_in_place(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> IO[bytes]:
@@ -94,9 +94,7 @@ def open_in_place(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> IO[bytes]:
         handle = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise UserError(
-                f"{path}: is a link, and no link is written through; remove it"
-            ) from None
+            raise UserError(f"{path}: is a link, which is not written through; remove it") from None
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)

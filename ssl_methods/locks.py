@@ -11,8 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from ssl_methods.errors import UserError, printable
+from ssl_methods.errors import UserError
 from ssl_methods.files import open_in_place, remove_parts
+from ssl_methods.shown import printable
 
 log = logging.getLogger(__name__)
 

@@ -40,6 +40,7 @@ IGNORED = {
         "errors",
         "files",
         "locks",
+        "shown",
         "provenance",
         "devices",
         "cli",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from ssl_methods.config.base import (
     Budget,
@@ -27,6 +27,7 @@ from ssl_methods.config.subsets import Phases, Scope, Subsets, spread_subsets
 from ssl_methods.config.training import TrainingConfig
 from ssl_methods.config.yaml_files import find_config, read_yaml
 from ssl_methods.errors import UserError
+from ssl_methods.shown import all_masked
 
 RESERVED_EXPERIMENT_NAMES = {"prepared", "showcase"}
 
@@ -87,6 +88,11 @@ class Experiment(Settings):
     @classmethod
     def _names_are_files(cls, value: Any) -> Any:
         return dict.fromkeys(value) if isinstance(value, list) else value
+
+    @field_serializer("studies")
+    def _no_passwords(self, value: dict[str, Any]) -> dict[str, Any]:
+        masked: dict[str, Any] = all_masked(value)
+        return masked
 
     @field_validator("name")
     @classmethod

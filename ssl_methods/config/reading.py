@@ -14,6 +14,7 @@ from ssl_methods.config.experiment import Experiment
 from ssl_methods.config.run import Run
 from ssl_methods.config.yaml_files import find_config, read_yaml
 from ssl_methods.errors import UserError
+from ssl_methods.shown import masked
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -63,6 +64,8 @@ def _one_line(model: type[BaseModel], fault: Any) -> str:
         return f"{key}.importer: there is no '{given}'{did_you_mean(given, _importers())}"
     message = fault["msg"].removeprefix("Value error, ")
     given = fault.get("input")
+    if isinstance(given, str):
+        given = masked(given)
     shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
     return f"{key}: {message}{shown}" if key else f"{message}{shown}"
 

@@ -28,7 +28,8 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from ssl_methods.errors import UserError, printable
+from ssl_methods.errors import UserError
+from ssl_methods.shown import printable
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import yaml
+from optuna.importance import get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from ssl_methods.analysis.statistics import bootstrap_interval, support
@@ -71,7 +72,7 @@ def trial_rows(study: Study, queue: Queue) -> pd.DataFrame:
     attempts = pd.Series([trial.user_attrs[SLOT] for trial in queue.trials()]).value_counts()
     default = default_slot(study, queue)
     rows = []
-    for slot in range(study.slots):
+    for slot in queue.slots:
         if (trial := newest.get(slot)) is None:
             continue
         complete = trial.state == TrialState.COMPLETE
@@ -144,16 +145,18 @@ def study_path(study: Study) -> str:
 def importances(queues: dict[str, Queue]) -> pd.DataFrame:
     """Share of each setting in what tells good trials from others (Optuna's PED-ANOVA).
 
-    No rows for a method with fewer than four completed trials, or one setting alone.
+    No rows for a method with fewer than four completed trials, with equal values of all, or with
+    fewer than two settings that were varied: there nothing can be told from anything.
     """
     rows = []
     for row, queue in queues.items():
         done = [t for t in queue.finished().values() if t.state == TrialState.COMPLETE]
-        if len(done) < 4 or len(queue.space) < 2:
+        varied = [name for name in queue.space if len({t.params[name] for t in done}) > 1]
+        if len(done) < 4 or len({t.values[0] for t in done}) < 2 or len(varied) < 2:
             continue
         counted = optuna.create_study(direction="maximize")  # without what was lost
         counted.add_trials(done)
-        for name, share in optuna.importance.get_param_importances(counted).items():
+        for name, share in get_param_importances(counted, params=varied).items():
             rows.append({"method": row, "setting": name, "importance": share})
     return pd.DataFrame(rows, columns=["method", "setting", "importance"])
 
@@ -171,11 +174,13 @@ def tuned_table(study: Study, queues: dict[str, Queue], results: Path) -> pd.Dat
             continue
         best = max(fresh.start)
         folders = {slot: fresh.folder / str(slot) for slot in fresh.start}
-        if any(t.state != TrialState.COMPLETE for t in fresh.finished().values()) or not set(
-            fresh.start
-        ) <= set(fresh.finished()):
+        finished = fresh.finished()
+        if any(
+            slot not in finished or finished[slot].state != TrialState.COMPLETE
+            for slot in fresh.slots
+        ):
             continue
-        default, tuned = (dice_matrix(folders[slot]) for slot in (0, best))
+        default, tuned = (dice_matrix(study, folders[slot]) for slot in (0, best))
         difference = (tuned - default).to_numpy(float)
         interval = bootstrap_interval(difference, [subset for subset, _ in tuned.index])
         rows.append({
@@ -207,10 +212,11 @@ def verdict(best: int, low: float, high: float, stands_on: str) -> str:
     return "cannot be told apart from the default"
 
 
-def dice_matrix(folder: Path) -> pd.DataFrame:
-    """(runs, cases): Dice of the validation cases, averaged over classes."""
+def dice_matrix(study: Study, folder: Path) -> pd.DataFrame:
+    """(runs, cases): Dice of the validation cases, averaged over classes, of declared runs."""
     found = {}
-    for path in sorted(folder.glob("subset-*/seed-*/cases.csv")):
-        subset, seed = (int(part.split("-")[1]) for part in path.parts[-3:-1])
-        found[subset, seed] = read_table(path).groupby("case")["dice"].mean()
+    for subset in study.subsets:
+        for seed in study.fresh_seeds:
+            path = folder / f"subset-{subset}" / f"seed-{seed}" / "cases.csv"
+            found[subset, seed] = read_table(path).groupby("case")["dice"].mean()
     return pd.DataFrame(found).T

@@ -16,15 +16,20 @@ from ssl_methods.config import Run
 from ssl_methods.data.splits import make_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.devices import claim, place
+from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import as_csv, evaluate_cases, window_size
 from ssl_methods.files import write_text
 from ssl_methods.training.checkpoint import Row
 from ssl_methods.training.history import Observer
-from ssl_methods.training.train import train
+from ssl_methods.training.train import open_store, train
 from ssl_methods.tuning.study import Study
 
 Look = Callable[[int, float], None]
 """Called with a step (iterations, over all runs of the trial) and the mean Dice seen so far."""
+
+
+class Refused(UserError):
+    """A method does not take a setting, although it is within the ranges that are searched."""
 
 
 class Watcher(Observer):
@@ -60,8 +65,10 @@ def run_setting(
 
     Raises:
         TrainingDiverged: a loss became NaN or infinite.
+        Refused: the method does not take the setting.
         UserError: bad settings or data.
     """
+    check_accepted(study, row, settings, results)
     found: dict[tuple[int, int], float] = {}
     for subset in study.subsets:
         for seed in seeds:
@@ -81,6 +88,16 @@ def run_setting(
             (own / "model.pt").unlink(missing_ok=True)  # what is tuned is trained anew
             found[subset, seed] = last_dice(own / "history.csv")
     return found
+
+
+def check_accepted(study: Study, row: str, settings: Mapping[str, Any], results: Path) -> None:
+    """Raises Refused if the method cannot be made with the settings."""
+    run = study.run(row, settings, study.subsets[0], study.seeds[0])
+    store = open_store(run, results)
+    try:
+        methods.build_for(run, store)
+    except UserError as error:
+        raise Refused(str(error)) from None
 
 
 def last_dice(history: Path) -> float:

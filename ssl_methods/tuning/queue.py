@@ -2,9 +2,10 @@
 
 Every trial stands in a numbered slot. Slots are laid out before they are run, slot 0 with the
 paper's setting, as waiting trials of Optuna, and a worker takes the lowest; storages let only one
-have it. So there are exactly as many trials as declared, whoever runs them, and raising the number
-adds slots. A trial whose worker died is failed without a reason, and its slot is laid out again
-with the same settings: the retry finds the checkpoints in the slot's folder. A slot counts once.
+have it. So there are exactly as many trials as declared, whoever runs them; raising the number adds
+slots, and those beyond a lowered number are as if they were not there. A trial whose worker died is
+failed without a reason, and its slot is laid out again with the same settings: the retry finds the
+checkpoints in the slot's folder. A slot counts once.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import optuna
-from filelock import FileLock
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -31,12 +31,17 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from ssl_methods import locks
+from ssl_methods.config import digest
 from ssl_methods.errors import UserError
+from ssl_methods.shown import printable
 from ssl_methods.tuning.space import Space
 from ssl_methods.tuning.storage import give_up_lost, lock_of
 from ssl_methods.tuning.study import Study
 
-SLOT, REASON, WORKER, DIGEST = "slot", "reason", "worker", "settings"
+SLOT, REASON, WORKER = "slot", "reason", "worker"  # user attributes of a trial
+DIGEST, SEARCH = "settings", "search"  # and of a study
+SEARCH_SETTINGS = ("sampler", "pruner", "prune_after", "seed")  # by which settings are drawn
 STARTUP_TRIALS = 5  # finished trials before the pruner judges
 
 
@@ -47,7 +52,7 @@ class Taken:
     trial: Trial
     id: int  # in the storage
     slot: int
-    lock: FileLock
+    lock: IO[bytes]
 
 
 @dataclass
@@ -60,6 +65,7 @@ class Queue:
     part: str  # 'trials' or 'fresh'
     folder: Path  # of this queue: one folder per slot
     space: Space
+    slots: list[int]  # that are declared
     start: dict[int, dict[str, Any]]  # settings that a slot is given; the sampler's for others
 
     def finished(self) -> dict[int, FrozenTrial]:
@@ -71,10 +77,21 @@ class Queue:
         return counted
 
     def trials(self) -> list[FrozenTrial]:
-        found = self.study.get_trials(deepcopy=False)
-        return [trial for trial in found if SLOT in trial.user_attrs]
+        """Those of declared slots. Raises UserError if a slot is no number: it is a folder too."""
+        found = []
+        for trial in self.study.get_trials(deepcopy=False):
+            slot = trial.user_attrs.get(SLOT)
+            if slot is not None and (type(slot) is not int or slot < 0):
+                raise UserError(
+                    f"{self.folder.parents[1]}: the storage is damaged: the slot of trial"
+                    f" {trial.number} is {printable(repr(slot))}, no whole number; give the study"
+                    " another name, or put back a copy of the storage"
+                )
+            if slot in self.slots:
+                found.append(trial)
+        return found
 
-    def refill(self, slots: list[int]) -> None:
+    def refill(self) -> None:
         """Lay out every slot that is neither finished nor waiting nor running."""
         running = {
             trial.number: self.folder / str(trial.user_attrs[SLOT])
@@ -82,21 +99,20 @@ class Queue:
             if trial.state == TrialState.RUNNING
         }
         give_up_lost(self.study, self.storage, running)
-        with FileLock(self.folder.parent / ".queue.lock"):
+        with locks.wait(self.folder.parent / ".queue.lock"):
             trials = self.trials()
             alive = {t.user_attrs[SLOT] for t in trials if counts(t) or not t.state.is_finished()}
             # Lost before all of its settings were drawn, it is drawn again as a whole.
             drawn = [t for t in trials if t.params.keys() == self.space.keys()]
             tried = {t.user_attrs[SLOT]: t.params for t in drawn}
-            for slot in slots:
+            for slot in self.slots:
                 if slot not in alive:
                     params = tried.get(slot) or self.start.get(slot) or {}
                     self.study.enqueue_trial(params, user_attrs={SLOT: slot})
 
-    def waiting(self, slots: list[int]) -> list[FrozenTrial]:
+    def waiting(self) -> list[FrozenTrial]:
         """In the order of their slots, so that one worker always goes the same way."""
         found = [trial for trial in self.trials() if trial.state == TrialState.WAITING]
-        found = [trial for trial in found if trial.user_attrs[SLOT] in slots]
         return sorted(found, key=lambda trial: trial.user_attrs[SLOT])
 
     def running(self) -> bool:
@@ -104,7 +120,7 @@ class Queue:
 
     def take(self, waiting: FrozenTrial) -> Taken | None:
         """Make a waiting trial this worker's; None if another was faster."""
-        slot = int(waiting.user_attrs[SLOT])
+        slot: int = waiting.user_attrs[SLOT]
         lock = lock_of(self.folder / str(slot))
         if lock is None:
             return None
@@ -117,7 +133,7 @@ class Queue:
         except UpdateFinishedTrialError:
             mine = False
         if not mine:
-            lock.release()
+            lock.close()
             return None
         trial = Trial(self.study, trial_id)
         trial.set_user_attr(WORKER, f"{socket.gethostname()}:{os.getpid()}")
@@ -155,12 +171,15 @@ def open_queue(
 ) -> Queue:
     """The Optuna study of one row (``part``: 'trials' or 'fresh'), made if it is new.
 
-    Raises UserError if it holds trials of other settings.
+    Trials of other fresh seeds are another study, with the runs of seeds that both have in common.
+    Raises UserError if the storage holds trials of other settings.
     """
-    folder = folder / part / row
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"{study.experiment}/{study.name}/{row}" + ("" if part == "trials" else f"/{part}")
-    with FileLock(folder.parent / ".queue.lock"):
+    name, slots = f"{study.experiment}/{study.name}/{row}", list(range(study.slots))
+    if part == "fresh":
+        name, slots = f"{name}/fresh-{digest(study.fresh_seeds)}", sorted(start)
+    own_folder = folder / part / row
+    own_folder.mkdir(parents=True, exist_ok=True)
+    with locks.wait(own_folder.parent / ".queue.lock"):
         own = optuna.create_study(
             study_name=name,
             storage=storage,
@@ -168,16 +187,34 @@ def open_queue(
             load_if_exists=True,
             pruner=make_pruner(study),
         )
-        expected = study.row_digest(row)
-        if own.user_attrs.get(DIGEST, expected) != expected:
+        _check_settings(own, study, row, folder)
+    return Queue(own, storage, row, part, own_folder, space, slots, dict(start))
+
+
+def _check_settings(own: optuna.Study, study: Study, row: str, folder: Path) -> None:
+    """Note what the trials of a new study are of; an old one must be of the same."""
+    recorded = own.user_attrs
+    mend = f"give the study another name, or remove {folder}"
+    if study.storage != "journal":
+        mend = "give the study another name"
+    expected = study.row_digest(row)
+    if recorded.get(DIGEST, expected) != expected:
+        raise UserError(
+            f"study {study.name}: {row} has trials of other settings (data, training, ranges"
+            f" or subsets) in its storage; {mend}"
+        )
+    search = {} if study.grid else {name: getattr(study, name) for name in SEARCH_SETTINGS}
+    there = recorded.get(SEARCH, search)
+    for name in search:
+        if not isinstance(there, dict) or there.get(name) != search[name]:
+            said = there.get(name) if isinstance(there, dict) else there
             raise UserError(
-                f"study {study.name}: {row} has trials of other settings (data, training, ranges"
-                " or subsets) in its storage; give the study another name, or remove"
-                f" {folder.parents[1]}"
+                f"study {study.name}: {row} has trials of another search in its storage"
+                f" ({name}: {printable(str(said))}, now {search[name]}); put it back, or {mend}"
             )
-        if DIGEST not in own.user_attrs:
-            own.set_user_attr(DIGEST, expected)
-    return Queue(own, storage, row, part, folder, space, dict(start))
+    for attribute, value in ((DIGEST, expected), (SEARCH, search)):
+        if attribute not in recorded:
+            own.set_user_attr(attribute, value)
 
 
 def make_sampler(study: Study, key: str) -> BaseSampler:

@@ -37,6 +37,7 @@ from ssl_methods.config import (
     setting,
 )
 from ssl_methods.errors import UserError
+from ssl_methods.shown import has_password, masked
 
 KINDS = ("log", "linear", "int", "choice")
 
@@ -105,7 +106,9 @@ class Study(Settings):
     )
     seed: int = setting(0, "of the sampler", ge=0)
     workers: int = setting(2, "jobs that share the trials; with 1 the study is deterministic", ge=1)
-    storage: str = setting("journal", "journal (a file), postgresql://..., or sqlite:///FILE")
+    storage: str = setting(
+        "journal", "journal (a file), postgresql://USER@HOST/DATABASE, or sqlite:///FILE"
+    )
     network: NetworkConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
@@ -131,6 +134,12 @@ class Study(Settings):
             raise ValueError(f"grid: replaces the search; take 'search' out of {searched[0]}")
         if not self.storage.startswith(("journal", "postgresql://", "sqlite:///")):
             raise ValueError("storage must be 'journal', 'postgresql://...' or 'sqlite:///FILE'")
+        if has_password(self.storage):
+            raise ValueError(
+                f"storage: {masked(self.storage)} holds a password, and a file is no place for one;"
+                " take it out of the URL, and give it by the environment variable PGPASSWORD or in"
+                " ~/.pgpass"
+            )
         if self.storage.startswith("sqlite") and self.workers > 1:
             raise ValueError(
                 "storage: SQLite is not for parallel workers; use 'journal', 'postgresql://...',"

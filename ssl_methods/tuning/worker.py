@@ -15,11 +15,10 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from ssl_methods.errors import UserError
 from ssl_methods.files import write_yaml
 from ssl_methods.training.loop import TrainingDiverged
 from ssl_methods.training.train import open_store
-from ssl_methods.tuning.objective import run_setting
+from ssl_methods.tuning.objective import Refused, run_setting
 from ssl_methods.tuning.queue import REASON, SLOT, Queue, Taken, open_queue
 from ssl_methods.tuning.space import defaults, search_space
 from ssl_methods.tuning.storage import held, open_storage
@@ -57,7 +56,7 @@ def lay_out(study: Study, results: Path) -> None:
     open_store(study.run(row, {}, study.subsets[0], study.seeds[0]), results)
     write_yaml(results / study.folder / "study.yaml", study.model_dump(mode="json"))
     for queue in open_study(study, results).values():
-        queue.refill(list(range(study.slots)))
+        queue.refill()
 
 
 def work(study: Study, results: Path) -> int:
@@ -67,25 +66,25 @@ def work(study: Study, results: Path) -> int:
     """
     done, queues = 0, open_study(study, results)
     while True:
-        stages = [(queue, list(range(study.slots))) for queue in queues.values()]
+        stages = list(queues.values())
         for row, queue in queues.items():
             if (fresh := fresh_queue(study, row, queue, results)) is not None:
-                stages.append((fresh, list(fresh.start)))
-        for queue, slots in stages:
-            queue.refill(slots)
+                stages.append(fresh)
+        for queue in stages:
+            queue.refill()
         taken = _take(stages)
         if taken is not None:
             _run(study, *taken, results)
             done += 1
-        elif any(queue.running() for queue, _ in stages):
+        elif any(queue.running() for queue in stages):
             time.sleep(POLL_SECONDS)
-        elif not any(queue.waiting(slots) for queue, slots in stages):
+        elif not any(queue.waiting() for queue in stages):
             return done
 
 
 def fresh_queue(study: Study, row: str, queue: Queue, results: Path) -> Queue | None:
     """Default and best of a finished search, to be trained with fresh seeds; else None."""
-    finished = {n: trial for n, trial in queue.finished().items() if n < study.slots}
+    finished = queue.finished()
     if study.grid or not study.fresh_seeds or len(finished) < study.slots:
         return None
     best = best_slot(finished)
@@ -102,22 +101,25 @@ def best_slot(finished: dict[int, optuna.trial.FrozenTrial]) -> int | None:
     return min(done, key=lambda n: (-done[n].values[0], n)) if done else None
 
 
-def _take(stages: list[tuple[Queue, list[int]]]) -> tuple[Queue, Taken] | None:
+def _take(stages: list[Queue]) -> tuple[Queue, Taken] | None:
     """The waiting trial of the lowest slot, so that all methods go forward alike."""
     waiting = [
         (trial.user_attrs[SLOT], order, trial)
-        for order, (queue, slots) in enumerate(stages)
-        for trial in queue.waiting(slots)
+        for order, queue in enumerate(stages)
+        for trial in queue.waiting()
     ]
     for _, order, trial in sorted(waiting, key=lambda it: it[:2]):
-        queue = stages[order][0]
-        if (taken := queue.take(trial)) is not None:
-            return queue, taken
+        if (taken := stages[order].take(trial)) is not None:
+            return stages[order], taken
     return None
 
 
 def _run(study: Study, queue: Queue, taken: Taken, results: Path) -> None:
-    """Train the setting of one trial, and tell what came out."""
+    """Train the setting of one trial, and tell what came out.
+
+    Failed is a setting that diverges or that the method refuses. All else (data, disk, memory,
+    another process) is not the setting's fault: it is raised, and the trial is tried again.
+    """
     trial, fresh = taken.trial, queue.part == "fresh"
     with held(queue.storage, taken.id, taken.lock):
         settings = queue.suggest(taken, study)
@@ -141,13 +143,8 @@ def _run(study: Study, queue: Queue, taken: Taken, results: Path) -> None:
             state, said = TrialState.COMPLETE, f"validation Dice {value:.4f}"
         except optuna.TrialPruned:
             state, said = TrialState.PRUNED, "stopped early"
-        except TrainingDiverged as error:
+        except (TrainingDiverged, Refused) as error:
             said = str(error)
-        except UserError:
-            raise  # not the setting's fault: data, disk, another process
-        except Exception as error:
-            log.exception("%s, trial %d", queue.row, taken.slot)
-            said = f"{type(error).__name__}: {error}"
         if state == TrialState.FAIL:
             trial.set_user_attr(REASON, said)
         queue.study.tell(trial, value, state, skip_if_finished=True)

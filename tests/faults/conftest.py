@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
 from stages import Stages, build
+
+from ssl_methods.locks import held
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +27,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Stages:
         shared = shared.parent
     base = Path(os.environ.get("UNDISTURBED", shared / "undisturbed")).resolve()
     base.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{base}.lock"):
+    with held(Path(f"{base}.lock")):
         return Stages(base) if (base / "seconds.json").exists() else build(base)
 
 

@@ -81,10 +81,10 @@ def test_workers_share_a_database_and_take_over_from_the_dead(
     study = declare(trials=6, workers=2, storage=database, pruner="none")
     lay_out(study, tmp_path)
     dead = open_study(study, tmp_path)["dtc"]
-    taken = dead.take(dead.waiting(list(range(6)))[0])
+    taken = dead.take(dead.waiting()[0])
     assert taken is not None
     lost = dead.suggest(taken, study)
-    taken.lock.release()  # as the operating system does for a process that is killed
+    taken.lock.close()  # as the operating system does for a process that is killed
 
     assert work(study, tmp_path) == 6
     found = trial_rows(study, open_study(study, tmp_path)["dtc"])

@@ -56,11 +56,11 @@ def test_one_worker_is_deterministic_also_when_extended(known, tmp_path):
 def test_a_trial_lost_between_two_suggestions_is_drawn_as_it_would_have_been(known, tmp_path):
     work(declare(), tmp_path / "undisturbed")
     queue = open_study(declare(), tmp_path / "lost")["dtc"]
-    queue.refill([0, 1])
-    taken = queue.take(queue.waiting([1])[0])
+    queue.refill()
+    taken = queue.take(queue.waiting()[1])
     queue.study.sampler = make_sampler(declare(), "dtc/1")
     suggest(taken.trial, "k", queue.space["k"])
-    taken.lock.release()  # as when its worker dies
+    taken.lock.close()  # as when its worker dies
     work(declare(), tmp_path / "lost")
     one, other = (rows(declare(), tmp_path / name) for name in ("undisturbed", "lost"))
     columns = ["trial", "state", "k", "weight", "validation_dice"]
@@ -205,4 +205,4 @@ def test_slots_are_numbered_in_the_storage(known, tmp_path):
     study = declare(trials=3)
     lay_out(study, tmp_path)
     queue = open_study(study, tmp_path)["dtc"]
-    assert [trial.user_attrs[SLOT] for trial in queue.waiting([0, 1, 2])] == [0, 1, 2]
+    assert [trial.user_attrs[SLOT] for trial in queue.waiting()] == [0, 1, 2]
