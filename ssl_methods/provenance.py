@@ -1,13 +1,15 @@
 """Where a result comes from: digests of the sources it rests on, versions, and checksums.
 
 ``source_digest`` follows the imports of a stage through this package, so that editing a loss reruns
-training and editing a figure does not. Comments and docstrings do not count.
+training and editing a figure does not. Of a method from elsewhere it follows those within its
+package, and those of files beside it. Comments and docstrings do not count.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import platform
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ssl_methods import __version__
 from ssl_methods.files import file_sha256
 
 PACKAGE = Path(__file__).parent
@@ -59,21 +62,26 @@ IGNORED_IN_TRAINING = (
 def source_digest(stage: str, method: str | None = None) -> str:
     """Sixteen hexadecimal digits over the modules that a stage (and a method) imports,
     transitively."""
-    modules = list(STAGES[stage])
+    modules, own = list(STAGES[stage]), Path()
     if method is not None:
         from ssl_methods.methods import modules as method_modules
 
         modules.append(method_modules()[method])
+        own = Path(modules[-1]).parent
+    visited: set[str] = set()
     seen: dict[str, str] = {}
     while modules:
         name = modules.pop()
         if (
-            name in seen
+            name in visited
             or is_ignored(name)
             or (stage == "train" and name.startswith(IGNORED_IN_TRAINING))
         ):
             continue
-        seen[name], imports = _module(name)
+        visited.add(name)
+        # A file of the user's own goes by its place beside the method: moving both reruns nothing.
+        known_as = os.path.relpath(name, own) if name.endswith(".py") else name
+        seen[known_as], imports = _module(name)
         modules += imports
     if stage == "report":
         templates = (PACKAGE / "reporting" / "templates").iterdir()
@@ -81,8 +89,6 @@ def source_digest(stage: str, method: str | None = None) -> str:
     if stage in ("collect", "report"):
         bibliography = PACKAGE / "analysis" / "references.bib"
         seen |= {bibliography.name: file_sha256(bibliography)}
-    # A file of the user's own goes by its name: moving the project reruns nothing.
-    seen = {Path(name).name if name.endswith(".py") else name: seen[name] for name in seen}
     lines = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
@@ -101,7 +107,7 @@ def _module(name: str) -> tuple[str, tuple[str, ...]]:
     if path is None:
         return "", ()
     tree = ast.parse(path.read_bytes())
-    imports = tuple(_imports(tree))
+    imports = tuple(_imports(tree, name, path))
     if path.name == "__init__.py" and name == "ssl_methods.data.importers":
         imports += tuple(f"{name}.{file.stem}" for file in sorted(path.parent.glob("[a-z]*.py")))
     for node in ast.walk(tree):
@@ -112,29 +118,60 @@ def _module(name: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _path(name: str) -> Path | None:
-    if name.endswith(".py"):  # a method in a file of the user's own
+    """The file of a module, of which none is imported for it; None if it is no Python file."""
+    if name.endswith(".py"):  # a method in a file of the user's own, or what it imports
         return Path(name)
-    if not name.startswith("ssl_methods"):
-        spec = find_spec(name)
-        return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
-    base = PACKAGE.joinpath(*name.split(".")[1:])
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
+    top, *below = name.split(".")
+    folder: Path | None = PACKAGE
+    if top != PACKAGE.name:
+        spec = find_spec(top)
+        if spec is None:
+            return None
+        if not spec.submodule_search_locations:
+            file = Path(spec.origin or "")
+            return file if file.suffix == ".py" and not below else None
+        folder = Path(next(iter(spec.submodule_search_locations)))
+    return _file(folder, below)
+
+
+def _file(folder: Path, parts: list[str]) -> Path | None:
+    base = folder.joinpath(*parts)
+    for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
+        if path.is_file() and (parts or path.name == "__init__.py"):
             return path
     return None
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
+def _imports(tree: ast.AST, name: str, path: Path) -> Iterator[str]:
+    """Of what a module imports: this package, its own package, files beside it."""
+    for imported in _imported(tree, name, path.name == "__init__.py"):
+        top, *_ = parts = imported.split(".")
+        if top == PACKAGE.name or (top == name.split(".")[0] and not name.endswith(".py")):
+            yield imported
+        elif name.endswith(".py"):
+            folders = (path.parent, path.parent.parent, Path.cwd())
+            found = [file for folder in folders if (file := _file(folder, parts))]
+            yield from map(str, found[:1])
+
+
+def _imported(tree: ast.AST, name: str, is_package: bool) -> Iterator[str]:
+    """Names of modules, or of what is taken out of one, as absolute ones."""
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.ImportFrom)
-            and node.module
-            and node.module.startswith("ssl_methods")
-        ):
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.startswith("ssl_methods"))
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level and not name.endswith(".py"):
+                above = name.split(".")
+                above = above[: len(above) - node.level + is_package]
+                module = ".".join([*above, *filter(None, [node.module])])
+            if module:
+                yield module
+            yield from (f"{module}.{alias.name}".lstrip(".") for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called == "import_module" and isinstance(node.args[0].value, str):
+                yield node.args[0].value
 
 
 def _is_docstring(node: ast.AST) -> bool:
@@ -147,8 +184,9 @@ def _is_docstring(node: ast.AST) -> bool:
 
 def versions() -> dict[str, str]:
     """Versions of what a result rests on; a package that is absent is left out."""
-    found = {"python": platform.python_version()}
-    for package in ("ssl-methods", "torch", "numpy", "scipy", "edt", "snakemake"):
+    # Of the sources that run, which need not be those that are installed.
+    found = {"python": platform.python_version(), "ssl-methods": __version__}
+    for package in ("torch", "numpy", "scipy", "edt", "snakemake"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -167,21 +205,32 @@ def processor() -> str:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit of the source tree and whether it was changed; empty outside a git checkout."""
+    """Commit of these sources, and whether any of them differs from it; empty if that is not known.
+
+    Known it is in a checkout of the project itself: not where the sources were unpacked or
+    installed below somebody's repository, whatever the environment says of it (``GIT_DIR``).
+    """
+    root = PACKAGE.parent
+    environment = {key: it for key, it in os.environ.items() if not key.startswith("GIT_")}
+    environment |= {"GIT_OPTIONAL_LOCKS": "0"}  # runs beside this one may be asking too
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(PACKAGE), *arguments],
+            ["git", "-C", str(root), *arguments],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
             check=True,
-            timeout=30,
-        ).stdout.strip()
+            timeout=60,
+            env=environment,
+        ).stdout
 
     try:
-        return {
-            "commit": git("rev-parse", "HEAD"),
-            "changed": bool(git("status", "--porcelain", "--", "ssl_methods")),
-        }
+        if Path(git("rev-parse", "--show-toplevel").removesuffix("\n")) != root.resolve():
+            return {}
+        git("ls-files", "--error-unmatch", "--", f"{PACKAGE.name}/{Path(__file__).name}")
+        edited = git("status", "--porcelain", "--untracked-files=no", "--", PACKAGE.name)
+        added = git("ls-files", "--others", "--", f"{PACKAGE.name}/*.py")  # ignored ones run too
+        return {"commit": git("rev-parse", "HEAD").strip(), "changed": bool(edited or added)}
     except (OSError, subprocess.SubprocessError):
         return {}
