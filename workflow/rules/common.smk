@@ -248,6 +248,10 @@ def of_every_worker(wildcards):
     return [f"{TUNING}/workers/{i}.done".format(study=wildcards.study) for i in workers]
 
 
+def gpus_of_study(wildcards):
+    return 0 if STUDIES[wildcards.study].training.device == "cpu" else 1
+
+
 def study_settings(wildcards):
     return digest(STUDIES[wildcards.study].model_dump(mode="json", exclude={"workers"}))
 

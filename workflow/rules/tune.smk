@@ -33,7 +33,7 @@ rule tuning_work:
         "../envs/ssl_methods.yaml"
     threads: lambda wildcards: STUDIES[wildcards.study].training.cpu_threads
     resources:
-        gpu=1,
+        gpu=gpus_of_study,
     message:
         "Run trials: {wildcards.study}, worker {wildcards.worker}"
     shell:
