@@ -38,7 +38,7 @@ from ssl_methods.data.store import (
 )
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, write_json, write_text, write_with
-from ssl_methods.locks import held
+from ssl_methods.locks import held, take
 from ssl_methods.provenance import source_digest
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ def prepare(dataset: Dataset, results: Path, workers: int = 1) -> Path:
     Raises UserError before anything is replaced, with one line per faulty case.
     """
     folder = store_folder(dataset, results)
+    _clear_away(folder.parent)
     if is_current(dataset, folder):
         return folder
     try:
@@ -64,6 +65,24 @@ def prepare(dataset: Dataset, results: Path, workers: int = 1) -> Path:
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror or error})") from None
     return folder
+
+
+def _clear_away(prepared: Path) -> None:
+    """Remove what a preparation left that was killed, of any data set; an old store whose new one
+    is not there goes back to its place."""
+    for left in [*prepared.glob(".*.building"), *prepared.glob(".*.old")]:
+        folder = prepared / left.stem.removeprefix(".")
+        try:
+            lock = take(folder.with_name(f".{folder.name}.lock"))
+        except UserError:  # another user's, or read-only: it does no harm
+            continue
+        if lock is None:  # a living process prepares it
+            continue
+        with lock:
+            if left.suffix == ".old" and not folder.exists():
+                os.rename(left, folder)
+            else:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def is_current(dataset: Dataset, folder: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from ssl_methods.data.prepare import prepare, source_fingerprint
 from ssl_methods.data.preprocessing import normalised, prepare_image
 from ssl_methods.data.store import Store, case_file, store_folder
 from ssl_methods.errors import UserError
+from ssl_methods.locks import held
 
 
 def phantom(**changes) -> PhantomDataset:
@@ -402,3 +404,39 @@ def test_normalisation_by_its_definition():
 
     clipped = normalised(image, phantom(normalisation="none", clip_percentiles=(5, 95)))
     assert clipped[0].max() == pytest.approx(high, rel=1e-6)
+
+
+# ---- what a killed preparation leaves ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", ["cases", "manifest", "old away", "new there"])
+def test_what_a_killed_preparation_left_goes_with_the_next(at, experiment, tmp_path):
+    dataset = experiment().dataset
+    folder = prepare(dataset, tmp_path)
+    manifest = (folder / "manifest.json").read_bytes()
+    building, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("building", "old"))
+    if at in ("cases", "manifest", "old away"):
+        shutil.copytree(folder, building)
+    if at == "cases":
+        (building / "manifest.json").unlink()
+    if at == "old away":
+        folder.rename(old)
+    if at == "new there":
+        shutil.copytree(folder, old)
+    other = dataset.model_copy(update={"name": "other"})
+    prepare(other, tmp_path)  # of another data set
+    left = {path.name for path in (tmp_path / "prepared").iterdir() if path.is_dir()}
+    assert left == {folder.name, store_folder(other, tmp_path).name}
+    assert (folder / "manifest.json").read_bytes() == manifest
+
+
+def test_what_a_living_preparation_builds_stays(experiment, tmp_path):
+    dataset = experiment().dataset
+    folder = prepare(dataset, tmp_path)
+    building = folder.with_name(f".{folder.name}.building")
+    building.mkdir()
+    with held(folder.with_name(f".{folder.name}.lock")):
+        prepare(dataset, tmp_path)
+        assert building.is_dir()
+    prepare(dataset, tmp_path)
+    assert not building.exists()
