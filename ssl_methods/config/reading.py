@@ -47,7 +47,7 @@ def parse(model: type[Model], data: Any, where: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        lines = sorted({_one_line(model, fault) for fault in error.errors()})
+        lines = sorted({masked(_one_line(model, fault)) for fault in error.errors()})
         raise UserError("\n".join(f"{where}: {line}" for line in lines)) from None
 
 
@@ -64,8 +64,6 @@ def _one_line(model: type[BaseModel], fault: Any) -> str:
         return f"{key}.importer: there is no '{given}'{did_you_mean(given, _importers())}"
     message = fault["msg"].removeprefix("Value error, ")
     given = fault.get("input")
-    if isinstance(given, str):
-        given = masked(given)
     shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
     return f"{key}: {message}{shown}" if key else f"{message}{shown}"
 

@@ -48,15 +48,18 @@ def errors(printed: str) -> str:
 
 
 @contextmanager
-def small_disk(workflow: Workflow, kilobytes: int) -> Iterator[None]:
-    """The folder of the workflow on a file system of its own, with so much room left."""
+def small_disk(workflow: Workflow, kilobytes: int, files: int = 1_000_000) -> Iterator[None]:
+    """The folder of the workflow on a file system of its own, with so much room left, and room for
+    so many files and folders."""
     kept = workflow.folder.with_name("kept")
     workflow.folder.rename(kept)
     workflow.folder.mkdir()
     sizes = [path.stat().st_size for path in kept.rglob("*") if path.is_file()]
     used = sum(-(-size // 4096) * 4 for size in sizes)  # a tmpfs counts pages, and no folders
+    inodes = sum(1 for _ in kept.rglob("*")) + 1 + files
+    options = f"size={used + kilobytes}k,nr_inodes={inodes}"
     made_it = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={used + kilobytes}k", "tmpfs", workflow.folder],
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", workflow.folder],
         capture_output=True,
         check=False,
     )
@@ -83,6 +86,20 @@ def test_a_full_disk(kilobytes: int, stages: Stages, tmp_path: Path):
         finished = made(workflow)
         print(errors(go(workflow, status=1)))
         remount(workflow, "size=500m")
+        go(workflow)
+        assert finished.items() <= made(workflow).items()
+    stages.check(workflow, END)
+
+
+# No file more, none for a job, none for a checkpoint.
+@pytest.mark.parametrize("files", [0, 6, 20])
+def test_a_full_table_of_inodes(files: int, stages: Stages, tmp_path: Path):
+    workflow = stages.start("train", tmp_path)
+    with small_disk(workflow, 500_000, files):
+        finished = made(workflow)
+        printed = go(workflow, status=1)
+        print(errors(printed))
+        remount(workflow, "nr_inodes=100000")
         go(workflow)
         assert finished.items() <= made(workflow).items()
     stages.check(workflow, END)

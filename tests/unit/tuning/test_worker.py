@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import threading
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from studies import TINY, declare
 from ssl_methods.analysis.tables import read_table
 from ssl_methods.config import load_experiment
 from ssl_methods.errors import UserError
+from ssl_methods.files import write_text
 from ssl_methods.tuning import worker
-from ssl_methods.tuning.answers import answer, trial_rows
+from ssl_methods.tuning.answers import answer, importances, trial_rows
 from ssl_methods.tuning.queue import SLOT, make_sampler, suggest
 from ssl_methods.tuning.worker import lay_out, open_study, work
 
@@ -206,3 +208,107 @@ def test_slots_are_numbered_in_the_storage(known, tmp_path):
     lay_out(study, tmp_path)
     queue = open_study(study, tmp_path)["dtc"]
     assert [trial.user_attrs[SLOT] for trial in queue.waiting()] == [0, 1, 2]
+
+
+# ---- answers of a study that was changed ---------------------------------------------------------
+
+
+@pytest.fixture
+def measured(known, monkeypatch):
+    """As ``known``, with the cases of each run, as they are kept of fresh seeds."""
+    usual = worker.run_setting
+
+    def dice(study, row, settings, seeds, folder, *rest):
+        found = usual(study, row, settings, seeds, folder, *rest)
+        for (subset, seed), value in found.items():
+            path = folder / f"subset-{subset}" / f"seed-{seed}" / "cases.csv"
+            write_text(path, f"case,dice\na,{value}\nb,{value / 2}\n")
+        return found
+
+    monkeypatch.setattr(worker, "run_setting", dice)
+
+
+def test_what_is_no_longer_declared_is_in_no_answer(measured, tmp_path):
+    first = {"pruner": "none", "fresh_seeds": [1000, 1001]}
+    work(declare(trials=8, **first), tmp_path)
+    before = answer(declare(trials=8, **first), tmp_path)
+    best = int(read_table(before / "tuned.csv")["trial"].iloc[0])
+    fewer = declare(trials=best, **first) if best else declare(trials=1, **first)
+    assert best > 0 and work(fewer, tmp_path) <= 2  # default and best with fresh seeds
+    folder = answer(fewer, tmp_path)
+    declared = set(range(fewer.slots))
+    assert set(read_table(folder / "trials.csv")["trial"]) == declared
+    assert set(read_table(folder / "runs.csv")["trial"]) == declared
+    assert set(read_table(folder / "tuned.csv")["trial"]) <= declared
+    said = re.search(r"# dtc: trial (\d+)", (folder / "best.yaml").read_text())
+    assert int(said[1]) in declared
+    assert work(declare(trials=8, **first), tmp_path) == 0  # they are kept
+    again = answer(declare(trials=8, **first), tmp_path)
+    assert int(read_table(again / "tuned.csv")["trial"].iloc[0]) == best
+
+
+def test_other_fresh_seeds_are_trained_and_told_alone(measured, tmp_path):
+    def tuned(*seeds):
+        study = declare(trials=6, pruner="none", fresh_seeds=list(seeds))
+        ran = work(study, tmp_path)
+        return ran, read_table(answer(study, tmp_path) / "tuned.csv")["runs"].iloc[0]
+
+    assert tuned(1000) == (6 + 2, 1)
+    assert tuned(1000, 1001, 1002) == (2, 3)
+    assert tuned(1000) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "value", [lambda settings: 0.5, lambda settings: 0.5 if settings["k"] == 1500 else None]
+)
+def test_importances_of_nothing_are_missing(value, known, tmp_path, monkeypatch):
+    def some(study, row, settings, *rest):
+        if (dice := value(settings)) is None:
+            raise worker.TrainingDiverged("nan")
+        return {(100, 0): dice}
+
+    monkeypatch.setattr(worker, "run_setting", some)
+    study = declare(trials=7, pruner="none")
+    work(study, tmp_path)
+    assert importances(open_study(study, tmp_path)).empty
+
+
+@pytest.mark.parametrize("completed", [3, 4])
+def test_importances_of_fewer_than_four_trials_are_missing(completed, known, tmp_path):
+    study = declare(trials=completed, pruner="none")
+    work(study, tmp_path)
+    assert len(importances(open_study(study, tmp_path))) == (2 if completed == 4 else 0)
+
+
+def test_a_setting_that_was_not_varied_has_no_importance(known, tmp_path):
+    search = {"k": None, "weight": None, "ramp": ["choice", "gaussian", "constant"]}
+    study = declare(methods={"dtc": {"search": search}}, trials=6, pruner="none", sampler="random")
+    work(study, tmp_path)
+    trials = open_study(study, tmp_path)["dtc"].trials()
+    varied = {name for name in search if len({trial.params[name] for trial in trials}) > 1}
+    assert set(importances(open_study(study, tmp_path))["setting"]) == varied
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sampler": "random"}, r"\(sampler: tpe, now random\)"),
+        ({"pruner": "none"}, r"\(pruner: median, now none\)"),
+        ({"seed": 7}, r"\(seed: 0, now 7\)"),
+        ({"prune_after": 0.9}, "has trials of (another search|other settings)"),
+        ({"seeds": [5]}, "has trials of other settings"),
+    ],
+)
+def test_another_search_in_the_storage_is_named(changes, said, known, tmp_path):
+    lay_out(declare(), tmp_path)
+    journal = tmp_path / "tiny/tuning/s/journal.log"
+    before = len(journal.read_bytes().splitlines())
+    with pytest.raises(UserError, match=said):
+        work(declare(**changes), tmp_path)
+    assert len(journal.read_bytes().splitlines()) <= before + 1  # Optuna notes that it was opened
+    assert work(declare(), tmp_path) == 5
+
+
+def test_workers_and_description_are_no_other_study(known, tmp_path):
+    work(declare(), tmp_path)
+    assert work(declare(workers=3, description="text"), tmp_path) == 0
