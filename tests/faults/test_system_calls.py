@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,7 @@ def test_the_power_is_lost(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ):
-    """Everything dies at once, and of what was written only that is on the disk which was synced."""
+    """Everything dies at once, and of what was written only what was synced is on the disk."""
     workflow = stages.start(stage, tmp_path)
     before, trace = files_of(workflow), tmp_path / "trace"
     command = [*STRACE, "-y", "-o", str(trace), "-e", "trace=fsync"]
@@ -124,10 +125,8 @@ def test_the_power_is_lost(
         )  # fmt: skip
         while session.poll() is None and cpu_seconds(session.pid) < moment * stages.seconds(stage):
             time.sleep(0.05)
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(session.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         session.wait(PATIENCE)
     assert gone(session.pid), "a process is left over"
     left = made(workflow)
