@@ -24,11 +24,11 @@ from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
 from ssl_methods.reporting.style import TUNED
 from ssl_methods.tuning.figures import draw
-from ssl_methods.tuning.queue import REASON, SLOT, WORKER, Queue, counts
+from ssl_methods.tuning.queue import REASON, RUNS, SLOT, WORKER, Queue, counts
 from ssl_methods.tuning.sensitivity import variance_table
 from ssl_methods.tuning.space import defaults
 from ssl_methods.tuning.study import Study
-from ssl_methods.tuning.worker import RUNS, best_slot, fresh_queue, open_study
+from ssl_methods.tuning.worker import best_slot, fresh_queue, open_study
 
 STATES = {
     TrialState.COMPLETE: "complete",

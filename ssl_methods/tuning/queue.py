@@ -39,7 +39,8 @@ from ssl_methods.tuning.space import Space
 from ssl_methods.tuning.storage import give_up_lost, lock_of
 from ssl_methods.tuning.study import Study
 
-SLOT, REASON, WORKER = "slot", "reason", "worker"  # user attributes of a trial
+# User attributes of a trial. Its runs: [[subset, seed, Dice], ...]
+SLOT, REASON, WORKER, RUNS = "slot", "reason", "worker", "runs"
 DIGEST, SEARCH = "settings", "search"  # and of a study
 SEARCH_SETTINGS = ("sampler", "pruner", "prune_after", "seed")  # by which settings are drawn
 STARTUP_TRIALS = 5  # finished trials before the pruner judges
@@ -77,15 +78,22 @@ class Queue:
         return counted
 
     def trials(self) -> list[FrozenTrial]:
-        """Those of declared slots. Raises UserError if a slot is no number: it is a folder too."""
+        """Those of declared slots.
+
+        Raises UserError if the storage says what none of ours says: a slot names a folder too.
+        """
         found = []
         for trial in self.study.get_trials(deepcopy=False):
-            slot = trial.user_attrs.get(SLOT)
-            if slot is not None and (type(slot) is not int or slot < 0):
+            slot, runs = trial.user_attrs.get(SLOT), trial.user_attrs.get(RUNS, [])
+            wrong = None
+            if slot is not None and not _is_count(slot):
+                wrong = f"the slot of trial {trial.number} is {slot!r}, no whole number"
+            elif not isinstance(runs, list) or not all(map(_is_run, runs)):
+                wrong = f"the runs of trial {trial.number} are {runs!r}"
+            if wrong is not None:
                 raise UserError(
-                    f"{self.folder.parents[1]}: the storage is damaged: the slot of trial"
-                    f" {trial.number} is {printable(repr(slot))}, no whole number; give the study"
-                    " another name, or put back a copy of the storage"
+                    f"{self.folder.parents[1]}: the storage is damaged: {printable(wrong)}; give"
+                    " the study another name, or put back a copy of the storage"
                 )
             if slot in self.slots:
                 found.append(trial)
@@ -143,6 +151,20 @@ class Queue:
         """The settings of a trial. They depend on what is known and on the slot, on no worker."""
         self.study.sampler = make_sampler(study, f"{self.row}/{taken.slot}")
         return {name: suggest(taken.trial, name, range_) for name, range_ in self.space.items()}
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_run(value: Any) -> bool:
+    """[subset, seed, Dice]?"""
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(map(_is_count, value[:2]))
+        and isinstance(value[2], int | float)
+    )
 
 
 def suggest(trial: Trial, name: str, range_: BaseDistribution) -> Any:

@@ -19,7 +19,7 @@ from ssl_methods.files import write_yaml
 from ssl_methods.training.loop import TrainingDiverged
 from ssl_methods.training.train import open_store
 from ssl_methods.tuning.objective import Refused, run_setting
-from ssl_methods.tuning.queue import REASON, SLOT, Queue, Taken, open_queue
+from ssl_methods.tuning.queue import REASON, RUNS, SLOT, Queue, Taken, open_queue
 from ssl_methods.tuning.space import defaults, search_space
 from ssl_methods.tuning.storage import held, open_storage
 from ssl_methods.tuning.study import Study
@@ -27,7 +27,6 @@ from ssl_methods.tuning.study import Study
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-RUNS = "runs"  # user attribute: [[subset, seed, Dice], ...]
 
 
 def open_study(study: Study, results: Path) -> dict[str, Queue]:

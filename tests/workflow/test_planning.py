@@ -35,6 +35,22 @@ def test_every_declared_experiment_can_be_planned(path: Path, workflow: Workflow
     assert counts["prepare"] == counts["collect"] == counts["report"] == 1
 
 
+def test_every_rule_asks_slurm_for_time_and_memory():
+    rules = [path.read_text() for path in (PROJECT / "workflow" / "rules").glob("*.smk")]
+    named = set(re.findall(r"^rule (\w+):", "\n".join(rules), re.M))
+    profile = yaml.safe_load((PROJECT / "profiles" / "slurm" / "profile.yaml").read_text())
+    assert named == set(profile["set-resources"])
+    assert all(it["mem_mb"] > 0 < it["runtime"] for it in profile["set-resources"].values())
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cpu", 0), ("auto", 1)])
+def test_a_study_asks_for_a_gpu_if_it_computes_on_one(device: str, gpus: int, workflow: Workflow):
+    study = {"methods": ["dtc"], "validation_cases": 1, "training": {"device": device}}
+    done = workflow.snakemake("tune", "-n", experiment=TINY | {"studies": {"s": study}})
+    asked = re.findall(r"Run trials: s, worker.*?(?:gpu=(\d+)|\n\n)", done.stdout, re.S)
+    assert {int(it or 0) for it in asked} == {gpus}, done.stdout
+
+
 def test_the_line_that_users_type(workflow: Workflow):
     if not (SHARED / "data" / "left_atrium").is_dir():
         pytest.skip("shared/data/left_atrium is absent")

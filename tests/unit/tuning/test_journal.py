@@ -106,6 +106,18 @@ def test_a_slot_that_is_no_number_is_no_folder(slot, state, known, tmp_path):
     assert everything(tmp_path) == before
 
 
+@pytest.mark.parametrize("runs", ["x", [1], [[100, 0]], [["100", 0, 0.5]], [[100, 0, "0.5"]], None])
+def test_runs_that_are_none_are_no_traceback(runs, known, tmp_path):
+    study = declare(trials=1)
+    lay_out_trials(study, tmp_path)
+    made = json.loads((tmp_path / JOURNAL).read_text().splitlines()[-1])
+    made |= {"user_attrs": {"slot": 0, "runs": runs}}
+    with (tmp_path / JOURNAL).open("a") as file:
+        file.write(json.dumps(made) + "\n")
+    with pytest.raises(UserError, match="the storage is damaged: the runs of trial 1 are "):
+        work(study, tmp_path)
+
+
 def lay_out_trials(study, results: Path) -> None:
     for queue in open_study(study, results).values():
         queue.refill()
