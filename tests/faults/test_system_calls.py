@@ -116,7 +116,8 @@ def test_the_power_is_lost(
     """Everything dies at once, and of what was written only what was synced is on the disk."""
     workflow = stages.start(stage, tmp_path)
     before, trace = files_of(workflow), tmp_path / "trace"
-    command = [*STRACE, "-y", "-o", str(trace), "-e", "trace=fsync"]
+    # A file for each process, or the lines of several would be mixed.
+    command = [*STRACE, "-ff", "-y", "-o", str(trace), "-e", "trace=fsync"]
     command += workflow.command(STEPS[stage], experiment=EXPERIMENT)
     with (tmp_path / "printed").open("wb") as printed:
         session = subprocess.Popen(
@@ -153,7 +154,9 @@ def files_of(workflow: Workflow) -> dict[Path, tuple[int, int, int]]:
 
 def synced(trace: Path) -> set[str]:
     """Names that files had when they were synced; those of ``atomic`` without their random part."""
-    found = re.findall(r"fsync\(\d+<([^>]+)>\)\s+= 0", trace.read_text(errors="replace"))
+    traces = trace.parent.glob(f"{trace.name}.*")
+    said = "\n".join(path.read_text(errors="replace") for path in traces)
+    found = re.findall(r"fsync\(\d+<([^>]+)>\)\s+= 0", said)
     return {re.sub(r"/\.([^/]+)\.[a-z0-9_]{8}\.part$", r"/\1", name) for name in found}
 
 
