@@ -14,7 +14,7 @@ from ssl_methods.analysis.tables import read_table
 from ssl_methods.config import load_experiment
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
-from ssl_methods.tuning import worker
+from ssl_methods.tuning import answers, worker
 from ssl_methods.tuning.answers import answer, importances, trial_rows
 from ssl_methods.tuning.queue import SLOT, make_sampler, suggest
 from ssl_methods.tuning.worker import lay_out, open_study, work
@@ -215,8 +215,9 @@ def test_slots_are_numbered_in_the_storage(known, tmp_path):
 
 @pytest.fixture
 def measured(known, monkeypatch):
-    """As ``known``, with the cases of each run, as they are kept of fresh seeds."""
+    """As ``known``, with the cases of each run, as they are kept of fresh seeds; no figures."""
     usual = worker.run_setting
+    monkeypatch.setattr(answers, "draw", lambda *_: [])
 
     def dice(study, row, settings, seeds, folder, *rest):
         found = usual(study, row, settings, seeds, folder, *rest)
