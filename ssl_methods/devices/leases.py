@@ -217,8 +217,8 @@ def _say_once(text: str) -> None:
 def _why_not(folder: Path, mode: int) -> str | None:
     """Why a folder is not to be trusted with leases, or None; it is made if it is absent."""
     try:
-        folder.mkdir()
-        folder.chmod(mode)
+        folder.mkdir(0o700)  # until it is as it shall be, nobody else is to write there
+        folder.chmod(mode)  # whatever the umask
     except FileExistsError:
         pass
     except OSError as error:

@@ -242,8 +242,9 @@ def test_jobs_of_one_slurm_allocation_share_it_out_and_other_jobs_are_not_waited
         finish(process)
 
 
-def test_files_in_the_folder_are_open_to_other_users(folder):
-    umask = os.umask(0o077)
+@pytest.mark.parametrize("mask", [0o077, 0o002])
+def test_files_in_the_folder_are_open_to_other_users(folder, mask):
+    umask = os.umask(mask)
     try:
         with leases.lease(["GPU-a"], "first"):
             assert folder.stat().st_mode & 0o7777 == 0o1777
