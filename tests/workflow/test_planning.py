@@ -43,14 +43,6 @@ def test_every_rule_asks_slurm_for_time_and_memory():
     assert all(it["mem_mb"] > 0 < it["runtime"] for it in profile["set-resources"].values())
 
 
-@pytest.mark.parametrize(("device", "gpus"), [("cpu", 0), ("auto", 1)])
-def test_a_study_asks_for_a_gpu_if_it_computes_on_one(device: str, gpus: int, workflow: Workflow):
-    study = {"methods": ["dtc"], "validation_cases": 1, "training": {"device": device}}
-    done = workflow.snakemake("tune", "-n", experiment=TINY | {"studies": {"s": study}})
-    asked = re.findall(r"Run trials: s, worker.*?(?:gpu=(\d+)|\n\n)", done.stdout, re.S)
-    assert {int(it or 0) for it in asked} == {gpus}, done.stdout
-
-
 def test_the_line_that_users_type(workflow: Workflow):
     if not (SHARED / "data" / "left_atrium").is_dir():
         pytest.skip("shared/data/left_atrium is absent")
