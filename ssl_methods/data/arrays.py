@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_methods.data.content import Refused, check_size, reading
+from ssl_methods.data.content import Refused, Truncated, check_size, reading
+from ssl_methods.errors import printable
 from ssl_methods.files import check_regular
+
+if TYPE_CHECKING:
+    import h5py
 
 MAGIC = b"\x93NUMPY"
 NUMBERS = "buif"  # kinds of numpy: truth values and whole or real numbers
@@ -49,7 +53,7 @@ def read_hdf5(path: Path, keys: Sequence[str]) -> list[NDArray[Any]]:
 
     check_regular(path)
     stored = path.stat().st_size
-    with reading(path), h5py.File(path, "r") as file:
+    with reading(path), _opened(path) as file:
         found = []
         for key in keys:
             if key not in file:
@@ -63,3 +67,14 @@ def read_hdf5(path: Path, keys: Sequence[str]) -> list[NDArray[Any]]:
             check_size(item.shape, item.dtype, stored, packed=item.chunks is not None)
             found.append(item[()])
         return found
+
+
+def _opened(path: Path) -> h5py.File:
+    import h5py
+
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if "truncated file" in str(error):  # the library compares its length
+            raise Truncated(printable(error)) from None
+        raise
