@@ -171,7 +171,7 @@ def _affine(header: Any, shape: tuple[int, ...], choice: Choice) -> tuple[Affine
     sform = scale @ header.get_sform() if int(header["sform_code"]) > 0 else None
     qform = None
     sizes = scale[0, 0] * np.abs(header["pixdim"][1:4].astype(np.float64))
-    sizes[len(shape) :] = np.where(sizes[len(shape) :] > 0, sizes[len(shape) :], 1.0)
+    sizes[len(shape) :] = 1.0
     if int(header["qform_code"]) > 0 and (sform is None or choice != "sform"):
         qform = scale @ _qform(header)
     for name, affine in (("sform", sform), ("qform", qform)):
