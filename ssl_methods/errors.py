@@ -9,6 +9,12 @@ class UserError(Exception):
     """Bad input. The message names the file, key or case and says what to do."""
 
 
+def printable(text: object) -> str:
+    """One line that is safe on a terminal: white space joined, control characters escaped."""
+    line = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
 class Stopped(BaseException):
     """A signal asked the process to end; its exit status is the conventional 128 + signal."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ssl_methods import yaml_core
-from ssl_methods.errors import UserError
+from ssl_methods.errors import UserError, printable
 
 LARGEST_TEXT_MB = 64.0
 LARGEST_JSON_MB = 512.0  # the manifest of a million cases
@@ -97,6 +97,43 @@ def read_text(path: Path, largest_mb: float = LARGEST_TEXT_MB) -> str:
 
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a regular file, or of one that a link leads to.
+
+    Raises UserError for a FIFO, which would be waited for, a device, a folder, an empty file, or
+    one that is missing or cannot be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UserError(f"{path}: is no regular file")
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read ({reason})") from None
+    if not content:
+        raise UserError(f"{path}: is empty")
+    return content
+
+
+def file_below(folder: Path, name: str) -> Path:
+    """The file that a handed-over file names, if it is a regular one below that file's folder.
+
+    Raises UserError for an absolute path, one with '..', a link that leads out, or no regular file.
+    """
+    path = folder / name
+    within = not Path(name).is_absolute() and ".." not in Path(name).parts
+    try:
+        if not within or not path.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{printable(name)} is not within {folder}")
+        if not path.is_file():
+            raise UserError(f"{printable(path)}: no such file")
+    except (OSError, ValueError, RuntimeError):
+        raise UserError(f"{printable(name)}: no such file in {folder}") from None
+    return path
 
 
 def read_json(path: Path) -> Any:

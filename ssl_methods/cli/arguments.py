@@ -76,14 +76,32 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--out", type=Path, required=True, help="folder of the predictions")
     _results(it)
 
-    it = verb("metrics", verbs.metrics, "compare two label files (NIfTI, NRRD, PNG, TIFF or npy)")
+    it = verb(
+        "metrics",
+        verbs.metrics,
+        "compare two label files (NIfTI, NRRD, MetaImage, PNG, TIFF or npy)",
+    )
     it.add_argument("prediction", type=Path)
     it.add_argument("reference", type=Path)
     it.add_argument(
-        "--spacing", type=float, nargs="+", metavar="MM", help="voxel size (the files' own)"
+        "--spacing",
+        type=float,
+        nargs="+",
+        metavar="MM",
+        help="voxel size (the reference's own), in the order of the reference's array axes as"
+        " stored: x, y, z for NIfTI",
     )
     it.add_argument(
         "--tolerance", type=float, default=1.0, metavar="MM", help="of the surface distance (1)"
+    )
+    it.add_argument(
+        "--merged", action="store_true", help="compare all foreground, whatever its values"
+    )
+    it.add_argument(
+        "--header",
+        choices=["agree", "sform", "qform"],
+        default="agree",
+        help="what is taken where a file states its grid twice and the two differ (agree: refused)",
     )
     it.add_argument("--json", action="store_true", help="print JSON")
 

@@ -109,6 +109,8 @@ def metrics(arguments: argparse.Namespace) -> None:
         arguments.reference,
         spacing=arguments.spacing,
         tolerance=arguments.tolerance,
+        merged=arguments.merged,
+        header=arguments.header,
     )
     if arguments.json:
         print(json.dumps(_without_nan(found), indent=1, allow_nan=False))

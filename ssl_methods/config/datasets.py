@@ -50,6 +50,12 @@ class DatasetBase(Settings):
         "merged", "all foreground labels as one class, or one class each"
     )
 
+    header: Literal["agree", "sform", "qform"] = setting(
+        "agree",
+        "what is taken where a file states its grid twice and the two differ by half a voxel: "
+        "agree refuses the file; sform, or its like in NRRD and MetaImage (directions); qform",
+    )
+
     @property
     def crop_used_label(self) -> bool:
         """Did the reference label decide what part of the scan is seen, unlabeled ones too?"""

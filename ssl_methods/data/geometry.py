@@ -6,7 +6,7 @@ Affines are 4x4 and map a voxel's index (its centre) to mm; in 2D the third inde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,117 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Affine = NDArray[np.float64]
 
+HALF = 0.499  # voxel: half of one, less what float32 headers lose
+
 
 def affine_of(spacing: Sequence[float]) -> Affine:
     """For a scan without orientation: mm from the first voxel along its own axes."""
     return np.diag([*spacing, *[1.0] * (4 - len(spacing))])
+
+
+def axis_codes(affine: Affine, dimensions: int = 3) -> str:
+    """Where the axes of an array point to, such as "RAS" or "LPI": R right or L left, A anterior
+    or P posterior, S superior or I inferior; of an oblique axis the nearest.
+
+    No two axes share a direction of the body; in 2D there are two letters.
+    """
+    return "".join(
+        "LPI"[line] if sign < 0 else "RAS"[line] for line, sign in _lines(affine, dimensions)
+    )
+
+
+def reoriented(array: Array, affine: Affine, codes: str) -> tuple[Array, Affine]:
+    """The same voxels at the same places, with the axes in the order and direction of ``codes``.
+
+    The array is (*spatial) or (C, *spatial), with as many spatial axes as there are letters. Its
+    inverse is the same function with the codes that it had.
+    Raises ValueError if the codes are of other axes than the array's: a 2D scan has but two.
+    """
+    wanted = [
+        ("RAS".index(code), 1.0) if code in "RAS" else ("LPI".index(code), -1.0) for code in codes
+    ]
+    return _turned(array, affine, _lines(affine, len(codes)), wanted)
+
+
+def turned_to(
+    array: Array, affine: Affine, reference: Affine, dimensions: int
+) -> tuple[Array, Affine]:
+    """The same voxels at the same places, with the axes in the order and direction of another grid.
+
+    The array is (*spatial) or (C, *spatial). Raises ValueError for 2D scans in different planes.
+    """
+    between = np.linalg.inv(reference) @ affine
+    own = [(axis, 1.0) for axis in range(dimensions)]
+    return _turned(array, affine, _lines(between, dimensions), own)
+
+
+def _lines(affine: Affine, dimensions: int) -> list[tuple[int, float]]:
+    """For each axis of an array the nearest axis of the world, and whether it goes along it."""
+    from nibabel.orientations import io_orientation
+
+    found = io_orientation(affine[:, [*range(dimensions), 3]])
+    return [(int(line), float(sign)) for line, sign in found]
+
+
+def _turned(
+    array: Array,
+    affine: Affine,
+    found: list[tuple[int, float]],
+    wanted: list[tuple[int, float]],
+) -> tuple[Array, Affine]:
+    """Axes that run along the lines ``found``, brought to run along those ``wanted``."""
+    n = len(wanted)
+    lines = [line for line, _ in found]
+    if sorted(lines) != sorted(line for line, _ in wanted):
+        raise ValueError("the axes lie in other planes")
+    lead = array.ndim - n
+    grid = np.eye(4)
+    grid[:n, :n] = 0
+    order, flips = [], []
+    for to, (line, sign) in enumerate(wanted):
+        axis = lines.index(line)
+        order.append(lead + axis)
+        grid[axis, to] = 1.0
+        if found[axis][1] != sign:
+            flips.append(lead + to)
+            grid[axis, to], grid[axis, 3] = -1.0, array.shape[lead + axis] - 1
+    turned = np.flip(array.transpose(*range(lead), *order), flips)
+    return np.ascontiguousarray(turned), affine @ grid
+
+
+class Difference(NamedTuple):
+    """How far a grid lies from where another says, at the corner where that is most."""
+
+    axis: int  # of the reference
+    voxels: float  # along that axis, of the reference
+    mm: float
+
+    def __str__(self) -> str:
+        return f"up to {self.voxels:.3g} voxels along axis {'xyz'[self.axis]}, {self.mm:.3g} mm"
+
+
+def grid_difference(
+    shape: Sequence[int], affine: Affine, other_shape: Sequence[int], other: Affine
+) -> Difference | None:
+    """Where another grid of the same shape lies half a voxel or more from the reference; or None.
+
+    Compared at the outer corners, along each axis of the reference in its voxels, so that origin,
+    angle and extent all count, whatever the voxels' shape.
+    """
+    n = len(shape)
+    if tuple(shape) != tuple(other_shape):
+        raise ValueError(f"shapes {tuple(shape)} and {tuple(other_shape)} differ")
+    ends = [(-0.5, size - 0.5) for size in shape]
+    corners = np.zeros((4, 2**n))
+    corners[:n] = np.array(np.meshgrid(*ends)).reshape(n, -1)
+    corners[3] = 1
+    apart = (np.linalg.inv(affine) @ other @ corners - corners)[:3]
+    most = np.abs(apart).max(axis=1)
+    axis = int(most.argmax())
+    if most[axis] < HALF:
+        return None
+    corner = apart[:, np.abs(apart[axis]).argmax()]
+    return Difference(axis, float(most[axis]), float(np.linalg.norm(affine[:3, :3] @ corner)))
 
 
 def bounding_box(mask: Array, margin: Sequence[float]) -> tuple[slice, ...]:

@@ -7,17 +7,22 @@ voxel size.
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_methods.data.content import Refused, Truncated, reading
 from ssl_methods.errors import UserError
-from ssl_methods.files import write_with
+from ssl_methods.files import read_regular
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 JPEG = (".jpg", ".jpeg")
+FORMATS = ("PNG", "TIFF", "JPEG")
+PNG = b"\x89PNG\r\n\x1a\n"
+DEFLATE = (8, 32946)  # TIFF's compressions by zlib
 GREY = {"1", "L", "I", "F", "I;16", "I;16L", "I;16B"}  # Pillow's names of pixels of one number
 
 
@@ -41,11 +46,13 @@ def read_picture(path: Path) -> NDArray[np.float32]:
     if picture.mode == "P":
         picture = picture.convert("RGB")
     if picture.mode == "RGB":
-        return np.stack([_upwards(channel) for channel in np.moveaxis(np.asarray(picture), -1, 0)])
-    return _upwards(_grey(path, picture))[np.newaxis]
+        return np.stack(
+            [_upwards(channel, np.float32) for channel in np.moveaxis(np.asarray(picture), -1, 0)]
+        )
+    return _upwards(_grey(path, picture), np.float32)[np.newaxis]
 
 
-def read_mask(path: Path) -> NDArray[np.float32]:
+def read_mask(path: Path) -> NDArray[Any]:
     """(x, y), class numbers; a mask of 0 and 255 alone is of 0 and 1.
 
     Grey pictures, palettes (the number of the colour counts, not the colour) and colour pictures
@@ -73,33 +80,79 @@ def read_mask(path: Path) -> NDArray[np.float32]:
             f"{path}: a mask of grey levels ({len(found)} values up to 255); save it without "
             "smoothing, as 0 and 255 or as class numbers"
         )
-    return _upwards(values == 255 if found[-1] == 255 else values)
+    return _upwards((values == 255).astype(np.uint8) if found[-1] == 255 else values)
 
 
-def write_mask(path: Path, label: NDArray[np.uint8]) -> None:
-    """A label map (x, y) as grey PNG that lies over its picture; pixels hold the class numbers."""
+def resolution(path: Path) -> tuple[float, float] | None:
+    """Dots per inch that the file states; ITK reads them as voxel size. None if it does not."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(read_regular(path)), formats=FORMATS) as picture:
+        dpi = picture.info.get("dpi")
+    return dpi if dpi and all(np.isfinite(dpi)) and all(one > 0 for one in dpi) else None
+
+
+def encoded(path: Path, label: NDArray[Any], dpi: tuple[float, float] | None) -> bytes:
+    """A label map (x, y), uint8 or uint16, as grey PNG or TIFF that lies over its picture.
+
+    Pixels hold the class numbers.
+    """
     from PIL import Image
 
     content = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(label[:, ::-1].T)).save(content, "PNG")
-    write_with(path, lambda file: file.write(content.getvalue()))
+    kind = "PNG" if path.suffix.lower() == ".png" else "TIFF"
+    options: dict[str, Any] = {} if dpi is None else {"dpi": dpi}
+    Image.fromarray(np.ascontiguousarray(label[:, ::-1].T)).save(content, kind, **options)
+    return content.getvalue()
 
 
 def _open(path: Path) -> Any:
     """A Pillow picture, decoded and turned upright."""
     from PIL import Image, ImageOps
 
-    try:
-        with Image.open(path) as picture:
+    content = read_regular(path)
+    with reading(path):
+        if content.startswith(PNG):
+            _check_png(content)
+        try:
+            picture = Image.open(io.BytesIO(content), formats=FORMATS)
             if (pages := getattr(picture, "n_frames", 1)) > 1:
-                raise UserError(f"{path}: holds {pages} pages; save them one by one")
+                raise Refused(f"holds {pages} pages; save them one by one")
+            if picture.format == "TIFF":
+                _check_tiff(picture, content)
             picture.load()
             return ImageOps.exif_transpose(picture)
-    except Image.DecompressionBombError:
-        raise UserError(f"{path}: is too large; cut it into tiles") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: cannot be read, it may be truncated ({reason})") from None
+        except Image.DecompressionBombError:
+            raise Refused("is too large; cut it into tiles") from None
+        except Image.UnidentifiedImageError:
+            raise Refused("cannot be read, it is neither PNG, TIFF nor JPEG") from None
+
+
+def _check_png(content: bytes) -> None:
+    """Raises Refused or Truncated unless each chunk has the checksum that it carries."""
+    at, kind = len(PNG), b""
+    while kind != b"IEND":
+        length = int.from_bytes(content[at : at + 4], "big")
+        end = at + 8 + length
+        if end + 4 > len(content):
+            raise Truncated(f"{len(content)} bytes; a chunk ends at {end + 4}")
+        if zlib.crc32(content[at + 4 : end]) != int.from_bytes(content[end : end + 4], "big"):
+            raise Refused("is damaged: the checksum of a part is wrong")
+        kind, at = content[at + 4 : at + 8], end + 4
+
+
+def _check_tiff(picture: Any, content: bytes) -> None:
+    """Raises unless strips or tiles lie within the file, and deflated ones have their checksums."""
+    tags = picture.tag_v2
+    for starts, counts in ((273, 279), (324, 325)):
+        for start, count in zip(tags.get(starts, ()), tags.get(counts, ()), strict=False):
+            if start + count > len(content):
+                raise Truncated(f"{len(content)} bytes; a strip ends at {start + count}")
+            if tags.get(259, 1) in DEFLATE:
+                try:
+                    zlib.decompress(content[start : start + count])
+                except zlib.error as error:
+                    raise Refused(f"is damaged: a strip is broken ({error})") from None
 
 
 def _grey(path: Path, picture: Any) -> NDArray[Any]:
@@ -108,6 +161,6 @@ def _grey(path: Path, picture: Any) -> NDArray[Any]:
     return np.asarray(picture)
 
 
-def _upwards(rows: NDArray[Any]) -> NDArray[np.float32]:
+def _upwards(rows: NDArray[Any], dtype: type | None = None) -> NDArray[Any]:
     """Rows from top to bottom -> (x, y)."""
-    return np.ascontiguousarray(rows[::-1].T, dtype=np.float32)
+    return np.ascontiguousarray(rows[::-1].T, dtype=dtype)

@@ -1,17 +1,18 @@
-"""The verb `metrics`: two label files (NIfTI, NRRD, PNG, TIFF or npy) to metrics of each value."""
+"""The verb `metrics`: two label files (an image's or .npy) to metrics of each value."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_methods.data.geometry import Affine
-from ssl_methods.data.volumes import read_label_volume
+from ssl_methods.data.arrays import read_npy
+from ssl_methods.data.geometry import Affine, axis_codes, grid_difference, turned_to
+from ssl_methods.data.volumes import Choice, read_label_volume, whole_numbers
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.metrics import Metrics, case_metrics
 
@@ -21,9 +22,10 @@ logger = logging.getLogger(__name__)
 class LabelFile(NamedTuple):
     """Labels (*spatial), and what the header says of the grid; a .npy file says nothing."""
 
+    path: Path
     labels: NDArray[Any]
-    spacing: tuple[float, ...] | None  # mm
-    affine: Affine | None
+    spacing: tuple[float, ...] | None = None  # mm
+    affine: Affine | None = None  # a picture has none either
 
 
 def compare_files(
@@ -31,72 +33,125 @@ def compare_files(
     reference: Path,
     spacing: Sequence[float] | None = None,
     tolerance: float = 1.0,
+    merged: bool = False,
+    header: Choice = "agree",
 ) -> dict[str, Any]:
     """The metrics of a predicted label file against its reference.
 
+    Files whose axes differ in order or direction alone are compared on the reference's grid.
+
     Args:
         prediction, reference: label files on one grid; 0 is background.
-        spacing: voxel size in mm; if None that of the reference's header, and 1 for .npy.
+        spacing: voxel size in mm, in the order of the reference's array axes as stored (x, y, z for
+            NIfTI); if None that of the reference's header, and 1 for .npy.
         tolerance: of the normalised surface distance, mm.
+        merged: compare all foreground with all foreground, whatever its values.
+        header: what is taken where a file states its grid twice and the two differ.
 
     Returns:
         ``case_metrics`` if the two files hold at most one foreground value; with several,
-        ``{"classes": {"<value>": case_metrics, ...}}``, the values in rising order.
+        ``{"classes": {"<value>": case_metrics, ...}}``, the values in rising order. With ``merged``
+        ``case_metrics`` and ``"merged": True``.
 
     Raises:
-        UserError: a file is missing, broken or holds values that are no labels, the shapes differ,
-            or the spacing does not go with them.
+        UserError: a file is missing, broken or holds values that are no labels; the files lie on
+            different grids; both have foreground and no value in common; or the spacing does not go
+            with them.
     """
-    found, true = read_labels(prediction), read_labels(reference)
-    if found.labels.shape != true.labels.shape:
-        raise UserError(
-            f"{prediction} has shape {found.labels.shape} and {reference} {true.labels.shape}: "
-            "both must lie on the same grid"
-        )
-    if not _same_place(found.affine, true.affine):
-        logger.warning(
-            "%s and %s have headers that place them differently; they are compared voxel by voxel",
-            prediction,
-            reference,
-        )
+    true = read_labels(reference, header)
+    found = _on_grid_of(true, read_labels(prediction, header))
+    size = true.spacing if spacing is None else spacing
 
-    def of(value: int) -> Metrics:
-        size = true.spacing if spacing is None else spacing
-        return case_metrics(found.labels == value, true.labels == value, size, tolerance)
+    def of(left: NDArray[np.bool_], right: NDArray[np.bool_]) -> Metrics:
+        return case_metrics(left, right, size, tolerance)
 
-    values = sorted({*np.unique(found.labels).tolist(), *np.unique(true.labels).tolist()} - {0})
+    if merged:
+        return of(found.labels > 0, true.labels > 0) | {"merged": True}
+    values = _common_values(found, true)
     if len(values) <= 1:
-        return dict(of(int(values[0]) if values else 1))
-    return {"classes": {str(int(value)): of(int(value)) for value in values}}
+        value = values[0] if values else 1
+        return dict(of(found.labels == value, true.labels == value))
+    return {
+        "classes": {str(value): of(found.labels == value, true.labels == value) for value in values}
+    }
 
 
-def read_labels(path: Path) -> LabelFile:
+def read_labels(path: Path, header: Choice = "agree") -> LabelFile:
     """Raises UserError naming the file if it cannot be read or its values are not 0, 1, 2, ..."""
-    if path.suffix == ".npy":
-        labels, spacing, affine = _load_npy(path), None, None
+    if path.suffix.lower() == ".npy":
+        array = read_npy(path)
+        if array.ndim not in (2, 3):
+            raise UserError(
+                f"{path}: expected labels in 2D or 3D, found {array.dtype} of shape {array.shape}"
+            )
+        file = LabelFile(path, whole_numbers(array, path))
     else:
-        labels, spacing, affine = read_label_volume(path)
-    values = np.unique(labels)
-    wrong = values[~(np.isfinite(values) & (values >= 0) & (values == np.rint(values)))]
-    if wrong.size:
-        raise UserError(f"{path}: labels must be whole numbers from 0; found {wrong[0]:g}")
-    return LabelFile(labels, spacing, affine)
+        volume = read_label_volume(path, header=header)
+        picture = volume.header.format == "picture"
+        affine = None if picture else volume.affine
+        if not picture and not volume.header.placed:
+            codes = axis_codes(volume.affine, volume.image.ndim)
+            logger.info("%s: states voxel sizes alone; its axes are taken as %s", path, codes)
+        file = LabelFile(path, volume.image, volume.spacing, affine)
+    if (least := file.labels.min(initial=0)) < 0:
+        raise UserError(f"{path}: labels must be whole numbers from 0; found {least}")
+    return file
 
 
-def _load_npy(path: Path) -> NDArray[Any]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    if array.dtype.kind not in "buif" or array.ndim not in (2, 3):
+def _on_grid_of(reference: LabelFile, file: LabelFile) -> LabelFile:
+    """The file's labels on the reference's grid, if that needs no interpolation.
+
+    Raises UserError if it does. What says nothing of its grid is taken voxel by voxel.
+    """
+    labels, affine, wanted = file.labels, file.affine, reference.affine
+    if affine is not None and wanted is not None and labels.ndim == reference.labels.ndim:
+        try:
+            labels, affine = turned_to(labels, affine, wanted, labels.ndim)
+        except ValueError:
+            raise UserError(f"{file.path} and {reference.path} lie in different planes") from None
+    if labels.shape != reference.labels.shape:
         raise UserError(
-            f"{path}: expected labels in 2D or 3D, found {array.dtype} of shape {array.shape}"
+            f"{file.path} has shape {file.labels.shape} and {reference.path} "
+            f"{reference.labels.shape}: both must lie on the same grid"
         )
-    return array.astype(np.uint8) if array.dtype == bool else array
+    if affine is not None and wanted is not None:
+        apart = grid_difference(labels.shape, wanted, labels.shape, affine)
+        if apart is not None:
+            raise UserError(
+                f"{file.path} lies {apart} away from {reference.path}: resample it to that grid, "
+                "or correct its header; arrays alone (.npy) are compared voxel by voxel"
+            )
+    return file._replace(labels=labels, affine=affine)
 
 
-def _same_place(left: Affine | None, right: Affine | None) -> bool:
-    """As far as is known."""
-    return left is None or right is None or np.allclose(left, right, atol=1e-3)
+def _common_values(found: LabelFile, true: LabelFile) -> list[int]:
+    """The foreground values of both files, in rising order; what only one of them has is said.
+
+    Raises UserError if both have foreground and no value in common.
+    """
+    left, right = (
+        {int(value) for value in np.unique(file.labels) if value} for file in (found, true)
+    )
+    if left and right and not left & right:
+        raise UserError(
+            f"{found.path} holds the values {_listed(left)} and {true.path} {_listed(right)}: they "
+            "have none in common; give --merged to compare all foreground with all foreground, or "
+            "save both with the same values"
+        )
+    if left != right:
+        logger.warning(
+            "%s holds the values %s, %s %s%s",
+            found.path,
+            _listed(left),
+            true.path,
+            _listed(right),
+            "; if one of them merges classes, --merged compares all foreground"
+            if left and right
+            else "",
+        )
+    return sorted(left | right)
+
+
+def _listed(values: Iterable[int]) -> str:
+    shown = [str(value) for value in sorted(values)]
+    return ", ".join(shown[:20] + ["..."] * (len(shown) > 20)) or "0 alone"

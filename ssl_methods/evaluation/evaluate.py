@@ -8,7 +8,6 @@ page). The same inputs give the same bytes.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +24,7 @@ from ssl_methods.data.geometry import affine_of
 from ssl_methods.data.prepare import verify_or_mend
 from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
+from ssl_methods.data.volumes import Volume, write_label
 from ssl_methods.devices import claim, deterministic, place
 from ssl_methods.evaluation import snapshots
 from ssl_methods.evaluation.inference import Predict, label_map, sliding_window
@@ -73,7 +73,8 @@ def evaluate(
     def save(case_id: str, prediction: Label) -> None:
         case = store.cases[case_id]
         path = out / "predictions" / f"{case_id}.nii.gz"
-        write_label(path, prediction, case.affine, case.spacing)
+        affine = affine_of(case.spacing) if case.affine is None else np.array(case.affine)
+        write_label(path, prediction, Volume(prediction[np.newaxis], case.spacing, affine))
 
     with claim(run.training.device, run.training.runs_per_gpu, f"evaluate {run_folder}") as device:
         rows, slices = evaluate_cases(
@@ -245,16 +246,3 @@ def as_csv(rows: Sequence[Row], nsd_tolerance_mm: float) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def write_label(
-    path: Path, label: Label, affine: Sequence[Sequence[float]] | None, spacing: Sequence[float]
-) -> None:
-    """A label map as NIfTI. Without an affine, ``spacing`` (mm) counts from the first voxel."""
-    import nibabel
-
-    placed = affine_of(spacing) if affine is None else np.asarray(affine)
-    image: Any = nibabel.Nifti1Image(label, placed)
-    image.header.set_xyzt_units("mm")
-    data = gzip.compress(image.to_bytes(), mtime=0)
-    write_with(path, lambda file: file.write(data))

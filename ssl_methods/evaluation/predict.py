@@ -2,7 +2,7 @@
 
 In: a run's folder, the prepared store it was trained on (its manifest, the stain reference), NIfTI,
 NRRD or picture files. Out: one label map per scan, on the scan's own grid, with the values 1..K of
-the store's classes; NIfTI, and of a picture a PNG.
+the store's classes; in the scan's format (of .nhdr .nrrd, of .mhd .mha, of JPEG PNG).
 """
 
 from __future__ import annotations
@@ -16,23 +16,28 @@ import torch
 from ssl_methods import methods
 from ssl_methods.config import Run, load_run
 from ssl_methods.data.geometry import restore_label
-from ssl_methods.data.pictures import is_picture, write_mask
 from ssl_methods.data.preprocessing import prepare_image
 from ssl_methods.data.stains import StainNormaliser, stain_normaliser
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.data.volumes import Volume, read_volume, volume_id
+from ssl_methods.data.volumes import (
+    Volume,
+    label_suffix,
+    read_volume,
+    volume_id,
+    write_label,
+)
 from ssl_methods.devices import claim, deterministic, place
 from ssl_methods.errors import UserError
-from ssl_methods.evaluation.evaluate import Label, predict_labels, window_size, write_label
+from ssl_methods.evaluation.evaluate import Label, predict_labels, window_size
 from ssl_methods.methods.base import Method
 
 logger = logging.getLogger(__name__)
 
 
 def predict_files(run_folder: Path, images: Sequence[Path], out: Path, results: Path) -> list[Path]:
-    """Write ``<out>/<name>.nii.gz`` for each image ``<name>.nii.gz`` (or .nii, .nrrd, .nhdr).
+    """Write ``<out>/<name><suffix>`` for each image, in its own format (``label_suffix``).
 
-    Of a picture (PNG, TIFF, JPEG) it is ``<name>.png``, a grey picture of class numbers.
+    Of a picture it is a grey one of class numbers.
 
     Each scan is prepared as the run's data set was (cropped, resampled, normalised), predicted, and
     the label brought back to the scan's grid by nearest neighbour; what a crop left out is 0.
@@ -68,10 +73,7 @@ def predict_files(run_folder: Path, images: Sequence[Path], out: Path, results: 
                 label = predict_scan(method, scan, run, len(store.classes), device, stain)
             except UserError as error:
                 raise UserError(f"{path}: {error}") from None
-            if target.suffix == ".png":
-                write_mask(target, label)
-            else:
-                write_label(target, label, scan.affine.tolist(), scan.spacing)
+            write_label(target, label, scan)
             logger.info("%s -> %s", path, target)
     return targets
 
@@ -109,8 +111,7 @@ def _targets(images: Sequence[Path], out: Path) -> list[Path]:
     """Where each label map goes. UserError if two share a file or one replaces its scan."""
     targets: dict[Path, Path] = {}
     for path in images:
-        suffix = ".png" if is_picture(path) else ".nii.gz"
-        target = out / f"{volume_id(path) or path.stem}{suffix}"
+        target = out / f"{volume_id(path) or path.stem}{label_suffix(path) or '.nii.gz'}"
         if target in targets:
             raise UserError(
                 f"{path} and {targets[target]}: both would be written to {target}; rename one"
@@ -122,7 +123,7 @@ def _targets(images: Sequence[Path], out: Path) -> list[Path]:
 
 
 def _read(path: Path, store: Store, run: Run) -> Volume:
-    scan = read_volume(path, getattr(run.dataset, "pixel_size_mm", 1.0))
+    scan = read_volume(path, getattr(run.dataset, "pixel_size_mm", 1.0), run.dataset.header)
     found, wanted = (scan.image.ndim - 1, len(scan.image)), (store.dimensions, store.channels)
     if found != wanted:
         raise UserError(

@@ -115,7 +115,7 @@ def test_a_file_without_a_voxel_size_or_of_another_kind(tmp_path):
     with pytest.raises(UserError, match=r"a\.nrrd: .*neither 'space directions' nor 'spacings'"):
         read_volume(tmp_path / "a.nrrd")
     (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(UserError, match="neither NIfTI, NRRD nor a picture"):
+    with pytest.raises(UserError, match="neither NIfTI, NRRD, MetaImage nor a picture"):
         read_volume(tmp_path / "a.txt")
     with pytest.raises(UserError, match="no such file"):
         read_volume(tmp_path / "b.nii")
@@ -158,7 +158,7 @@ def labelled(value, dtype=np.float32):
 @pytest.mark.parametrize(
     "label, words",
     [
-        (labelled(0.5), "not whole numbers (0, 0.5, 1)"),
+        (labelled(0.5), "1 of 384 voxels are not whole numbers (0.5)"),
         (labelled(np.nan), "not whole numbers"),
         (labelled(-1), "unexpected values (-1)"),
         (labelled(3), "unexpected values (3); declared: 0, 1, 2"),

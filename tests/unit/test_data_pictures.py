@@ -13,11 +13,11 @@ from PIL import Image
 from ssl_methods.config import FolderDataset
 from ssl_methods.data.draw import drawn
 from ssl_methods.data.importers import read_source
-from ssl_methods.data.pictures import read_mask, read_picture, write_mask
+from ssl_methods.data.pictures import read_mask, read_picture
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.splits import make_split
 from ssl_methods.data.store import Store
-from ssl_methods.data.volumes import read_label_volume, read_volume
+from ssl_methods.data.volumes import read_label_volume, read_volume, write_label
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.compare import compare_files
 
@@ -102,15 +102,17 @@ def classes(rows: int = 5, columns: int = 7) -> np.ndarray:
 
 def test_a_mask_comes_back_as_it_was_written(tmp_path):
     label = classes()
-    write_mask(tmp_path / "a.png", label)
+    save(tmp_path / "scan.jpg", label.T)
+    write_label(tmp_path / "a.png", label, read_volume(tmp_path / "scan.jpg"))
     np.testing.assert_array_equal(read_label_volume(tmp_path / "a.png").image, label)
 
 
 def test_a_written_mask_lies_over_its_picture(tmp_path):
     rows = colours()
     rows[1, 2] = 255
-    image = read_picture(save(tmp_path / "a.png", rows))
-    write_mask(tmp_path / "mask.png", (image.min(axis=0) == 255).astype(np.uint8))
+    scan = read_volume(save(tmp_path / "a.png", rows))
+    label = (scan.image.min(axis=0) == 255).astype(np.uint8)
+    write_label(tmp_path / "mask.png", label, scan)
     with Image.open(tmp_path / "mask.png") as mask:
         np.testing.assert_array_equal(np.argwhere(np.asarray(mask)), [[1, 2]])
 

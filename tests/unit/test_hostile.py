@@ -258,7 +258,7 @@ def test_a_detached_nrrd_header_names_no_file_elsewhere(tmp_path: Path):
     text = path.read_text()
     for where in ("../scan.raw.gz", str(tmp_path / "scan.raw.gz")):
         path.write_text(re.sub("data file: .*", f"data file: {where}", text))
-        with pytest.raises(UserError, match=r"data file .*scan\.raw\.gz is not within"):
+        with pytest.raises(UserError, match=r"scan\.raw\.gz is not within"):
             read_volume(path)
 
 

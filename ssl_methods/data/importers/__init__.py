@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from ssl_methods.data.draw import drawn, share
 from ssl_methods.data.store import is_folder_name
 from ssl_methods.errors import UserError
 from ssl_methods.files import read_text
+
+if TYPE_CHECKING:
+    from ssl_methods.data.volumes import Choice
 
 MAX_FAULTS = 10
 
@@ -144,42 +147,32 @@ def raise_faults(faults: Iterable[str]) -> None:
         )
 
 
-def load_files(images: tuple[Path, ...], label: Path | None, pixel_size_mm: float = 1.0) -> Scan:
+def load_files(
+    images: tuple[Path, ...],
+    label: Path | None,
+    pixel_size_mm: float = 1.0,
+    header: Choice = "agree",
+) -> Scan:
     """A case of image files: one image or one file per channel, and a label or none.
 
-    ``pixel_size_mm`` is of pictures (PNG, TIFF, JPEG), which hold none.
-    Raises UserError naming the file that differs in shape or geometry from the first image.
+    ``pixel_size_mm`` is of pictures (PNG, TIFF, JPEG), which hold none; ``header`` is what is taken
+    where a file contradicts itself.
+    Raises UserError naming the file that lies elsewhere than the first image.
     """
-    from ssl_methods.data.volumes import read_label_volume, read_volume
+    from ssl_methods.data.volumes import check_same_grid, read_label_volume, read_volume
 
-    first = read_volume(images[0], pixel_size_mm)
+    first = read_volume(images[0], pixel_size_mm, header)
     channels = [first.image]
     for path in images[1:]:
-        volume = read_volume(path, pixel_size_mm)
-        _check_same_grid(path, volume, images[0], first)
+        volume = read_volume(path, pixel_size_mm, header)
+        check_same_grid(path, volume, images[0], first)
         channels.append(volume.image)
     image = np.concatenate(channels) if len(channels) > 1 else first.image
     if label is None:
         return Scan(image, None, first.spacing, first.affine)
-    volume = read_label_volume(label, pixel_size_mm)
-    _check_same_grid(label, volume._replace(image=volume.image[np.newaxis]), images[0], first)
+    volume = read_label_volume(label, pixel_size_mm, header)
+    check_same_grid(label, volume, images[0], first)
     return Scan(image, volume.image, first.spacing, first.affine)
-
-
-def _check_same_grid(path: Path, volume: Any, reference: Path, expected: Any) -> None:
-    """Same shape, and no corner of the grid more than one voxel away, so that rounding passes."""
-    shape, wanted = volume.image.shape[1:], expected.image.shape[1:]
-    if shape != wanted:
-        raise UserError(f"{path}: its shape {shape} differs from {wanted} of {reference.name}")
-    corners = np.array(np.meshgrid(*[(0, size - 1) for size in wanted])).reshape(len(wanted), -1)
-    points = np.zeros((4, corners.shape[1]))
-    points[: len(wanted)], points[3] = corners, 1
-    distance = np.linalg.norm(((volume.affine - expected.affine) @ points)[:3], axis=0).max()
-    if distance > max(expected.spacing):
-        raise UserError(
-            f"{path}: lies up to {distance:.1f} mm away from {reference.name} "
-            "(spacing, origin or orientation differ); correct its header"
-        )
 
 
 def read_id_list(path: Path) -> list[str]:
