@@ -99,21 +99,26 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def read_regular(path: Path) -> bytes:
-    """The content of a regular file, or of one that a link leads to.
-
-    Raises UserError for a FIFO, which would be waited for, a device, a folder, an empty file, or
-    one that is missing or cannot be read.
-    """
+def check_regular(path: Path) -> None:
+    """Raises UserError unless this is a regular file or a link to one; a FIFO would block."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise UserError(f"{path}: is no regular file")
-        content = path.read_bytes()
+        regular = stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be read ({reason})") from None
+    if not regular:
+        raise UserError(f"{path}: is no regular file")
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a regular file. Raises UserError if it is none, is empty or unreadable."""
+    check_regular(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     if not content:
         raise UserError(f"{path}: is empty")
     return content

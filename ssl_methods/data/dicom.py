@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_methods.data.volumes import Volume
-from ssl_methods.errors import UserError
+from ssl_methods.data.volumes import Header, Volume
+from ssl_methods.errors import UserError, printable
+from ssl_methods.files import read_regular
 
 EVEN = 0.05  # of the mean distance of two slices: rounded positions pass, a missing slice does not
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -51,7 +53,7 @@ def read_series(folder: Path) -> Volume:
     affine[:3] = np.column_stack([plane, normal * gap, slices[0].position])
     image = np.stack([one.image for one in slices], axis=-1)[np.newaxis]
     spacing = tuple(float(size) for size in np.linalg.norm(affine[:3, :3], axis=0))
-    return Volume(image, spacing, LPS_TO_RAS @ affine)
+    return Volume(image, spacing, LPS_TO_RAS @ affine, Header(placed=True))
 
 
 def _read_slice(path: Path) -> Slice:
@@ -63,19 +65,24 @@ def _read_slice(path: Path) -> Slice:
             f"{path}: reading DICOM needs pydicom; pip install 'ssl-methods[dicom]'"
         ) from None
     try:
-        header = pydicom.dcmread(path)
+        header = pydicom.dcmread(io.BytesIO(read_regular(path)))
         directions = np.array(header.ImageOrientationPatient, np.float64).reshape(2, 3).T
         between_rows, between_columns = map(float, header.PixelSpacing)
         position = np.array(header.ImagePositionPatient, np.float64)
         pixels: NDArray[Any] = apply_rescale(header.pixel_array, header)
         if pixels.ndim != 2:
             raise ValueError(f"its pixels have shape {pixels.shape}; one grey image is needed")
+        series = str(header.SeriesInstanceUID)
+        plane = directions * [between_columns, between_rows]
+        if not (np.isfinite(plane).all() and np.isfinite(position).all() and plane.any(0).all()):
+            raise ValueError("its position, orientation or spacing is no valid number")
+    except UserError:
+        raise
     except Exception as error:  # pydicom and its decoders raise what they like
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: is no readable DICOM slice ({reason[:200]})") from None
-    plane = directions * [between_columns, between_rows]
+        reason = printable(error)[:200] or type(error).__name__
+        raise UserError(f"{path}: is no readable DICOM slice ({reason})") from None
     image = pixels.T.astype(np.float32)
-    return Slice(path, str(header.SeriesInstanceUID), plane, position, image)
+    return Slice(path, series, plane, position, image)
 
 
 def _gap(folder: Path, places: NDArray[np.float64]) -> float:

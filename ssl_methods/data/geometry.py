@@ -88,7 +88,7 @@ def _turned(
         if found[axis][1] != sign:
             flips.append(lead + to)
             grid[axis, to], grid[axis, 3] = -1.0, array.shape[lead + axis] - 1
-    turned = np.flip(array.transpose(*range(lead), *order), flips)
+    turned = np.flip(array.transpose(*range(lead), *order), tuple(flips))
     return np.ascontiguousarray(turned), affine @ grid
 
 

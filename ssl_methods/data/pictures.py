@@ -108,7 +108,7 @@ def encoded(path: Path, label: NDArray[Any], dpi: tuple[float, float] | None) ->
 
 def _open(path: Path) -> Any:
     """A Pillow picture, decoded and turned upright."""
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     content = read_regular(path)
     with reading(path):
@@ -124,7 +124,7 @@ def _open(path: Path) -> Any:
             return ImageOps.exif_transpose(picture)
         except Image.DecompressionBombError:
             raise Refused("is too large; cut it into tiles") from None
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             raise Refused("cannot be read, it is neither PNG, TIFF nor JPEG") from None
 
 

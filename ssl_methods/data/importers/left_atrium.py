@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from ssl_methods.config import LeftAtriumDataset
+from ssl_methods.data.arrays import read_hdf5
 from ssl_methods.data.importers import (
     RawCase,
     Scan,
@@ -23,10 +24,8 @@ from ssl_methods.data.importers import (
     read_id_list,
     source_folder,
 )
+from ssl_methods.data.volumes import whole_numbers
 from ssl_methods.errors import UserError
-
-if TYPE_CHECKING:
-    import h5py
 
 SPACING_MM = (0.625, 0.625, 0.625)
 SCAN = "mri_norm2.h5"
@@ -57,29 +56,10 @@ def _listed(folder: Path, split: Literal["train", "test"]) -> list[RawCase]:
 
 def load(path: Path) -> Scan:
     """One scan. Raises UserError naming the file if it is broken or a key is missing."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            for key in ("image", "label"):
-                if key not in file:
-                    raise UserError(f"{path}: has no '{key}' (keys: {', '.join(file)})")
-                check_own(path, file, key)
-            image, label = file["image"][()], file["label"][()]
-    except (OSError, RuntimeError) as error:
-        raise UserError(f"{path}: cannot be read, it may be truncated ({error})") from None
+    image, label = read_hdf5(path, ("image", "label"))
     if np.ndim(image) != 3 or np.shape(image) != np.shape(label):
         raise UserError(
             f"{path}: image {np.shape(image)} and label {np.shape(label)} differ in shape"
         )
+    label = whole_numbers(label, path)
     return Scan(np.asarray(image, dtype=np.float32)[np.newaxis], label, SPACING_MM, None)
-
-
-def check_own(path: Path, file: h5py.File, key: str) -> None:
-    """An HDF5 file can name other files as its content. Raises UserError if this one does."""
-    import h5py
-
-    own_link = isinstance(file.get(key, getlink=True), h5py.HardLink)
-    item = file[key] if own_link else None
-    if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
-        raise UserError(f"{path}: '{key}' is not an array within the file")

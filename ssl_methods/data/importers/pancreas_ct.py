@@ -15,13 +15,14 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssl_methods.config import PancreasCTDataset, find_config, read_yaml
 from ssl_methods.data.dicom import read_series
+from ssl_methods.data.geometry import grid_difference, turned_to
 from ssl_methods.data.importers import RawCase, Scan, Source, raise_faults, source_folder
 from ssl_methods.data.volumes import Volume, read_label_volume
 from ssl_methods.errors import UserError
@@ -85,7 +86,7 @@ def load(folder: Path, label_file: Path | None) -> Scan:
     scan = read_series(series_folder(folder))
     if label_file is None:
         return Scan(scan.image, None, scan.spacing, scan.affine)
-    label = turned_to(scan, read_label_volume(label_file), label_file)
+    label = on_grid_of(scan, read_label_volume(label_file), label_file)
     if label.any():
         median = float(np.median(scan.image[0][label > 0]))
         if not SOFT_TISSUE_HU[0] <= median <= SOFT_TISSUE_HU[1]:
@@ -104,24 +105,13 @@ def series_folder(folder: Path) -> Path:
     return holding[0]
 
 
-def turned_to(scan: Volume, label: Volume, path: Path) -> NDArray[np.float32]:
+def on_grid_of(scan: Volume, label: Volume, path: Path) -> NDArray[Any]:
     """The label's array (*spatial) with its axes in the order and direction of the scan's."""
-    from nibabel import orientations
-
     shape = scan.image.shape[1:]
-    turn = orientations.ornt_transform(
-        orientations.io_orientation(label.affine), orientations.io_orientation(scan.affine)
-    )
-    array: NDArray[np.float32] = orientations.apply_orientation(label.image, turn)
+    array, affine = turned_to(label.image, label.affine, scan.affine, len(shape))
     if array.shape != shape:
         raise UserError(f"{path}: has shape {array.shape} along the scan's axes, the scan {shape}")
-    affine = label.affine @ orientations.inv_ornt_aff(turn, label.image.shape)
-    corners = np.array(
-        [[i, j, k, 1] for i in (0, shape[0]) for j in (0, shape[1]) for k in (0, shape[2])]
-    )
-    apart = np.linalg.norm(((affine - scan.affine) @ corners.T)[:3], axis=0).max()
-    if apart > max(scan.spacing):
-        logger.warning(
-            "%s: its header puts it %.0f mm from its scan; its voxels are taken", path, apart
-        )
+    apart = grid_difference(shape, scan.affine, shape, affine)
+    if apart is not None:
+        logger.warning("%s: its header puts it %s from its scan; its voxels are taken", path, apart)
     return array

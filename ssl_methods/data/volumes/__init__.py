@@ -143,7 +143,7 @@ def write_label(path: Path, label: NDArray[Any], scan: Volume) -> None:
 def check_same_grid(path: Path, volume: Volume, reference: Path, expected: Volume) -> None:
     """Raises UserError unless a volume has the shape of the reference and lies where it does.
 
-    Half a voxel of the reference is too far, at any corner and along any axis. Either may be a label.
+    Half a voxel of the reference is too far, at any corner, along any axis. Either may be a label.
     """
     n = len(expected.spacing)
     shape, wanted = volume.image.shape[-len(volume.spacing) :], expected.image.shape[-n:]
