@@ -89,7 +89,8 @@ def resolution(path: Path) -> tuple[float, float] | None:
 
     with Image.open(io.BytesIO(read_regular(path)), formats=FORMATS) as picture:
         dpi = picture.info.get("dpi")
-    return dpi if dpi and all(np.isfinite(dpi)) and all(one > 0 for one in dpi) else None
+    across, up = map(float, dpi or (0, 0))
+    return (across, up) if 0 < across < np.inf and 0 < up < np.inf else None
 
 
 def encoded(path: Path, label: NDArray[Any], dpi: tuple[float, float] | None) -> bytes:

@@ -109,10 +109,12 @@ def encoded(path: Path, label: NDArray[Any], affine: Affine, fields: Fields | No
     n = label.ndim
     if fields is None:
         lps = LPS_TO_RAS @ affine
+        flat = n == 2 and not lps[2, [0, 1, 3]].any()  # as ITK has it in 2D
+        space = 2 if flat else 3
         fields = {
-            "space": "left-posterior-superior",
-            "space directions": " ".join(_vector(lps[:3, axis]) for axis in range(n)),
-            "space origin": _vector(lps[:3, 3]),
+            **({"space dimension": "2"} if flat else {"space": "left-posterior-superior"}),
+            "space directions": " ".join(_vector(lps[:space, axis]) for axis in range(n)),
+            "space origin": _vector(lps[:space, 3]),
         }
     lines = {
         "type": "uint8" if label.dtype == np.uint8 else "uint16",
@@ -266,14 +268,14 @@ def _axes(fields: Fields, dimension: int, choice: Choice) -> list[list[float] | 
         words = _split(fields["spacings"])
         if len(words) != dimension:
             raise Refused(f"its 'spacings' has {len(words)} entries for {dimension} axes")
+        units = _split(fields.get("units", "")) or ['"mm"'] * dimension
+        if len(units) != dimension:
+            raise Refused(f"its 'units' has {len(units)} entries for {dimension} axes")
         spacings = [
-            None if word.lower() in ("nan", "none") else numbers(word, "spacings", 1)[0]
-            for word in words
-        ]
-        units = _units(fields, "units", dimension)
-        spacings = [
-            None if size is None else size * unit
-            for size, unit in zip(spacings, units, strict=True)
+            None
+            if word.lower() in ("nan", "none")
+            else numbers(word, "spacings", 1)[0] * _mm(unit, "units")
+            for word, unit in zip(words, units, strict=True)
         ]
     if "space directions" not in fields:
         if spacings is None:
@@ -319,19 +321,19 @@ def _check_spacings(axes: list[list[float] | None], spacings: list[float | None]
             )
 
 
-def _units(fields: Fields, name: str, count: int) -> list[float]:
-    """mm per unit, one per axis; without the field mm."""
-    words = [word.strip('"').strip() for word in _split(fields.get(name, ""))]
-    unknown = [word for word in words if word.lower() not in UNITS_IN_MM]
-    if unknown and name == "space units":
-        known = ", ".join(sorted(unit for unit in UNITS_IN_MM if unit.isalpha()))
-        raise Refused(f"its '{name}' are '{unknown[0]}', which is no known length ({known})")
-    found = [UNITS_IN_MM.get(word.lower(), 0.0) for word in words]
-    return (found + [1.0] * count)[: max(count, len(found))]
+def _mm(word: str, name: str) -> float:
+    """mm per unit. Raises Refused for one that is no known length."""
+    unit = word.strip('"').strip()
+    if unit.lower() not in UNITS_IN_MM:
+        known = ", ".join(sorted(it for it in UNITS_IN_MM if it.isalpha()))
+        raise Refused(f"its '{name}' are '{unit}', which is no known length ({known})")
+    return UNITS_IN_MM[unit.lower()]
 
 
 def _space_units(fields: Fields) -> list[float]:
-    return _units(fields, "space units", 3)
+    """mm per unit of each axis of space; without the field mm."""
+    words = _split(fields.get("space units", ""))
+    return [_mm(word, "space units") for word in words] or [1.0, 1.0, 1.0]
 
 
 def _affine(fields: Fields, columns: list[list[float]]) -> Affine:
