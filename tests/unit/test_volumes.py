@@ -458,7 +458,8 @@ def test_nrrd_spacings_against_directions(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "unit, scale", [("mm", 1), ("um", 1e-3), ("cm", 10), ("m", 1e3), ("inches", 25.4), ("µm", 1e-3)]
+    "unit, scale",
+    [("mm", 1), ("um", 1e-3), ("cm", 10), ("m", 1e3), ("inches", 25.4), ("\u00b5m", 1e-3)],
 )
 def test_units_of_nrrd(tmp_path, unit, scale):
     units = f'space units: "{unit}" "{unit}" "{unit}"\nspace origin: (1,2,3)\n'
