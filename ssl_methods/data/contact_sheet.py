@@ -52,11 +52,13 @@ def _draw(ax: Any, store: Store, case: CaseRecord) -> None:
     ax.imshow(_visible(image), cmap="gray", origin="lower", extent=extent)
     if label is not None:
         label = label[::step, ::step]
-        for value in range(1, len(store.classes) + 1):
+        for value in range(len(store.classes), 0, -1):  # the first class on top
             mask = label == value
             if mask.any() and not mask.all():
                 colour = f"C{(value - 1) % 10}"
-                ax.contour(mask.T, [0.5], colors=[colour], linewidths=0.8, extent=extent)
+                ax.contour(
+                    mask.T, [0.5], colors=[colour], linewidths=0.8, origin="lower", extent=extent
+                )
     side = "test" if case.split == "test" else "labeled" if case.labeled else "unlabeled"
     ax.set_title(f"{case.id[-24:]}\n{side}", fontsize=6, parse_math=False)
 

@@ -25,6 +25,7 @@ class Listing:
         self.folder = folder
         self.files: list[Path] = []
         self.ignored: list[Path] = []
+        self.named: set[Path] = set()  # in another fault
         patterns = tuple(pattern.removesuffix("/") for pattern in ignore)
         for path in files_below(folder):
             name = path.relative_to(folder).as_posix()
@@ -42,8 +43,8 @@ class Listing:
         ]
 
     def unused(self, used: Iterable[Path]) -> list[Path]:
-        """The files that the importer has no use for."""
-        taken = set(used)
+        """The files that the importer has no use for, and has not named."""
+        taken = self.named | set(used)
         return [path for path in self.files if path not in taken]
 
 

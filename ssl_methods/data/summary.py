@@ -132,7 +132,7 @@ def _volumes(
         ]
         what = f"'{name}' in {len(sizes)} of {len(labels)} labels"
         if sizes:
-            what += f": {_range(sizes)} {unit}"
+            what += f": {_range(sizes, unit)}"
         rows.append(("area" if flat else "volume", what))
     return rows
 
@@ -219,11 +219,13 @@ def _kinds(texts: Iterable[str]) -> str:
     return ", ".join(shown) + (f", others ({more})" if more else "")
 
 
-def _range(values: Iterable[float]) -> str:
+def _range(values: Iterable[float], unit: str = "") -> str:
+    """The median, and in brackets least and most."""
     numbers = np.asarray(list(values), dtype=np.float64)
+    middle = f"{np.median(numbers):.4g} {unit}".rstrip()
     if numbers.min() == numbers.max():
-        return f"{numbers[0]:.4g}"
-    return f"{np.median(numbers):.4g} ({numbers.min():.4g} to {numbers.max():.4g})"
+        return middle
+    return f"{middle} ({numbers.min():.4g} to {numbers.max():.4g})"
 
 
 def _by(sizes: Iterable[float]) -> str:

@@ -91,7 +91,9 @@ def volumes(files: Listing, part: str, faults: list[str]) -> dict[str, Path]:
         if case_id in found:
             other = found[case_id].relative_to(folder)
             faults.append(f"{path}: case id '{case_id}' is also that of {other}")
-        found[case_id] = path
+            files.named.add(path)
+        else:
+            found[case_id] = path
     return found
 
 
