@@ -28,7 +28,8 @@ def write_contact_sheet(store: Store, path: Path) -> None:
     chosen = [cases[place] for place in places]
     rows = -(-len(chosen) // COLUMNS)
     columns = min(COLUMNS, len(chosen))
-    figure = Figure(figsize=(2 * columns, 2.2 * rows), dpi=100, layout="constrained")
+    figure = Figure(figsize=(2 * columns, 2.2 * rows), dpi=100)
+    figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.3 / (2.2 * rows), 0.05, 0.25)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
