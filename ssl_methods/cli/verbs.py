@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING, Any
 from ssl_methods.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ssl_methods.config import Dataset, Run
 
 
 def prepare(arguments: argparse.Namespace) -> None:
     from ssl_methods.data.prepare import prepare
+    from ssl_methods.data.store import Store
+    from ssl_methods.data.summary import shown
 
-    print(prepare(_dataset(arguments.file), arguments.results, workers=arguments.workers))
+    dataset, patch = _dataset(arguments.file)
+    folder = prepare(dataset, arguments.results, workers=arguments.workers)
+    print(shown(Store.open(folder), patch))
+    print(folder)
 
 
 def split(arguments: argparse.Namespace) -> None:
@@ -230,18 +237,20 @@ def _run(arguments: argparse.Namespace) -> tuple[Run, bool]:
     ), True
 
 
-def _dataset(path: Path) -> Dataset:
-    """The dataset of an experiment, or of a file that holds a dataset alone (key 'importer')."""
+def _dataset(path: Path) -> tuple[Dataset, Sequence[int] | None]:
+    """The dataset of an experiment, and its patch; or of a file that holds a dataset alone (key
+    'importer')."""
     from pydantic import create_model
 
     from ssl_methods.config import Dataset, Settings, load_experiment, parse, read_yaml
 
     data = read_yaml(path)
     if "importer" not in data:
-        return load_experiment(path).dataset
+        experiment = load_experiment(path)
+        return experiment.dataset, experiment.training.patch_size
     model: Any = create_model("DatasetFile", __base__=Settings, dataset=(Dataset, ...))
     file: Any = parse(model, {"dataset": data}, str(path))
-    return file.dataset
+    return file.dataset, None
 
 
 def _without_nan(value: Any) -> Any:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, model_validator
+from pydantic import Discriminator, Field, model_validator
 
 from ssl_methods.config.base import Lengths, Name, Settings, Sizes, digest, setting
+
+AXES = ("RL", "AP", "SI")  # right or left, anterior or posterior, superior or inferior
+Orientation = Annotated[str, Field(pattern="^[RLAPSI]{2,3}$")]
 
 
 class DatasetBase(Settings):
@@ -17,8 +20,20 @@ class DatasetBase(Settings):
     path: Path | None = setting(
         None, "folder that holds the data; relative to the working directory"
     )
+    ignore: tuple[str, ...] = setting(
+        (),
+        "files below path that are no part of the data set, as patterns such as notes/* or *.txt; "
+        "* stands for any text, / included",
+    )
+    orientation: Orientation | None = setting(
+        None,
+        "turn all scans to these axes, e.g. RAS: letters of where each axis points; none: those "
+        "that most scans have",
+    )
     spacing: Lengths | None = setting(
-        None, "resample to this voxel size in mm; none keeps each scan's own"
+        None,
+        "resample to this voxel size in mm, in the order of the prepared axes; none keeps each "
+        "scan's own",
     )
     normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
         "zscore",
@@ -46,8 +61,17 @@ class DatasetBase(Settings):
         ge=0,
     )
     split_seed: int = setting(0, "seed of that draw", ge=0)
+    repeated_scans: bool = setting(
+        False, "let one scan stand under two ids on both sides of a split, as some published do"
+    )
     classes: Literal["merged", "separate"] = setting(
-        "merged", "all foreground labels as one class, or one class each"
+        "separate", "one class for each label value, or all of them as one"
+    )
+
+    header: Literal["agree", "sform", "qform"] = setting(
+        "agree",
+        "what is taken where a file states its grid twice and the two differ by half a voxel: "
+        "agree refuses the file; sform, or its like in NRRD and MetaImage (directions); qform",
     )
 
     header: Literal["agree", "sform", "qform"] = setting(
@@ -74,6 +98,9 @@ class DatasetBase(Settings):
             and not 0 <= self.clip_percentiles[0] < self.clip_percentiles[1] <= 100
         ):
             raise ValueError("clip_percentiles must rise, within 0..100")
+        axes = [axis for axis in AXES for letter in self.orientation or "" if letter in axis]
+        if len(axes) != len(set(axes)):
+            raise ValueError("orientation names an axis twice; it is one of R or L, A or P, S or I")
         if isinstance(self.test_cases, float) and self.test_cases >= 1:
             raise ValueError("test_cases: a fraction must be below 1; give a count without a point")
         return self
@@ -87,6 +114,9 @@ class PhantomDataset(DatasetBase):
     """Generated cases: a chamber with tubular branches among look-alikes; no download."""
 
     importer: Literal["phantom"]
+    classes: Literal["merged", "separate"] = setting(
+        "merged", "chamber and branches as one class, or one class each"
+    )
     shape: Sizes = setting((48, 48, 32), "voxels of a case, 2D or 3D")
     train_cases: int = setting(20, "number of training cases", ge=1, le=100_000)
     test_cases: int | float | None = setting(8, "number of test cases", ge=1)
@@ -97,9 +127,15 @@ class PhantomDataset(DatasetBase):
 
 
 class DecathlonDataset(DatasetBase):
-    """Medical Segmentation Decathlon or nnU-Net layout: dataset.json and NIfTI files."""
+    """Medical Segmentation Decathlon or nnU-Net layout: dataset.json and image files."""
 
     importer: Literal["decathlon"]
+    fold: int | None = setting(
+        None,
+        "the test set is the 'val' part of this fold of splits_final.json (nnU-Net); none: that "
+        "file is not used",
+        ge=0,
+    )
     test_cases: int | float | None = setting(0.2, "test set drawn from the labeled cases", ge=0)
 
 

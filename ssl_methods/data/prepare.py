@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,19 +23,23 @@ from ssl_methods.config import (
     StainSettings,
     did_you_mean,
 )
-from ssl_methods.data.cases import prepare_cases
-from ssl_methods.data.classes import class_names
+from ssl_methods.data.cases import prepare_cases, survey
+from ssl_methods.data.classes import class_table
+from ssl_methods.data.duplicates import same_scans
 from ssl_methods.data.importers import Source, read_source, source_folder
+from ssl_methods.data.listing import Listing
 from ssl_methods.data.stains import StainNormaliser
 from ssl_methods.data.store import (
     STAIN_REFERENCE,
     BrokenData,
+    CaseRecord,
     Manifest,
     StainReference,
     Store,
     case_file,
     store_folder,
 )
+from ssl_methods.data.summary import TABLE, summary
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, write_json, write_text, write_with
 from ssl_methods.locks import held, take
@@ -138,20 +142,20 @@ def source_fingerprint(dataset: DatasetBase) -> str:
     """
     text = source_digest("prepare")
     if not isinstance(dataset, PhantomDataset | PhantomHistologyDataset):
-        folder = source_folder(dataset)
-        text += "".join(f"\n{name} {size} {time}" for name, size, time in sorted(_files(folder)))
+        text += "".join(f"\n{name} {size} {time}" for name, size, time in _files(dataset))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _files(folder: Path) -> Iterator[tuple[str, int, int]]:
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith("."):
-                path = Path(parent, name)
-                if path.is_file():  # a broken link counts as absent
-                    status = path.stat()
-                    yield str(path.relative_to(folder)), status.st_size, status.st_mtime_ns
+def _files(dataset: DatasetBase) -> Iterator[tuple[str, int, int]]:
+    """Name, size and time of each file that is part of the data set; of a broken link -1."""
+    folder = source_folder(dataset)
+    for path in Listing(folder, dataset.ignore).files:
+        name = path.relative_to(folder).as_posix()
+        try:
+            status = path.stat()
+            yield name, status.st_size, status.st_mtime_ns
+        except OSError:
+            yield name, -1, -1
 
 
 def _build(dataset: Dataset, folder: Path, workers: int) -> None:
@@ -160,26 +164,49 @@ def _build(dataset: Dataset, folder: Path, workers: int) -> None:
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     try:
+        names = source.classes or survey(dataset, source, workers)
+        table = class_table(dataset, names)
         stain, reference = _stain_reference(dataset, source, building)
-        records, channels = prepare_cases(dataset, source, building, workers, stain)
+        cases, orientation = prepare_cases(dataset, source, table, building, workers, stain)
+        records = [case.record for case in cases]
         manifest = Manifest(
             dataset=dataset.name,
             settings=dataset.model_dump(mode="json"),
             dimensions=len(records[0].shape),
-            channels=channels,
-            classes=class_names(dataset, source),
+            channels=cases[0].channels,
+            classes=list(table),
+            label_values=list(table.values()),
+            orientation=orientation,
             crop_used_label=dataset.crop_used_label,
             stain_reference=reference,
             cases=records,
         )
+        text = summary(dataset, source, table, cases, orientation)
+        write_text(building / TABLE, text)
         write_text(building / SOURCE_FILE, fingerprint + "\n")
         write_json(building / "manifest.json", manifest.model_dump(mode="json"))
         _replace(building, folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+    _warn(dataset, table, records)
+
+
+def _warn(dataset: Dataset, table: Mapping[str, Sequence[int]], records: list[CaseRecord]) -> None:
+    """Say what is allowed and often a mistake."""
+    name = dataset.name
+    values = sorted(value for of_class in table.values() for value in of_class)
+    if dataset.classes == "merged" and len(values) > 1:
+        listed = ", ".join(map(str, values))
+        logger.info("%s: label values %s are merged into one class (classes: merged)", name, listed)
     for record in records:
         if record.labeled and not any(record.foreground_voxels or []):
-            logger.warning("%s: case '%s' has a label without foreground", dataset.name, record.id)
+            logger.warning("%s: case '%s' has a label without foreground", name, record.id)
+    split = {record.id: record.split for record in records}
+    for ids in same_scans(records):
+        listed = ", ".join(f"'{case_id}' ({split[case_id]})" for case_id in ids)
+        refused = len({split[case_id] for case_id in ids}) > 1 and not dataset.repeated_scans
+        end = "; no split can be made of them: take away one" if refused else ""
+        logger.warning("%s: cases %s are the same scan%s", name, listed, end)
 
 
 def _replace(building: Path, folder: Path) -> None:

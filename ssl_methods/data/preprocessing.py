@@ -20,28 +20,31 @@ def prepare_image(
     affine: NDArray[np.float64] | None,
     dataset: DatasetBase,
     stain: StainNormaliser | None = None,
+    orientation: str | None = None,
 ) -> tuple[NDArray[np.float32], tuple[float, ...], NDArray[np.float64]]:
-    """Prepare a new scan as those of ``dataset`` were: crop, resample, normalise.
+    """Prepare a new scan as those of ``dataset`` were: turn, crop, resample, normalise.
 
     ``image`` is (C, *spatial), ``spacing`` in mm per spatial axis, ``affine`` 4x4 (None: mm from
-    the first voxel), ``stain`` the store's (``stains.stain_normaliser``). Returns the prepared
-    image, its spacing and its affine, which ``geometry.restore_label`` needs to bring a prediction
-    back.
+    the first voxel), ``stain`` the store's (``stains.stain_normaliser``), ``orientation`` that of
+    its manifest. Returns the prepared image, its spacing and its affine, which
+    ``geometry.restore_label`` needs to bring a prediction back to the scan's own axes and grid.
 
     Raises UserError for an image that is constant or not finite, and if the data set is cropped
     with the reference label, which a new scan does not have.
     """
     prepared, _, new_spacing, new_affine = preprocessed(
-        Scan(image, None, tuple(spacing), affine), dataset, stain
+        Scan(image, None, tuple(spacing), affine), dataset, stain, orientation
     )
     return prepared, new_spacing, new_affine
 
 
 def preprocessed(
-    scan: Scan, dataset: DatasetBase, stain: StainNormaliser | None
+    scan: Scan, dataset: DatasetBase, stain: StainNormaliser | None, orientation: str | None
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None, tuple[float, ...], NDArray[np.float64]]:
     """Image, label, spacing and affine of the prepared case."""
     check_image(scan.image)
+    if orientation is not None:
+        scan = turned(scan, orientation)
     image, label, spacing = scan.image, scan.label, scan.spacing
     if stain is not None:
         image = stain(image)
@@ -61,6 +64,30 @@ def preprocessed(
         label = None if label is None else grid.label(label, int(label.max()))
         affine, spacing = geometry.shifted(affine, grid.start.tolist(), grid.step.tolist()), target
     return normalised(image, dataset), _contiguous(label), tuple(map(float, spacing)), affine
+
+
+def turned(scan: Scan, orientation: str) -> Scan:
+    """The scan with its axes as ``orientation`` says, e.g. "RAS": nothing is interpolated.
+
+    Raises UserError if the scan does not say how its axes lie, or has other axes (2D).
+    """
+    dimensions = scan.image.ndim - 1
+    if scan.affine is None:
+        raise UserError(
+            f"nothing says how its axes lie, so they cannot be brought to {orientation}; take "
+            "dataset.orientation away"
+        )
+    if len(orientation) != dimensions:
+        raise UserError(f"is {dimensions}D, but orientation {orientation} is of {len(orientation)}")
+    try:
+        image, affine = geometry.reoriented(scan.image, scan.affine, orientation)
+        label = scan.label
+        if label is not None:
+            label, _ = geometry.reoriented(label, scan.affine, orientation)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    spacing = np.linalg.norm(affine[:3, :dimensions], axis=0)
+    return Scan(image, label, tuple(map(float, spacing)), affine)
 
 
 def _contiguous(label: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:

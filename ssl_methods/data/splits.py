@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ssl_methods.config import LabeledCases, Run, budget_text
 from ssl_methods.data.draw import drawn, share, shuffled
+from ssl_methods.data.duplicates import same_scans
 from ssl_methods.data.store import Store
 from ssl_methods.errors import UserError
 from ssl_methods.files import read_json, write_json
@@ -64,7 +65,8 @@ def make_split(
     with a label. Groups, such as the tiles of a slide, go to validation whole: there may be a few
     more cases, and what has no label there is in no list.
 
-    Raises UserError if the data set has too few labeled cases, or no labeled test case.
+    Raises UserError if the data set has too few labeled cases, no labeled test case, or the same
+    scan under two ids on two sides.
     """
     name = store.manifest.dataset
     test = _labeled(store, store.ids("test"))
@@ -98,7 +100,7 @@ def make_split(
         round_, block = divmod(subset, len(candidates) // count)
         candidates = shuffled(candidates, "partition", name, round_)[block * count :]
     labeled = set(candidates[:count])
-    return Split(
+    split = Split(
         dataset=name,
         budget=budget,
         subset=subset,
@@ -109,6 +111,28 @@ def make_split(
         validation=[case for case in training if case in validation],
         test=test,
     )
+    _check_apart(store, split)
+    return split
+
+
+def _check_apart(store: Store, split: Split) -> None:
+    """Raises UserError if one scan is in two of training, validation and test, under two ids."""
+    if store.manifest.settings.get("repeated_scans"):
+        return
+    sides = {case: "test" for case in split.test} | {
+        case: "validation" for case in split.validation
+    }
+    sides |= {case: "training" for case in (*split.labeled, *split.unlabeled)}
+    faults = []
+    for ids in same_scans(store.cases[case] for case in store.cases if case in sides):
+        if len({sides[case] for case in ids}) > 1:
+            where = ", ".join(f"'{case}' ({sides[case]})" for case in ids)
+            faults.append(
+                f"{split.dataset}: cases {where} are the same scan; take away all but one, or put "
+                "them on one side"
+            )
+    if faults:
+        raise UserError("\n".join(faults))
 
 
 def _labeled(store: Store, ids: list[str]) -> list[str]:

@@ -19,6 +19,7 @@ from ssl_methods.config import DatasetBase
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, read_json
 
+FORMAT: Literal[2] = 2
 STAIN_REFERENCE = "stain_reference.npy"
 SplitName = Literal["train", "test"]
 
@@ -50,6 +51,9 @@ class CaseRecord(BaseModel):
     spacing: tuple[float, ...]  # mm
     affine: list[list[float]] | None  # 4x4, voxel of the prepared grid -> RAS mm; None if unknown
     image_sha256: str
+    voxels_sha256: str | None = (
+        None  # of the source's voxel values in rising order; equal for the same scan
+    )
     label_sha256: str | None
     foreground_voxels: list[int] | None  # one number per class; None without a label
     group: str | None = None  # never on both sides of a split, e.g. a slide that was cut into tiles
@@ -69,12 +73,14 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1] = 1
+    format: Literal[2] = FORMAT
     dataset: str
     settings: dict[str, Any]
     dimensions: Literal[2, 3]
     channels: int
     classes: list[str]
+    label_values: list[list[int]] = []  # of each class, the values that the source's labels have
+    orientation: str | None = None  # where the axes of all cases point, e.g. "RAS"
     crop_used_label: bool
     stain_reference: StainReference | None = None
     cases: list[CaseRecord]
@@ -89,6 +95,7 @@ class Store:
         self.dimensions: int = manifest.dimensions
         self.channels = manifest.channels
         self.classes = manifest.classes
+        self.label_values = manifest.label_values
         self.cases = {case.id: case for case in manifest.cases}
 
     @classmethod
@@ -99,8 +106,15 @@ class Store:
             raise UserError(
                 f"{folder}: holds no prepared data (manifest.json); run 'prepare' first"
             )
+        content = read_json(path)
+        found = content.get("format", FORMAT) if isinstance(content, dict) else FORMAT
+        if found != FORMAT:
+            raise UserError(
+                f"{path}: is of format {found}, made by another version (this one reads {FORMAT}); "
+                "run 'prepare' again"
+            )
         try:
-            return cls(folder, Manifest.model_validate(read_json(path)))
+            return cls(folder, Manifest.model_validate(content))
         except ValidationError as error:
             fault = error.errors()[0]
             key = ".".join(map(str, fault["loc"]))

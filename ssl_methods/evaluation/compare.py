@@ -71,6 +71,10 @@ def compare_files(
     if len(values) <= 1:
         value = values[0] if values else 1
         return dict(of(found.labels == value, true.labels == value))
+    logger.info(
+        "values %s are measured each on its own; --merged compares all foreground",
+        ", ".join(map(str, values)),
+    )
     return {
         "classes": {str(value): of(found.labels == value, true.labels == value) for value in values}
     }

@@ -89,7 +89,7 @@ def test_help_comes_at_once():
 
 def test_every_step_works_by_hand(declared, tmp_path, capsys):
     assert run("prepare", declared) == 0
-    store = Path(capsys.readouterr().out.strip())
+    store = Path(capsys.readouterr().out.splitlines()[-1])
     assert (store / "manifest.json").is_file()
 
     assert run("split", declared) == 0
@@ -135,8 +135,17 @@ def test_training_needs_no_step_before_it(declared):
 def test_prepare_takes_a_dataset_file(declared, capsys):
     dataset = yaml.safe_load(declared.read_text())["dataset"]
     Path("dataset.yaml").write_text(yaml.safe_dump(dataset))
-    assert run("prepare", "dataset.yaml") == run("prepare", declared) == 0
-    assert len(set(capsys.readouterr().out.split())) == 1
+    assert run("prepare", "dataset.yaml") == 0
+    alone = capsys.readouterr().out
+    assert run("prepare", declared) == 0
+    with_patch = capsys.readouterr().out
+    folder = Path(alone.splitlines()[-1])
+    assert with_patch.splitlines()[-1] == str(folder)
+    table = (folder / "summary.md").read_text()
+    assert alone.startswith(table) and with_patch.startswith(table)
+    assert "cases are smaller than the patch" in with_patch
+    assert "smaller" not in alone
+    assert (folder / "summary.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_metrics_of_two_label_files(tmp_path, capsys):

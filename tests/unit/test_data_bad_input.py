@@ -41,8 +41,8 @@ def save(path: Path, array, affine=None) -> None:
 def source(tmp_path) -> Path:
     """images/ and labels/ of three good cases; each test spoils one."""
     folder = tmp_path / "source"
-    for case_id in "abc":
-        save(folder / "images" / f"{case_id}.nii.gz", noise())
+    for number, case_id in enumerate("abc"):
+        save(folder / "images" / f"{case_id}.nii.gz", noise() + number)
         save(folder / "labels" / f"{case_id}.nii.gz", box())
     return folder
 
@@ -291,7 +291,13 @@ def test_faults_of_dataset_json(tmp_path):
     )
     assert "has no 'labels'" in decathlon_fault(tmp_path, labels=None)
     assert "names no foreground class" in decathlon_fault(tmp_path, labels={"0": "background"})
-    assert "overlapping regions" in decathlon_fault(tmp_path, labels={"whole": [1, 2]})
+    regions = {"background": 0, "whole": [1, 2], "core": [2]}
+    assert "'whole' and 'core' are overlapping regions (both hold 2)" in decathlon_fault(
+        tmp_path, labels=regions
+    )
+    assert "'ignore' label is not supported" in decathlon_fault(
+        tmp_path, labels={"background": 0, "liver": 1, "ignore": 2}
+    )
     assert "neither 'training'" in decathlon_fault(tmp_path, training=None)
     assert "expected the path of an image" in decathlon_fault(tmp_path, training=[{"scan": "a"}])
     assert "leaves no labeled training case" in decathlon_fault(tmp_path)

@@ -106,7 +106,7 @@ def test_the_same_settings_give_the_same_bytes_with_any_number_of_workers(tmp_pa
     one = prepare(phantom(), tmp_path / "one")
     two = prepare(phantom(), tmp_path / "two", workers=2)
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
-    assert len(files) == 12
+    assert len(files) == 13
     assert files == sorted(path.relative_to(two) for path in two.rglob("*") if path.is_file())
     assert all((one / path).read_bytes() == (two / path).read_bytes() for path in files)
 

@@ -45,14 +45,20 @@ class RawCase:
     labeled: bool
     load: Callable[[], Scan]
     group: str | None = None  # what it shares with others, e.g. the slide that tiles were cut from
+    load_label: Callable[[], NDArray[Any]] | None = None  # alone; where the values are not declared
 
 
 @dataclass(frozen=True)
 class Source:
-    """What an importer found; ``classes``: label value -> name, or None for any positive value."""
+    """What an importer found; ``classes``: label value -> name, or None if it does not say."""
 
     cases: list[RawCase]
     classes: dict[int, str] | None
+    remarks: tuple[str, ...] = ()  # what a user should know of how the folder was read
+    ignored: tuple[Path, ...] = ()  # files that dataset.ignore names
+    # Read by a library that a damaged file can crash: never in the process that prepares.
+    may_crash: bool = False
+    test_drawn: bool = False  # the source declares no test set
 
 
 def read_source(dataset: DatasetBase) -> Source:
@@ -63,20 +69,19 @@ def read_source(dataset: DatasetBase) -> Source:
     for name in (source.classes or {}).values():
         if not name.isprintable() or not name.strip():
             raise UserError(f"{dataset.name}: class name {name!r} is no line of text; rename it")
-    cases = with_test_set(dataset, source.cases)
+    drawn_here = all(case.split == "train" for case in source.cases)
+    cases = with_test_set(dataset, source.cases) if drawn_here else source.cases
     check_groups(dataset, cases)
     if not any(case.split == "train" for case in cases):
         raise UserError(f"{dataset.name}: there is no training case")
-    return replace(source, cases=cases)
+    return replace(source, cases=cases, test_drawn=drawn_here)
 
 
 def with_test_set(dataset: DatasetBase, cases: list[RawCase]) -> list[RawCase]:
-    """Keep the source's own test set; without one, draw ``test_cases`` of the labeled cases.
+    """Draw ``test_cases`` of the labeled cases, as the source declares no test set.
 
     Groups are drawn whole, so there may be a few more.
     """
-    if any(case.split == "test" for case in cases):
-        return cases
     labeled = {case.id: case.group or case.id for case in cases if case.labeled}
     if not labeled:
         raise UserError(f"{dataset.name}: none of its {len(cases)} cases has a label")
@@ -145,6 +150,14 @@ def raise_faults(faults: Iterable[str]) -> None:
         raise UserError(
             "\n".join(faults[:MAX_FAULTS] + ([f"... and {more} more"] if more > 0 else []))
         )
+
+
+def check_all_used(faults: Iterable[str], unused: Iterable[Path], layout: str) -> None:
+    """UserError for the faults of a folder and each file that is not used; ``layout``: what is."""
+    left = [f"{path}: is not used" for path in unused]
+    if left:
+        left[0] += f" ({layout}); move such files away, or name them in dataset.ignore"
+    raise_faults([*faults, *left])
 
 
 def load_files(

@@ -20,15 +20,19 @@ from ssl_methods.data.importers import (
     RawCase,
     Scan,
     Source,
+    check_all_used,
+    check_ids,
     raise_faults,
     read_id_list,
     source_folder,
 )
+from ssl_methods.data.listing import Listing
 from ssl_methods.data.volumes import whole_numbers
 from ssl_methods.errors import UserError
 
 SPACING_MM = (0.625, 0.625, 0.625)
 SCAN = "mri_norm2.h5"
+LAYOUT = f"a scan is <id>/{SCAN}, its id in train.list or test.list"
 
 
 def read(dataset: LeftAtriumDataset) -> Source:
@@ -36,7 +40,12 @@ def read(dataset: LeftAtriumDataset) -> Source:
     cases = _listed(folder, "train")
     if (folder / "test.list").exists():
         cases += _listed(folder, "test")
-    return Source(cases, {1: "left atrium"})
+    check_ids(dataset, [case.id for case in cases])
+    files = Listing(folder, dataset.ignore)
+    used = {folder / "train.list", folder / "test.list"}
+    used |= {folder / case.id / SCAN for case in cases}
+    check_all_used([], files.unused(used), LAYOUT)
+    return Source(cases, {1: "left atrium"}, ignored=tuple(files.ignored), may_crash=True)
 
 
 def _listed(folder: Path, split: Literal["train", "test"]) -> list[RawCase]:

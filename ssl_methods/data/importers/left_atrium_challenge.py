@@ -12,9 +12,10 @@ here the margins depend on ``margin_seed`` and the case's id.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.random import Generator, SeedSequence, default_rng
@@ -25,55 +26,81 @@ from ssl_methods.data.importers import (
     RawCase,
     Scan,
     Source,
+    check_all_used,
     load_files,
     raise_faults,
     read_id_list,
     source_folder,
 )
+from ssl_methods.data.listing import Listing
+from ssl_methods.data.volumes import Choice
 from ssl_methods.errors import UserError
 
 IMAGE, LABEL = "lgemri.nrrd", "laendo.nrrd"
+VALUE = 255  # of the left atrium in a label
+LAYOUT = f"a case is <id>/{IMAGE} and <id>/{LABEL}, its id in a list if there is train.list"
 PATCH = 112  # of UA-MT, in x and y
 MARGINS = (10, 20)  # voxels, the upper bound excluded
 
 
 def read(dataset: LeftAtriumChallengeDataset) -> Source:
     folder = source_folder(dataset)
+    files = Listing(folder, dataset.ignore)
     splits = _listed(folder) or {
-        path.parent.name: "train" for path in sorted(folder.glob(f"*/{IMAGE}"))
+        path.parent.name: "train"
+        for path in files.files
+        if path.name == IMAGE and path.parent.parent == folder
     }
-    raise_faults(
+    used = {folder / "train.list", folder / "test.list"}
+    used |= {folder / case_id / name for case_id in splits for name in (IMAGE, LABEL)}
+    faults = [
         f"{folder}: case '{case_id}' has no file {folder / case_id / IMAGE}"
         for case_id in splits
         if not (folder / case_id / IMAGE).is_file()
-    )
+    ]
+    check_all_used(faults, files.unused(used), LAYOUT)
     cases = []
     for case_id, split in splits.items():
         labeled = (folder / case_id / LABEL).is_file()
         seed = dataset.margin_seed if dataset.field_crop else None
-        cases.append(RawCase(case_id, split, labeled, partial(load, folder / case_id, seed)))
-    return Source(cases, {1: "left atrium"})
+        cases.append(
+            RawCase(case_id, split, labeled, partial(load, folder / case_id, seed, dataset.header))
+        )
+    return Source(cases, {VALUE: "left atrium"}, ignored=tuple(files.ignored))
 
 
 def _listed(folder: Path) -> dict[str, Literal["train", "test"]]:
-    """Id -> split of train.list and test.list; empty if there is no train.list."""
-    splits: dict[str, Literal["train", "test"]] = {}
-    if (folder / "train.list").exists():
-        splits |= dict.fromkeys(read_id_list(folder / "train.list"), "train")
-        if (folder / "test.list").exists():
-            splits |= dict.fromkeys(read_id_list(folder / "test.list"), "test")
-    return splits
+    """Id -> split of train.list and test.list; empty if there is neither.
+
+    Raises UserError for an id that is listed twice, or a test.list alone.
+    """
+    lists = {part: folder / f"{part}.list" for part in ("train", "test")}
+    if not any(path.exists() for path in lists.values()):
+        return {}
+    if not lists["train"].exists():
+        raise UserError(f"{lists['train']}: is missing, and there is a test.list")
+    train = read_id_list(lists["train"])
+    test = read_id_list(lists["test"]) if lists["test"].exists() else []
+    raise_faults(
+        f"{folder}: case '{case_id}' is listed more than once in train.list and test.list"
+        for case_id, count in Counter(train + test).items()
+        if count > 1
+    )
+    splits: dict[str, Literal["train", "test"]] = dict.fromkeys(train, "train")
+    return splits | dict.fromkeys(test, "test")
 
 
-def load(folder: Path, margin_seed: int | None) -> Scan:
+def load(folder: Path, margin_seed: int | None, header: Choice = "agree") -> Scan:
     """One scan, scaled; cropped as the field's files if there is a seed for its margins.
 
     Raises UserError for a broken file, or a scan that has no label to crop with.
     """
     label_file = folder / LABEL
-    scan = load_files((folder / IMAGE,), label_file if label_file.is_file() else None)
+    scan = load_files(
+        (folder / IMAGE,), label_file if label_file.is_file() else None, header=header
+    )
     image = ((scan.image - scan.image.mean()) / scan.image.std()).astype(np.float32)
-    label = None if scan.label is None else (scan.label == 255).astype(np.uint8)
+    label = scan.label
     if margin_seed is None:
         return scan._replace(image=image, label=label)
     if label is None or not label.any():
@@ -88,7 +115,7 @@ def load(folder: Path, margin_seed: int | None) -> Scan:
     return Scan(image[(slice(None), *box)], label[box], scan.spacing, affine)
 
 
-def field_box(label: NDArray[np.uint8], rng: Generator) -> tuple[slice, slice]:
+def field_box(label: NDArray[Any], rng: Generator) -> tuple[slice, slice]:
     """The crop in x and y of one scan (UA-MT code; an upper end is that of the last voxel)."""
     sides = []
     for axis, others in ((0, (1, 2)), (1, (0, 2))):

@@ -12,6 +12,7 @@ the array: what its header says of the origin is compared and told, not used.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,14 @@ from numpy.typing import NDArray
 from ssl_methods.config import PancreasCTDataset, find_config, read_yaml
 from ssl_methods.data.dicom import read_series
 from ssl_methods.data.geometry import grid_difference, turned_to
-from ssl_methods.data.importers import RawCase, Scan, Source, raise_faults, source_folder
+from ssl_methods.data.importers import (
+    RawCase,
+    Scan,
+    Source,
+    check_all_used,
+    source_folder,
+)
+from ssl_methods.data.listing import Listing
 from ssl_methods.data.volumes import Volume, read_label_volume
 from ssl_methods.errors import UserError
 
@@ -31,25 +39,38 @@ logger = logging.getLogger(__name__)
 
 Splits = dict[int, Literal["train", "test"]]  # by the case's number
 
+SCAN, LABEL = re.compile(r"PANCREAS_\d+"), re.compile(r"label\d+\.nii(\.gz)?")
+LAYOUT = "scans are PANCREAS_<number>/**/*.dcm, labels label<number>.nii.gz, of cases of the split"
+BYCATCH = ("*metadata.csv",)  # of the archive's own tool for downloads
 REPEATED = {25, 70}
 SOFT_TISSUE_HU = (-50.0, 250.0)  # the median under a label that lies where it should
 
 
 def read(dataset: PancreasCTDataset) -> Source:
     folder = source_folder(dataset)
-    scans = {
-        _number(path): path for path in sorted(folder.rglob("PANCREAS_[0-9]*")) if path.is_dir()
-    }
-    labels = {_number(path): path for path in sorted(folder.rglob("label[0-9]*.nii*"))}
+    files = Listing(folder, (*dataset.ignore, *BYCATCH))
+    faults: list[str] = []
+    folders = {path for path in folder.rglob("PANCREAS_*") if path.is_dir()}
+    folders |= {scan for file in files.files if (scan := _scan_of(file))}
+    scans = _numbered((path for path in folders if SCAN.fullmatch(path.name)), faults)
+    labels = _numbered((file for file in files.files if LABEL.fullmatch(file.name)), faults)
     wanted = _listed(dataset.split) if dataset.split != "drawn" else _all(scans)
-    if not dataset.repeated_scans:
-        wanted = {number: split for number, split in wanted.items() if number not in REPEATED}
-    raise_faults(
+    left_out: set[int] = set() if dataset.repeated_scans else REPEATED
+    wanted = {number: split for number, split in wanted.items() if number not in left_out}
+    faults += [
         f"{folder}: case {number} has no {what}{_why(number)}"
         for number in wanted
         for what, found in ((f"folder PANCREAS_{number:04d}", scans), ("label", labels))
         if number not in found and (found is scans or dataset.split != "drawn")
-    )
+    ]
+    taken = {*wanted, *left_out}
+    used = {path for number, path in labels.items() if number in taken}
+    used |= {
+        file
+        for file in files.files
+        if file.suffix == ".dcm" and (scan := _scan_of(file)) and _number(scan) in taken
+    }
+    check_all_used(faults, files.unused(used), LAYOUT)
     cases = [
         RawCase(
             f"PANCREAS_{number:04d}",
@@ -59,7 +80,7 @@ def read(dataset: PancreasCTDataset) -> Source:
         )
         for number, split in wanted.items()
     ]
-    return Source(cases, {1: "pancreas"})
+    return Source(cases, {1: "pancreas"}, ignored=tuple(files.ignored))
 
 
 def _all(scans: Iterable[int]) -> Splits:
@@ -71,6 +92,21 @@ def _listed(name: str) -> Splits:
     lists = read_yaml(find_config("splits", f"pancreas_ct_{name}"))
     train: Splits = {number: "train" for number in lists["train"]}
     return train | {number: "test" for number in lists["test"]}
+
+
+def _scan_of(file: Path) -> Path | None:
+    """The folder PANCREAS_<number> that a file lies in."""
+    return next((it for it in file.parents if SCAN.fullmatch(it.name)), None)
+
+
+def _numbered(paths: Iterable[Path], faults: list[str]) -> dict[int, Path]:
+    """By number; two of one number are a fault."""
+    found: dict[int, Path] = {}
+    for path in sorted(set(paths)):
+        if _number(path) in found:
+            faults.append(f"{path}: is the second of its number, after {found[_number(path)]}")
+        found[_number(path)] = path
+    return found
 
 
 def _number(path: Path) -> int:
