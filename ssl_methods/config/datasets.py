@@ -74,12 +74,6 @@ class DatasetBase(Settings):
         "agree refuses the file; sform, or its like in NRRD and MetaImage (directions); qform",
     )
 
-    header: Literal["agree", "sform", "qform"] = setting(
-        "agree",
-        "what is taken where a file states its grid twice and the two differ by half a voxel: "
-        "agree refuses the file; sform, or its like in NRRD and MetaImage (directions); qform",
-    )
-
     @property
     def crop_used_label(self) -> bool:
         """Did the reference label decide what part of the scan is seen, unlabeled ones too?"""
