@@ -107,15 +107,19 @@ def _import(name: str) -> ModuleType:
     return sys.modules[unique]
 
 
-def resolve(choice: MethodChoice, where: str = "methods") -> MethodConfig:
+def resolve(
+    choice: MethodChoice, where: str = "methods", labeled: int | None = None
+) -> MethodConfig:
     """Every setting of a chosen method: defaults, then the recipe, then the overrides.
+
+    ``labeled``: the number of labeled cases, on which a recipe may depend; None if not known.
 
     Raises UserError naming an unknown method or setting and the nearest valid one.
     """
     if choice.module is not None:
         register(choice.module)
     config = method_class(choice.method).Config
-    released = config.as_released if choice.recipe == "as_released" else {}
+    released = config.released(labeled) if choice.recipe == "as_released" else {}
     return parse(config, {**released, **choice.settings}, f"{where}.{choice.method}")
 
 
@@ -137,6 +141,7 @@ def create(
     in_channels: int = 1,
     classes: int = 1,
     dimensions: int = 3,
+    labeled: int | None = None,
     **settings: Any,
 ) -> Method:
     """A freshly initialised method.
@@ -146,26 +151,36 @@ def create(
         recipe: ``unified`` or ``as_released``.
         network: kind and size; the paper's by default.
         in_channels, classes, dimensions: of the data: C, K, 2 or 3.
+        labeled: cases with a label, on which ``as_released`` may depend; None if not known.
         settings: overrides of the method's Config.
     """
     choice = parse(MethodChoice, {"method": name, "recipe": recipe, "settings": settings}, name)
-    return build(choice, network or NetworkConfig(), in_channels, classes, dimensions)
+    return build(choice, network or NetworkConfig(), in_channels, classes, dimensions, labeled)
 
 
 def build(
-    choice: MethodChoice, network: NetworkConfig, in_channels: int, classes: int, dimensions: int
+    choice: MethodChoice,
+    network: NetworkConfig,
+    in_channels: int,
+    classes: int,
+    dimensions: int,
+    labeled: int | None = None,
 ) -> Method:
     """``create`` from settings already read; the networks are on the CPU."""
     from ssl_methods.networks import MakeNetwork
 
-    config = resolve(choice)
+    config = resolve(choice, labeled=labeled)
     make_network = MakeNetwork(network, in_channels, classes, dimensions)
     return method_class(choice.method)(config, make_network)
 
 
 def build_for(run: Run, store: Store) -> Method:
-    """The method of a run, shaped for its data."""
-    return build(run.choice, run.network, store.channels, len(store.classes), store.dimensions)
+    """The method of a run, shaped for its data and its number of labeled cases."""
+    from ssl_methods.data.splits import make_split
+
+    split = make_split(store, run.budget, run.subset, run.validation_cases, run.labeled_cases)
+    shape = store.channels, len(store.classes), store.dimensions
+    return build(run.choice, run.network, *shape, len(split.labeled))
 
 
 def restore(run_folder: Path, store: Store) -> Method:

@@ -36,7 +36,7 @@ from ssl_methods.methods.parts.teacher import Teacher
 class BCPConfig(RampedConfig):
     """Settings of bidirectional copy-paste."""
 
-    as_released = {"dice_form": "plain"}
+    as_released = {"dice_form": "plain", "dice_over": "both", "decay_ramp": False}
 
     weight: float = setting(0.5, "largest", source="BCP code", ge=0, search=("log", 0.05, 5.0))
     ramp: Literal["gaussian", "stepwise", "constant"] = setting(
@@ -45,14 +45,16 @@ class BCPConfig(RampedConfig):
     decay: float = setting(
         0.99, "of the average", source="BCP code", ge=0, lt=1, search=("linear", 0.9, 0.999)
     )
+    decay_ramp: bool = setting(True, "decay 0, 1/2, 2/3 ... at first", source="BCP code: false")
     mask_ratio: float = setting(2 / 3, "side of the cuboid", source="BCP code", gt=0, lt=1)
     pretraining: float = setting(2 / 17, "stage one, of the run", source="BCP code", ge=0, lt=1)
 
     @classmethod
     def released_training(cls, training: TrainingConfig) -> TrainingConfig:
-        """The learning rate falls every 2500 iterations of stage two."""
+        """4 + 4 patches; the learning rate falls every 2500 iterations of stage two."""
         steps = tuple((2000 + 2500 * n) / 17000 for n in range(1, 6))
-        return training.model_copy(update={"learning_rate_steps": steps})
+        loop = {"labeled_batch": 4, "unlabeled_batch": 4, "learning_rate_steps": steps}
+        return super().released_training(training).model_copy(update=loop)
 
 
 class BCP(Method):
@@ -66,7 +68,7 @@ class BCP(Method):
     def __init__(self, config: BCPConfig, make_network: MakeNetwork) -> None:
         super().__init__(config, make_network)
         self.network = make_network(1)
-        self.teacher = Teacher(self.network, config.decay)
+        self.teacher = Teacher(self.network, config.decay, ramped=config.decay_ramp)
 
     def in_stage_two(self, t: int, t_max: int) -> bool:
         """Whether iteration t (from 0) mixes unlabeled images in."""

@@ -21,11 +21,13 @@ Deviations
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from ssl_methods import losses
-from ssl_methods.config import RampedConfig, setting
+from ssl_methods.config import setting
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -35,18 +37,30 @@ from ssl_methods.methods.base import (
     Term,
     unlabeled_weight,
 )
+from ssl_methods.methods.parts.averaging import average_terms
 from ssl_methods.methods.parts.feature_noise import perturbed
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.networks import EncoderDecoder
 
 
-class CCTConfig(RampedConfig):
+class CCTConfig(SSL4MISConfig):
     """Settings of cross-consistency training."""
+
+    as_released = {**SSL4MISConfig.as_released, "variant": "ssl4mis"}
 
     weight: float = setting(
         0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 100.0)
     )
     noise: float = setting(0.3, "spread of the uniform noise", source="CCT code", ge=0, le=1)
-    dropout: float = setting(0.3, "share of channels dropped", source="SSL4MIS code", ge=0, lt=1)
+    dropout: float = setting(
+        0.3, "share dropped", source="SSL4MIS code, CCT code's signature: 0.3", ge=0, lt=1
+    )
+    variant: Literal["cct", "ssl4mis"] = setting(
+        "cct",
+        "cct: channels are dropped, each image has draws of its own, the target has no gradient;"
+        " ssl4mis: elements, one draw for all, a gradient, and every decoder is supervised",
+        source="CCT code, but that its noise and threshold are one draw too; SSL4MIS code",
+    )
 
 
 class CCT(Method):
@@ -68,11 +82,20 @@ class CCT(Method):
         main, *auxiliary = self.network.decoders
         (logits,) = main(features)
         terms = self.segmentation_terms(logits[:labeled], batch.labels)
-        if len(logits) > labeled:
-            target = logits[labeled:].detach().float().sigmoid()
-            views = perturbed([level[labeled:] for level in features], config.noise, config.dropout)
-            guesses = torch.stack([g(view)[0] for g, view in zip(auxiliary, views, strict=True)])
-            agreement = losses.mean_squared(guesses.float().sigmoid(), target.expand_as(guesses))
+        ssl4mis, unlabeled = config.variant == "ssl4mis", logits[labeled:]
+        if not ssl4mis:
+            features, unlabeled = [level[labeled:] for level in features], unlabeled.detach()
+        if not len(features[0]):
+            return terms
+        views = perturbed(features, config.noise, config.dropout, as_ssl4mis=ssl4mis)
+        guesses = torch.stack([g(view)[0] for g, view in zip(auxiliary, views, strict=True)])
+        if ssl4mis:
+            known, guesses = guesses[:, :labeled], guesses[:, labeled:]
+            others = [self.segmentation_terms(z, batch.labels) for z in known]
+            terms = average_terms([terms, *others])
+        if len(unlabeled):
+            target = unlabeled.float().sigmoid().expand_as(guesses)
+            agreement = losses.mean_squared(guesses.float().sigmoid(), target)
             terms["consistency"] = Term(agreement, unlabeled_weight(config, progress))
         return terms
 

@@ -21,7 +21,7 @@ Deviations
 
 from __future__ import annotations
 
-from ssl_methods.config import RampedConfig, setting
+from ssl_methods.config import setting
 from ssl_methods.losses import cross_entropy
 from ssl_methods.methods.base import (
     Batch,
@@ -32,14 +32,13 @@ from ssl_methods.methods.base import (
     Term,
     unlabeled_weight,
 )
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.methods.parts.summing import summed
 from ssl_methods.methods.parts.two_networks import hard_labels
 
 
-class CPSConfig(RampedConfig):
+class CPSConfig(SSL4MISConfig):
     """Settings of cross pseudo supervision."""
-
-    as_released = {"ramp": "stepwise"}
 
     weight: float = setting(
         0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 10.0)

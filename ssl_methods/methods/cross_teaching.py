@@ -21,11 +21,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ssl_methods import losses
-from ssl_methods.config import NetworkConfig, RampedConfig, parse, setting
+from ssl_methods.config import NetworkConfig, parse, setting
 from ssl_methods.errors import UserError
 from ssl_methods.methods.base import (
     Batch,
@@ -36,14 +35,13 @@ from ssl_methods.methods.base import (
     Term,
     unlabeled_weight,
 )
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.methods.parts.summing import summed
 from ssl_methods.methods.parts.two_networks import hard_labels
 
 
-class CrossTeachingConfig(RampedConfig):
+class CrossTeachingConfig(SSL4MISConfig):
     """Settings of cross teaching."""
-
-    as_released = {"ramp": "stepwise"}
 
     weight: float = setting(
         0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 10.0)
@@ -81,5 +79,4 @@ class CrossTeaching(Method):
     def dice(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Of one network's prediction, with the other's hard labels for the truth; from logits."""
         p, y = student.float().sigmoid(), hard_labels(teacher)
-        p, y = torch.cat([p, 1 - p], 1), torch.cat([y, 1 - y], 1)
-        return losses.dice(p, y, self.config.dice_form)
+        return losses.dice(p, y, self.config.dice_form, "both")

@@ -23,12 +23,13 @@ from ssl_methods.config import setting
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Progress
 from ssl_methods.methods.parts.against_discriminator import AgainstDiscriminator
 from ssl_methods.methods.parts.discriminator import AdversarialConfig, make_discriminator
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 
 
-class DANConfig(AdversarialConfig):
+class DANConfig(AdversarialConfig, SSL4MISConfig):
     """Settings of the adversarial network."""
 
-    as_released = {"ramp": "stepwise", "discriminator_width": 64}
+    as_released = {**SSL4MISConfig.as_released, "discriminator_width": 64}
 
     weight: float = setting(
         0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.001, 1.0)

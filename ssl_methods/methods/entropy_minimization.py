@@ -26,7 +26,7 @@ import math
 from torch import Tensor
 from torch.nn import functional
 
-from ssl_methods.config import RampedConfig, setting
+from ssl_methods.config import setting
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -36,12 +36,11 @@ from ssl_methods.methods.base import (
     Term,
     unlabeled_weight,
 )
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 
 
-class EntropyMinimizationConfig(RampedConfig):
+class EntropyMinimizationConfig(SSL4MISConfig):
     """Settings of entropy minimisation."""
-
-    as_released = {"ramp": "stepwise"}
 
     weight: float = setting(
         0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.001, 1.0)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ssl_methods.config import RampedConfig, setting
+from ssl_methods.config import setting
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -36,13 +36,22 @@ from ssl_methods.methods.base import (
     Term,
     unlabeled_weight,
 )
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.methods.parts.strong_augmentation import strong
+from ssl_methods.methods.parts.teacher import Teacher
 
 
-class FixMatchConfig(RampedConfig):
+class FixMatchConfig(SSL4MISConfig):
     """Settings of FixMatch."""
 
-    as_released = {"confidence": 0.8, "weight": 0.1, "ramp": "stepwise"}
+    as_released = {
+        **SSL4MISConfig.as_released,
+        "ce_weight": 1.0,
+        "dice_weight": 1.0,
+        "weight": 0.1,
+        "confidence": 5 / 6,
+        "average": 0.999,
+    }
 
     weight: float = setting(
         1.0, "largest weight", source="paper: 1", ge=0, search=("log", 0.01, 10.0)
@@ -51,6 +60,13 @@ class FixMatchConfig(RampedConfig):
         0.95, "least probability of a pseudo-label", source="paper: 0.95", ge=0.5, lt=1
     )
     strength: float = setting(1.0, "of the strong view", source="chosen here", ge=0, le=1)
+    average: float = setting(
+        0.0,
+        "decay of the average of the weights that predicts; 0: the weights themselves",
+        source="paper: 0.999",
+        ge=0,
+        lt=1,
+    )
 
 
 class FixMatch(Method):
@@ -63,6 +79,8 @@ class FixMatch(Method):
     def __init__(self, config: FixMatchConfig, make_network: MakeNetwork) -> None:
         super().__init__(config, make_network)
         self.network = make_network(1)
+        decay = config.average
+        self.average = Teacher(self.network, decay, ramped=False) if decay else None
 
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:
         weak = batch.unlabeled_images
@@ -75,6 +93,15 @@ class FixMatch(Method):
         value = pseudo_label_loss(changed, plain.detach(), self.config.confidence)
         terms = self.segmentation_terms(known, batch.labels)
         return terms | {"pseudo_label": Term(value, unlabeled_weight(self.config, progress))}
+
+    def after_step(self, progress: Progress) -> None:
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
+    def predict(self, image: Tensor) -> Tensor:
+        network = self.network if self.average is None else self.average.module
+        probability: Tensor = network(image)[0].float().sigmoid()
+        return probability
 
 
 def pseudo_label_loss(logits: Tensor, weak_logits: Tensor, confidence: float) -> Tensor:

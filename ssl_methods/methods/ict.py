@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ssl_methods import losses
-from ssl_methods.config import RampedConfig, setting
+from ssl_methods.config import setting
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -33,13 +33,12 @@ from ssl_methods.methods.base import (
     unlabeled_weight,
 )
 from ssl_methods.methods.parts.mixup import mix, random_shares
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.methods.parts.teacher import Teacher
 
 
-class ICTConfig(RampedConfig):
+class ICTConfig(SSL4MISConfig):
     """Settings of interpolation consistency."""
-
-    as_released = {"ramp": "stepwise"}
 
     weight: float = setting(
         0.1, "largest weight", source="SSL4MIS: 0.1", ge=0, search=("log", 0.01, 10.0)

@@ -24,7 +24,6 @@ Deviations
 from __future__ import annotations
 
 from itertools import permutations
-from typing import get_args
 
 import torch
 
@@ -47,17 +46,29 @@ from ssl_methods.networks import Upsampling
 class MCNetConfig(RampedConfig):
     """Settings of mutual consistency."""
 
-    as_released = {"ce_weight": 0.0, "dice_weight": 1.0, "ramp": "stepwise", "ramp_fraction": 0.4}
+    as_released = {
+        "ce_weight": 0.0,
+        "dice_weight": 1.0,
+        "dice_form": "pooled",
+        "ramp": "stepwise",
+        "ramp_fraction": 0.4,
+        "ramp_start": 1,
+        "align_corners": True,
+        "stopped": False,
+    }
 
     decoders: int = setting(2, "2: MC-Net; 3: MC-Net+", source="MC-Net paper", ge=2, le=3)
     temperature: float = setting(
         0.1, "of sharpening", source="MC-Net code", gt=0, le=1, search=("log", 0.05, 1.0)
     )
+    align_corners: bool = setting(False, "of the linear decoder", source="MC-Net code: true")
+    stopped: bool = setting(True, "s(p) without gradient", source="MC-Net code: false")
 
     @classmethod
     def released_training(cls, training: TrainingConfig) -> TrainingConfig:
         """The learning rate stays as it is."""
-        return training.model_copy(update={"learning_rate_steps": ()})
+        loop = {"learning_rate_schedule": "constant"}
+        return super().released_training(training).model_copy(update=loop)
 
 
 class MCNet(Method):
@@ -69,14 +80,17 @@ class MCNet(Method):
 
     def __init__(self, config: MCNetConfig, make_network: MakeNetwork) -> None:
         super().__init__(config, make_network)
-        self.network = make_network(decoders=get_args(Upsampling)[: config.decoders])
+        linear: Upsampling = "aligned" if config.align_corners else "linear"
+        kinds: tuple[Upsampling, ...] = ("transposed", linear, "nearest")
+        self.network = make_network(decoders=kinds[: config.decoders])
 
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:
         labeled, outputs = len(batch.labels), self.network(self.images(batch))
         terms = average_terms([self.segmentation_terms(z[:labeled], batch.labels) for z in outputs])
         if self.wants_unlabeled:
             guesses = [logits.float().sigmoid() for logits in outputs]
-            targets = [sharpen(p.detach(), self.config.temperature) for p in guesses]
+            sources = [p.detach() if self.config.stopped else p for p in guesses]
+            targets = [sharpen(p, self.config.temperature) for p in sources]
             pairs = permutations(range(len(guesses)), 2)
             values = [losses.mean_squared(guesses[i], targets[j]) for i, j in pairs]
             weight = unlabeled_weight(self.config, progress)

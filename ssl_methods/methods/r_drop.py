@@ -25,7 +25,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ssl_methods.config import RampedConfig, setting
+from ssl_methods.config import setting
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -35,12 +35,13 @@ from ssl_methods.methods.base import (
     Term,
     unlabeled_weight,
 )
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 
 
-class RDropConfig(RampedConfig):
+class RDropConfig(SSL4MISConfig):
     """Settings of R-Drop."""
 
-    as_released = {"ramp": "stepwise"}
+    as_released = {**SSL4MISConfig.as_released, "ce_weight": 1.0, "dice_weight": 1.0, "weight": 2.0}
 
     weight: float = setting(
         4.0, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.1, 10.0)

@@ -23,7 +23,8 @@ class SupervisedConfig(MethodConfig):
     def released_training(cls, training: TrainingConfig) -> TrainingConfig:
         """The whole batch is labeled."""
         batch = training.labeled_batch + training.unlabeled_batch
-        return training.model_copy(update={"labeled_batch": batch, "unlabeled_batch": 0})
+        loop = {"labeled_batch": batch, "unlabeled_batch": 0}
+        return super().released_training(training).model_copy(update=loop)
 
 
 class Supervised(Method):

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from ssl_methods.config import RampedConfig, setting
+from ssl_methods.config import TrainingConfig, setting
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -37,15 +37,23 @@ from ssl_methods.methods.base import (
     unlabeled_weight,
 )
 from ssl_methods.methods.parts.averaging import average_terms
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 
 
-class URPCConfig(RampedConfig):
+class URPCConfig(SSL4MISConfig):
     """Settings of the uncertainty-rectified pyramid consistency."""
+
+    as_released = {**SSL4MISConfig.as_released, "ramp_steps": 400}
 
     weight: float = setting(
         0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 10.0)
     )
     scales: int = setting(4, "resolutions with a head", source="URPC paper", ge=2, le=6)
+
+    @classmethod
+    def released_training(cls, training: TrainingConfig) -> TrainingConfig:
+        """The learning rate starts at 0.1."""
+        return super().released_training(training).model_copy(update={"learning_rate": 0.1})
 
 
 class URPC(Method):

@@ -83,8 +83,8 @@ def region_terms(
         mean = (values * region).sum() / (region.expand_as(values).sum() + 1e-16)
         terms["cross_entropy"] = Term(mean, weight * config.ce_weight)
     if config.dice_weight:
-        probability = logits.float().sigmoid()
-        value = losses.dice(probability * region, target * region, config.dice_form)
+        p = logits.float().sigmoid()
+        value = losses.dice(p, target, config.dice_form, config.dice_over, region)
         terms["dice"] = Term(value, weight * config.dice_weight)
     return terms
 

@@ -42,8 +42,12 @@ def test_second_stage_against_the_formulas():
     assert 0 < guess.sum() < guess.numel()
 
     def dice(p, y, region):
-        both, sizes = (p * y * region).sum(), ((p + y) * region).sum()
-        return 1 - (2 * both + 1e-5) / (sizes + 1e-5)
+        """Of foreground and background."""
+        values = []
+        for p_k, y_k in ((p, y), (1 - p, 1 - y)):
+            both, sizes = (p_k * y_k * region).sum(), ((p_k + y_k) * region).sum()
+            values.append(1 - (2 * both + 1e-5) / (sizes + 1e-5))
+        return sum(values) / 2
 
     def entropy(p, y, region):
         return (binary_cross_entropy(p, y, reduction="none") * region).sum() / region.sum()
