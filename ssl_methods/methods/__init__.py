@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import json
+import re
 import sys
 from functools import cache
 from importlib.metadata import entry_points
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from ssl_methods.methods.base import Method
 
 GROUP = "ssl_methods.methods"
+RELEASED = "released.json"
 
 
 _own_files: dict[str, Path] = {}
@@ -208,8 +211,24 @@ def restore(run_folder: Path, store: Store) -> Method:
     return method.eval()
 
 
+def deviations(name: str) -> list[str]:
+    """What a method's file says of the differences to its papers and code, one text for each."""
+    document = inspect.getdoc(inspect.getmodule(method_class(name))) or ""
+    _, _, listed = document.partition("\nDeviations")
+    return [" ".join(text.split()) for text in re.split(r"\n- ", listed.split("\n\n")[0])[1:]]
+
+
+@cache
+def beside_released_code() -> dict[str, dict[str, Any]]:
+    """By method: which lines of the released code were run beside its `as_released` step, what loss
+    and gradient they gave, and the largest relative difference of each."""
+    found: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name(RELEASED).read_text())
+    return found
+
+
 def describe() -> list[dict[str, Any]]:
-    """Every method with its summary, targets and settings: what `methods --json` prints."""
+    """Every method with its summary, targets, settings and deviations: what `methods --json`
+    prints."""
     listing = []
     for name in names():
         kind = method_class(name)
@@ -223,6 +242,8 @@ def describe() -> list[dict[str, Any]]:
                 "uses_unlabeled": kind.uses_unlabeled,
                 "targets": sorted(kind.targets),
                 "as_released": dict(kind.Config.as_released),
+                "beside_released_code": beside_released_code().get(name),
+                "deviations": deviations(name),
                 "settings": {
                     key: {k: v for k, v in field.items() if k != "title"}
                     for key, field in fields.items()

@@ -13,7 +13,8 @@ Defaults: weight 0.1 (SSL4MIS code).
 
 Deviations
 - Paper: cross supervision on labeled and unlabeled images, with a constant weight; SSL4MIS, and
-  here: on unlabeled images, with a weight that rises (`as_released`: in forty steps).
+  here: on unlabeled images, with a weight that rises (in 200 steps: `as_released`).
+- SSL4MIS: Dice of the background too, rate (1 - t/t_max)^0.9: `as_released`.
 - SSL4MIS: Kaiming and Xavier initialisation; here two draws of the network's own.
 - Two optimisers of equal settings there are one over both networks here: the same steps.
 - With weight 0 the first network makes the steps of `supervised`, with other draws of dropout.

@@ -10,11 +10,12 @@ Each term is a sum over the networks, so that each trains as it would alone; the
 predicts. Defaults: weight 0.1 (SSL4MIS code); the partner is chosen here.
 
 Deviations
+- SSL4MIS: the weight rises in 200 steps, Dice of the background too, rate (1 - t/t_max)^0.9:
+  `as_released`.
 - Released: U-Net, and Swin-UNet pretrained on ImageNet, in 2D. Here the partner is a U-Net, or,
   not pretrained, e.g. `partner: "monai:UNETR", partner_arguments: {img_size: [112, 112, 80]}`.
 - Released: Dice over softmax channels, the background too; here over each class and its
   complement, the same for one class. The foreground's Dice alone learns nothing of empty labels.
-- The weight rises smoothly; released: every 150 iterations (recipe `as_released`: forty steps).
 """
 
 from __future__ import annotations

@@ -10,10 +10,12 @@ D sees a probability map and its image. In each iteration the network takes one 
 Defaults: weight 0.1, D's Adam with rate 1e-4 and betas 0.9, 0.99 (SSL4MIS code).
 
 Deviations
-- Released: D has 64 filters; here 4 per filter of the network, the same at width 16 (recipe
-  `as_released`: 64); it averages over a patch of any size. Released: softmax maps; here sigmoid.
+- SSL4MIS: D has 64 filters, here 4 per filter of the network; the weight rises in 200 steps, Dice
+  of the background too, rate (1 - t/t_max)^0.9: `as_released`.
+- Released: D averages its last features as one patch size makes them, here over any patch, and
+  sees two softmax maps, here one sigmoid map for each class (logits within 1e-7 at 96 voxels).
 - Released: D learns from a second pass of the network, after its step and without dropout; here
-  from the maps of the step itself. The weight rises smoothly (`as_released`: in forty steps).
+  from the maps of the step itself, one pass less: @DAN@.
 - With weight 0 it is `supervised`, step for step, and D is not trained.
 """
 

@@ -14,8 +14,10 @@ Deviations
 - ADVENT: softmax over all classes, divided by ln(classes); here one sigmoid per class, divided by
   ln 2: the same number for one foreground class.
 - ADVENT: on the images of the target domain, which have no labels; SSL4MIS, and here: on all.
-- SSL4MIS adds 1e-6 within the logarithm; here the entropy is computed from logits, exactly.
-- The weight rises smoothly; released: every 150 iterations (recipe `as_released`: forty steps).
+- SSL4MIS adds 1e-6 within the logarithm; here the entropy is computed from logits, exactly: 4e-6
+  of the term.
+- SSL4MIS: the weight rises in 200 steps, Dice of the background too, rate (1 - t/t_max)^0.9:
+  `as_released`.
 - With weight 0 it is `supervised`, step for step.
 """
 

@@ -6,8 +6,8 @@ Deviations
 - Released: two softmax channels; here one sigmoid channel per class, the same loss (the softmax
   cross-entropy of two classes is the binary cross-entropy of the logits' difference).
 - Released: all four patches of a batch are labeled, twice the labeled samples per step that the
-  semi-supervised methods see. The unified recipe gives it the same labeled batch as every other
-  method.
+  semi-supervised methods see: `as_released`. The unified recipe gives it the same labeled batch as
+  every other method.
 """
 
 from __future__ import annotations

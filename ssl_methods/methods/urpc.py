@@ -10,11 +10,11 @@ scale s of S, enlarged to full size; p the mean over s; D_s = KL(p || p_s) per v
 Defaults: 4 scales, weight 0.1 (SSL4MIS code).
 
 Deviations
+- Released: the weight rises in 400 steps, Dice of the background too, the rate starts at 0.1 and
+  falls as (1 - t/t_max)^0.9: `as_released`.
 - Released: KL and squares over softmax channels; here per class over foreground and background,
   the same for one class. D_s is computed from logits, finite where log(softmax) is not.
 - Released: dropout 0.5, 0.3, 0.2, 0.1 before the heads; here the network's own before each.
-- Released: the weight rises in 400 steps, the learning rate starts at 0.1 and falls as a power;
-  here smoothly and the loop's, in both recipes.
 - Four scales need a network of five levels; with fewer, making the method is an error.
 """
 

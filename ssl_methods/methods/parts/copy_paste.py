@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ssl_methods import losses
@@ -65,6 +65,11 @@ def mixed_images(images: Tensor, others: Tensor, mixes: tuple[Mix, Mix]) -> Tens
     return torch.cat(
         [paste(images[mix.labeled], others[mix.unlabeled], mix.region) for mix in mixes]
     )
+
+
+def seen_by(network: nn.Module, images: Tensor, passes: int) -> Tensor:
+    """The first output for all images, in so many passes with batch statistics of their own."""
+    return torch.cat([network(part)[0] for part in images.chunk(passes)])
 
 
 def region_terms(

@@ -92,6 +92,19 @@ def test_teacher_is_copied_when_the_first_stage_ends_and_averaged_after():
         torch.testing.assert_close(teacher, expected)
 
 
+def test_released_teacher_has_its_decay_from_the_copy_on():
+    method = make(recipe="as_released", decay=0.9)
+    student, teacher = next(method.network.parameters()), next(method.teacher.parameters())
+    expected = teacher.clone()
+    for t in range(12):  # the first stage: 1 of 12
+        with torch.no_grad():
+            student += 1
+        method.after_step(Progress(t, 12))
+        a = 0.9 if t >= 1 else 0.0
+        expected = a * expected + (1 - a) * student.detach()
+        torch.testing.assert_close(teacher, expected)
+
+
 def test_weight_zero_stays_in_the_first_stage():
     method, batch = make(weight=0.0), make_batch()
     before = next(method.teacher.parameters()).clone()
