@@ -147,7 +147,7 @@ def beside_released_code() -> list[str]:
         others = [{"what": row["reference"]} | row, *row.get("otherwise", [])]
         lines += [
             f"| {name if other is others[0] else f'{name}, not followed'} | {other['what']} "
-            f"| {other['loss_difference']:.1e} | {other['gradient_difference']:.1e} |"
+            f"| {other['loss_difference']:.2g} | {other['gradient_difference']:.2g} |"
             for other in others
         ]
     rest = [name for name in packaged() if name not in found]
