@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import json
 import re
 import sys
 from functools import cache
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssl_methods.config import MethodChoice, NetworkConfig, Run, did_you_mean, load_run, parse
 from ssl_methods.errors import UserError
+from ssl_methods.files import read_json
 
 if TYPE_CHECKING:
     from ssl_methods.config import MethodConfig
@@ -222,7 +222,7 @@ def deviations(name: str) -> list[str]:
 def beside_released_code() -> dict[str, dict[str, Any]]:
     """By method: which lines of the released code were run beside its `as_released` step, what loss
     and gradient they gave, and the largest relative difference of each."""
-    found: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name(RELEASED).read_text())
+    found: dict[str, dict[str, Any]] = read_json(Path(__file__).with_name(RELEASED))
     return found
 
 
