@@ -15,7 +15,8 @@ Deviations
 - Code: D averages its last features as one patch size makes them; here over any patch (logits
   within 1e-7 at 112 x 112 x 80).
 - Code: D learns from a second pass of the network, after its step and without dropout; here from
-  the maps of the step itself, one pass less: @SASSNET@.
+  the maps of the step itself, one pass less: 0.3 % of D's loss, 28 % of its gradient (medians of
+  100 steps of a small network).
 - With weight 0 it is `sdf_multitask`, step for step, and D is not trained.
 """
 

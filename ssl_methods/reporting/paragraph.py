@@ -117,11 +117,15 @@ def trained(found: Results) -> list[str]:
         label(name) for name, choice in experiment.methods.items() if choice.recipe == "as_released"
     ]
     if released:
-        text.append(f"Loss, batch and schedule as in the authors' code: {listed(released)}.")
+        text.append(
+            "Loss, batch, schedule and augmentation as in the authors' code, in float32 without "
+            f"TF32: {listed(released)}."
+        )
     own = {}
     for run, record in found.records("run.yaml"):
         settings = record.get("method_settings", {})
-        own[run.name] = {key: value for key, value in settings.items() if key not in SHARED}
+        unused = set() if settings.get("ramp") == "stepwise" else {"ramp_steps", "ramp_start"}
+        own[run.name] = {k: v for k, v in settings.items() if k not in SHARED | unused}
     said = [f"{label(name)}: {values(settings)}" for name, settings in own.items() if settings]
     if said:
         text.append(f"Settings of the methods: {'; '.join(said)}.")
