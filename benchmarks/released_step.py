@@ -60,12 +60,12 @@ class Cases(Dataset[Sample]):
             image, label = file["image"][:], file["label"][:]
         turns, axis = np.random.randint(4), np.random.randint(2)
         image, label = (np.flip(np.rot90(array, turns), axis).copy() for array in (image, label))
-        gaps = [max(want - have, 0) for want, have in zip(self.patch, label.shape, strict=True)]
-        if any(gaps):
-            sides = [(gap // 2 + 3, gap - gap // 2 + 3) for gap in gaps]
+        gaps = [want - have for want, have in zip(self.patch, label.shape, strict=True)]
+        if any(gap >= 0 for gap in gaps):
+            sides = [(max(gap // 2 + 3, 0),) * 2 for gap in gaps]
             image, label = np.pad(image, sides), np.pad(label, sides)
         starts = [
-            np.random.randint(have - want + 1)
+            np.random.randint(have - want)
             for have, want in zip(label.shape, self.patch, strict=True)
         ]
         crop = tuple(

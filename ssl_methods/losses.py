@@ -5,6 +5,7 @@ Shapes: (N, K, *spatial). All are computed in float32 whatever the autocast.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,21 +18,40 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(logits.float(), target.float())
 
 
-def dice(probability: Tensor, target: Tensor, form: str = "squared") -> Tensor:
+def dice(
+    probability: Tensor,
+    target: Tensor,
+    form: str = "squared",
+    over: str = "foreground",
+    region: Tensor | None = None,
+) -> Tensor:
     """1 - soft Dice, averaged over classes.
 
     ``squared``: 1 - (2 Σpy + s) / (Σp² + Σy² + s) over all patches of a class together, as the
     released DTC, UA-MT and SASSNet code has it (Milletari et al., 3DV 2016, eq. 3). ``plain``:
-    denominators Σp + Σy, each patch apart and then averaged, as the DTC paper writes it. s = 1e-5.
+    denominators Σp + Σy, each patch apart and then averaged, as the DTC paper writes it.
+    ``pooled``: the same over all patches together (MC-Net code). s = 1e-5.
+
+    ``over``: ``both`` averages over the complement of each class too, as the SSL4MIS code does.
+    ``region`` (*spatial), of 0 and 1: where voxels count; everywhere by default.
     """
     p, y = probability.float(), target.float()
+    if over == "both":
+        p, y = with_background(p), with_background(y)
+    if region is not None:
+        p, y = p * region, y * region
     axes = tuple(range(2, p.ndim)) if form == "plain" else (0, *range(2, p.ndim))
     total = (
-        p.sum(axes) + y.sum(axes)
-        if form == "plain"
-        else p.square().sum(axes) + y.square().sum(axes)
+        p.square().sum(axes) + y.square().sum(axes)
+        if form == "squared"
+        else p.sum(axes) + y.sum(axes)
     )
     return (1 - (2 * (p * y).sum(axes) + SMOOTH) / (total + SMOOTH)).mean()
+
+
+def with_background(foreground: Tensor) -> Tensor:
+    """Each class (N, K, *spatial) in 0..1, then the complement of each: (N, 2 K, *spatial)."""
+    return torch.cat([foreground, 1 - foreground], 1)
 
 
 def mean_squared(left: Tensor, right: Tensor) -> Tensor:

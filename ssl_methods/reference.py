@@ -109,9 +109,8 @@ def methods_page() -> str:
         "Each method's file, `ssl_methods/methods/<name>.py`, says its equations, the source of "
         "each default and every deviation. Keys: `ssl_methods/analysis/references.bib`.",
     ]
-    for name, module in methods.modules().items():
-        if not module.startswith("ssl_methods."):
-            continue
+    parts += beside_released_code()
+    for name, module in packaged().items():
         kind = methods.method_class(name)
         ramped = issubclass(kind.Config, config.RampedConfig)
         base = config.RampedConfig if ramped else config.MethodConfig
@@ -130,6 +129,38 @@ def methods_page() -> str:
             facts.append("papers: " + ", ".join(f"{e.short} (`{e.key}`)" for e in cited))
         parts += ["\n".join(f"- {fact}" for fact in facts), *([table(own)] if own else [])]
     return "\n\n".join(parts) + "\n"
+
+
+def packaged() -> dict[str, str]:
+    own = methods.modules().items()
+    return {name: module for name, module in own if module.startswith("ssl_methods.")}
+
+
+def beside_released_code() -> list[str]:
+    """The table of `as_released` steps beside those of the released code."""
+    lines = [
+        "| method | released code that was run | loss | gradient |",
+        "|---|---|---|---|",
+    ]
+    found = methods.beside_released_code()
+    for name, row in found.items():
+        others = [{"what": row["reference"]} | row, *row.get("otherwise", [])]
+        lines += [
+            f"| {name if other is others[0] else f'{name}, not followed'} | {other['what']} "
+            f"| {other['loss_difference']:.2g} | {other['gradient_difference']:.2g} |"
+            for other in others
+        ]
+    rest = [name for name in packaged() if name not in found]
+    return [
+        "## Beside the released code",
+        "One step of each method in the recipe `as_released`, beside lines of the released code "
+        "run on the same weights, images and draws, in float32: the relative difference of the "
+        "loss, and the largest of the gradient over its largest component. A test holds the steps "
+        "to what those lines gave and to a restatement of the formulas. Each method's file lists "
+        "what differs otherwise.",
+        "\n".join(lines),
+        f"Not run beside released code, for the reason that its file gives: {', '.join(rest)}.",
+    ]
 
 
 def first_line(module: str) -> str:

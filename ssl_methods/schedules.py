@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ssl_methods.config import TrainingConfig
+
 
 def gaussian_warmup(t: float, t_max: float) -> float:
     """exp(-5 (1 - t/t_max)^2): from 0.0067 at t = 0 to 1 at t_max and after (DTC paper, section 3).
@@ -31,3 +33,14 @@ def stepwise_warmup(t: float, t_max: float, steps: int = 40) -> float:
 def stepped_rate(t: float, t_max: float, steps: Sequence[float], factor: float = 0.1) -> float:
     """Learning-rate multiplier: ``factor`` once for each fraction of the run already passed."""
     return float(factor ** sum(t >= round(step * t_max) for step in steps))
+
+
+def learning_rate(t: float, training: TrainingConfig) -> float:
+    """The learning rate of iteration t (from 0), by the schedule of the settings."""
+    t_max = training.iterations
+    multipliers = {
+        "steps": lambda: stepped_rate(t, t_max, training.learning_rate_steps),
+        "poly": lambda: max(1 - t / t_max, 0.0) ** training.learning_rate_power,
+        "constant": lambda: 1.0,
+    }
+    return training.learning_rate * multipliers[training.learning_rate_schedule]()

@@ -43,8 +43,8 @@ from ssl_methods.config import (
 from ssl_methods.errors import UserError
 
 LOOP = (
-    "labeled_batch", "unlabeled_batch", "learning_rate", "learning_rate_steps", "momentum",
-    "weight_decay", "flip_axes", "rotate",
+    "labeled_batch", "unlabeled_batch", "optimizer", "learning_rate", "learning_rate_schedule",
+    "learning_rate_steps", "momentum", "weight_decay", "flip_axes", "rotate",
 )  # fmt: skip
 """Settings of the loop whose defaults are those of the papers."""
 

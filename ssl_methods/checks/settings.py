@@ -7,7 +7,7 @@ import math
 from ssl_methods import methods
 from ssl_methods.checks.check import check, every, need, ramped
 from ssl_methods.checks.materials import make, make_batch, recipes
-from ssl_methods.config import RampedConfig, TrainingConfig
+from ssl_methods.config import RELEASED_LOOP, RampedConfig, TrainingConfig
 from ssl_methods.methods.base import Progress
 
 
@@ -31,11 +31,11 @@ def warms_up_as_the_settings_say(name: str) -> None:
 
 
 @check(every)
-def keeps_the_batch_of_the_released_loop(name: str) -> None:
-    """As many patches per step as in the unified recipe, and asked twice it says the same."""
+def settles_the_released_loop(name: str) -> None:
+    """Asked twice it says the same, valid settings, with what all released loops share."""
     config, training = methods.method_class(name).Config, TrainingConfig()
     released = config.released_training(training)
-    batch = training.labeled_batch + training.unlabeled_batch
-    count = released.labeled_batch + released.unlabeled_batch
-    need(count == batch, f"released_training makes a batch of {batch} one of {count}")
     need(config.released_training(released) == released, "released_training is not idempotent")
+    TrainingConfig.model_validate(released.model_dump())
+    left_out = [key for key, value in RELEASED_LOOP.items() if getattr(released, key) != value]
+    need(not left_out, f"released_training does not begin with super()'s: {', '.join(left_out)}")

@@ -35,7 +35,7 @@ from ssl_methods.config.datasets import (
 from ssl_methods.config.evaluation import EvaluationConfig
 from ssl_methods.config.experiment import Experiment
 from ssl_methods.config.given import as_given
-from ssl_methods.config.methods import MethodConfig, RampedConfig
+from ssl_methods.config.methods import RELEASED_LOOP, MethodConfig, RampedConfig
 from ssl_methods.config.network import NetworkConfig
 from ssl_methods.config.reading import load_experiment, load_run, parse, parse_run
 from ssl_methods.config.run import MethodChoice, Run
@@ -43,6 +43,7 @@ from ssl_methods.config.training import TrainingConfig
 from ssl_methods.config.yaml_files import find_config, published_folder, read_yaml
 
 __all__ = [
+    "RELEASED_LOOP",
     "Budget",
     "Dataset",
     "DatasetBase",

@@ -8,12 +8,14 @@ from typing import Any, ClassVar, Literal
 from ssl_methods.config.base import Settings, setting
 from ssl_methods.config.training import TrainingConfig
 
+RELEASED_LOOP = {"precision": "float32", "orientations": "released", "crop": "released"}
+
 
 class MethodConfig(Settings):
     """Base of every method's own settings: the supervised part, which all methods share.
 
     Defaults are the unified recipe. ``as_released`` replaces those in which the authors' code
-    differs.
+    differs; ``released`` says which it replaces for a number of labeled cases.
     """
 
     as_released: ClassVar[Mapping[str, Any]] = {}
@@ -26,16 +28,34 @@ class MethodConfig(Settings):
         ge=0,
         search=("log", 0.05, 5.0),
     )
-    dice_form: Literal["squared", "plain"] = setting(
+    dice_form: Literal["squared", "plain", "pooled"] = setting(
         "squared",
-        "squared: squared denominators, pooled over the labeled patches; plain: sums, per patch",
-        source="squared: DTC, UA-MT code; plain: DTC paper",
+        "squared: squared denominators, pooled over the labeled patches; plain: sums, per patch; "
+        "pooled: sums, pooled",
+        source="squared: DTC, UA-MT code; plain: DTC paper, BCP code; pooled: MC-Net code",
+    )
+    dice_over: Literal["foreground", "both"] = setting(
+        "foreground",
+        "foreground: the mean over classes; both: over each class and its background",
+        source="foreground: DTC, UA-MT code; both: SSL4MIS, BCP code",
     )
 
     @classmethod
+    def released(cls, labeled: int | None) -> Mapping[str, Any]:
+        """The settings of the authors' code for so many labeled cases; None: whatever their number.
+
+        Most name none that depends on it.
+        """
+        return cls.as_released
+
+    @classmethod
     def released_training(cls, training: TrainingConfig) -> TrainingConfig:
-        """How the authors' code changes the loop itself (batch, schedule); most change nothing."""
-        return training
+        """The loop of the authors' code: here what all of them share, float32 without TF32 and the
+        orientations and crops of UA-MT's code; a method adds its own batch and schedule.
+
+        Asked twice it says the same.
+        """
+        return training.model_copy(update=RELEASED_LOOP)
 
 
 class RampedConfig(MethodConfig):
@@ -46,8 +66,17 @@ class RampedConfig(MethodConfig):
     )
     ramp: Literal["gaussian", "stepwise", "constant"] = setting(
         "gaussian",
-        "weight * exp(-5 (1 - t/t_max)^2), smooth or in forty steps; or constant",
+        "weight * exp(-5 (1 - t/t_max)^2), smooth or in ramp_steps; or constant",
         source="paper: gaussian; code: stepwise",
+    )
+    ramp_steps: int = setting(
+        40,
+        "steps of a stepwise ramp",
+        source="DTC, UA-MT, SASSNet, MC-Net code: 40; SSL4MIS code: 200",
+        ge=1,
+    )
+    ramp_start: Literal[0, 1] = setting(
+        0, "what the ramp takes the first iteration for", source="MC-Net code: 1; all others: 0"
     )
     ramp_fraction: float = setting(
         1.0,

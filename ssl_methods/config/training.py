@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from ssl_methods.config.base import Settings, Sizes, setting
+
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainingConfig(Settings):
@@ -18,19 +20,48 @@ class TrainingConfig(Settings):
     )
     labeled_batch: int = setting(2, "labeled patches per step", source="DTC paper: 2", ge=1)
     unlabeled_batch: int = setting(2, "unlabeled patches per step", source="DTC paper: 2", ge=0)
+    optimizer: Literal["sgd", "adam", "adamw"] = setting(
+        "sgd", "adamw: Adam with decoupled weight decay", source="DTC paper: sgd"
+    )
     learning_rate: float = setting(0.01, "at the start", source="DTC paper: 0.01", gt=0)
     momentum: float = setting(0.9, "of SGD", source="DTC code: 0.9", ge=0, lt=1)
-    weight_decay: float = setting(1e-4, "of SGD", source="DTC code: 1e-4", ge=0)
+    betas: tuple[Share, Share] = setting(
+        (0.9, 0.999), "decays of Adam's averages of the gradient and its square"
+    )
+    weight_decay: float = setting(1e-4, "of the optimiser", source="DTC code: 1e-4", ge=0)
+    learning_rate_schedule: Literal["steps", "poly", "constant"] = setting(
+        "steps",
+        "steps: by learning_rate_steps; poly: times (1 - t/t_max)^learning_rate_power; constant",
+        source="steps: DTC, UA-MT code; poly: SSL4MIS code; constant: MC-Net code",
+    )
+    learning_rate_power: float = setting(
+        0.9, "exponent of poly", source="SSL4MIS code: 0.9", gt=0, le=10
+    )
     learning_rate_steps: tuple[float, ...] = setting(
         (2500 / 6000, 5000 / 6000),
         "fractions of the run after which the learning rate is divided by ten",
         source="DTC paper: every 2500 of 6000",
     )
     flip_axes: tuple[int, ...] = setting(
-        (0, 1), "axes mirrored with probability 1/2 each", source="UA-MT, DTC code"
+        (0, 1), "axes that may be mirrored", source="UA-MT, DTC code: the first two"
     )
     rotate: bool = setting(
-        True, "rotate by a multiple of 90 degrees in the plane of the first two axes"
+        True,
+        "rotate by a multiple of 90 degrees in the plane of the first two axes",
+        source="UA-MT, DTC code",
+    )
+    orientations: Literal["all", "released"] = setting(
+        "all",
+        "all: each of flip_axes is mirrored with probability 1/2; released: always exactly one, so"
+        " that of eight orientations only the four mirrored ones occur, never the scan's own",
+        source="all: chosen here; released: UA-MT, DTC, SSL4MIS, MC-Net, BCP code",
+    )
+    crop: Literal["anywhere", "released"] = setting(
+        "anywhere",
+        "anywhere: every place within the scan, a scan smaller than the patch padded to its size;"
+        " released: never the last place of an axis, and a scan that is no larger than the patch"
+        " on some axis is padded by at least three voxels on both sides",
+        source="anywhere: chosen here; released: UA-MT, DTC, SSL4MIS, MC-Net, BCP code",
     )
     level_set_from: Literal["patch", "volume"] = setting(
         "patch",
@@ -38,7 +69,9 @@ class TrainingConfig(Settings):
         source="DTC code: patch; DTC paper: volume",
     )
     precision: Literal["auto", "float32", "bfloat16"] = setting(
-        "auto", "auto: bfloat16 autocast on CUDA, float32 on the CPU"
+        "auto",
+        "auto: bfloat16 autocast on CUDA, float32 on the CPU; float32: without TF32 on a GPU",
+        source="float32 without TF32: all released code, by the cards of its time",
     )
     compile: Literal["none", "compile", "graphs"] = setting(
         "none",

@@ -22,7 +22,7 @@ MAPPED = 128  # files kept open at a time, of each kind
 @dataclass(frozen=True)
 class Patch:
     """Where and how one patch is cut: quarter turns in the plane of the first two axes, then
-    flips."""
+    flips. It may begin before the volume and end beyond it."""
 
     case: int
     start: tuple[int, ...]
@@ -31,33 +31,67 @@ class Patch:
     flips: tuple[int, ...]
 
     def cut(self, volume: Tensor | NDArray[Any], fill: float = 0.0) -> Tensor:
-        """Crop (channels, *spatial); pad a volume smaller than the patch with ``fill`` on both
-        sides. Of an array, which may be a mapped file, only the crop is read."""
+        """Crop (channels, *spatial), with ``fill`` where there is no volume. Of an array, which may
+        be a mapped file, only the crop is read."""
+        ends = [start + size for start, size in zip(self.start, self.size, strict=True)]
         index = tuple(
-            slice(start, start + size) for start, size in zip(self.start, self.size, strict=True)
+            slice(max(start, 0), max(end, 0)) for start, end in zip(self.start, ends, strict=True)
         )
         crop = volume[(slice(None), *index)]
         patch = crop if isinstance(crop, Tensor) else torch.from_numpy(np.array(crop))
-        missing = [want - have for want, have in zip(self.size, patch.shape[1:], strict=True)]
-        if any(missing):
-            sides = [side for gap in reversed(missing) for side in (gap // 2, gap - gap // 2)]
-            patch = functional.pad(patch, sides, value=fill)
+        before = [max(-start, 0) for start in self.start]
+        after = [max(end - have, 0) for end, have in zip(ends, volume.shape[1:], strict=True)]
+        if any(before + after):
+            pairs = zip(reversed(before), reversed(after), strict=True)
+            patch = functional.pad(patch, [side for pair in pairs for side in pair], value=fill)
         if self.turns:
             patch = torch.rot90(patch, self.turns, (1, 2))
         return patch.flip(self.flips) if self.flips else patch
 
 
 def draw_patch(rng: Generator, case: int, shape: Sequence[int], training: TrainingConfig) -> Patch:
-    """A patch anywhere in a volume of this spatial shape, in any of the allowed orientations."""
+    """A patch of a volume of this spatial shape: any of the allowed places and orientations."""
+    released = training.crop == "released"
     turns = int(rng.integers(4)) if training.rotate else 0
     size = tuple(training.patch_size)
     if turns % 2:
         size = (size[1], size[0], *size[2:])
-    start = tuple(
-        int(rng.integers(max(have - want, 0) + 1)) for have, want in zip(shape, size, strict=True)
-    )
-    flips = tuple(axis + 1 for axis in training.flip_axes if rng.integers(2))
+    pads, places = released_places(shape, size) if released else all_places(shape, size)
+    start = tuple(int(rng.integers(count)) - pad for count, pad in zip(places, pads, strict=True))
+    if training.orientations == "all":
+        flips = tuple(axis + 1 for axis in training.flip_axes if rng.integers(2))
+    else:
+        axes = training.flip_axes
+        flips = (axes[int(rng.integers(len(axes)))] + 1,) if axes else ()
+    if released:
+        backwards = reversed_axes(turns, flips, len(size))
+        start = tuple(s + back for s, back in zip(start, backwards, strict=True))
     return Patch(case, start, size, turns, flips)
+
+
+def all_places(shape: Sequence[int], size: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Voxels to pad before each axis, and in how many places a patch then fits: a volume smaller
+    than the patch is padded to its size, as evenly as can be."""
+    gaps = [want - have for have, want in zip(shape, size, strict=True)]
+    return [max(gap, 0) // 2 for gap in gaps], [max(-gap, 0) + 1 for gap in gaps]
+
+
+def released_places(shape: Sequence[int], size: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The same as in UA-MT's code, and all that came of it: if some axis is no longer than the
+    patch, all are padded on both sides by half of what they lack, and three; and the last place is
+    never taken."""
+    gaps = [want - have for have, want in zip(shape, size, strict=True)]
+    small = any(gap >= 0 for gap in gaps)
+    pads = [max(gap // 2 + 3, 0) if small else 0 for gap in gaps]
+    return pads, [2 * pad - gap for pad, gap in zip(pads, gaps, strict=True)]
+
+
+def reversed_axes(turns: int, flips: Sequence[int], dimensions: int) -> list[bool]:
+    """Which axes of the volume run backwards in a patch that is turned and then flipped: the code
+    turns first, so that the place which it leaves out is the first of such an axis."""
+    of_patch = [axis + 1 in flips for axis in range(dimensions)]
+    first, second = (of_patch[1], of_patch[0]) if turns % 2 else of_patch[:2]
+    return [first ^ (turns in (2, 3)), second ^ (turns in (1, 2)), *of_patch[2:]]
 
 
 class Volumes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from functools import cache
 from importlib.metadata import entry_points
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssl_methods.config import MethodChoice, NetworkConfig, Run, did_you_mean, load_run, parse
 from ssl_methods.errors import UserError
+from ssl_methods.files import read_json
 
 if TYPE_CHECKING:
     from ssl_methods.config import MethodConfig
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from ssl_methods.methods.base import Method
 
 GROUP = "ssl_methods.methods"
+RELEASED = "released.json"
 
 
 _own_files: dict[str, Path] = {}
@@ -107,15 +110,19 @@ def _import(name: str) -> ModuleType:
     return sys.modules[unique]
 
 
-def resolve(choice: MethodChoice, where: str = "methods") -> MethodConfig:
+def resolve(
+    choice: MethodChoice, where: str = "methods", labeled: int | None = None
+) -> MethodConfig:
     """Every setting of a chosen method: defaults, then the recipe, then the overrides.
+
+    ``labeled``: the number of labeled cases, on which a recipe may depend; None if not known.
 
     Raises UserError naming an unknown method or setting and the nearest valid one.
     """
     if choice.module is not None:
         register(choice.module)
     config = method_class(choice.method).Config
-    released = config.as_released if choice.recipe == "as_released" else {}
+    released = config.released(labeled) if choice.recipe == "as_released" else {}
     return parse(config, {**released, **choice.settings}, f"{where}.{choice.method}")
 
 
@@ -137,6 +144,7 @@ def create(
     in_channels: int = 1,
     classes: int = 1,
     dimensions: int = 3,
+    labeled: int | None = None,
     **settings: Any,
 ) -> Method:
     """A freshly initialised method.
@@ -146,26 +154,36 @@ def create(
         recipe: ``unified`` or ``as_released``.
         network: kind and size; the paper's by default.
         in_channels, classes, dimensions: of the data: C, K, 2 or 3.
+        labeled: cases with a label, on which ``as_released`` may depend; None if not known.
         settings: overrides of the method's Config.
     """
     choice = parse(MethodChoice, {"method": name, "recipe": recipe, "settings": settings}, name)
-    return build(choice, network or NetworkConfig(), in_channels, classes, dimensions)
+    return build(choice, network or NetworkConfig(), in_channels, classes, dimensions, labeled)
 
 
 def build(
-    choice: MethodChoice, network: NetworkConfig, in_channels: int, classes: int, dimensions: int
+    choice: MethodChoice,
+    network: NetworkConfig,
+    in_channels: int,
+    classes: int,
+    dimensions: int,
+    labeled: int | None = None,
 ) -> Method:
     """``create`` from settings already read; the networks are on the CPU."""
     from ssl_methods.networks import MakeNetwork
 
-    config = resolve(choice)
+    config = resolve(choice, labeled=labeled)
     make_network = MakeNetwork(network, in_channels, classes, dimensions)
     return method_class(choice.method)(config, make_network)
 
 
 def build_for(run: Run, store: Store) -> Method:
-    """The method of a run, shaped for its data."""
-    return build(run.choice, run.network, store.channels, len(store.classes), store.dimensions)
+    """The method of a run, shaped for its data and its number of labeled cases."""
+    from ssl_methods.data.splits import make_split
+
+    split = make_split(store, run.budget, run.subset, run.validation_cases, run.labeled_cases)
+    shape = store.channels, len(store.classes), store.dimensions
+    return build(run.choice, run.network, *shape, len(split.labeled))
 
 
 def restore(run_folder: Path, store: Store) -> Method:
@@ -193,8 +211,24 @@ def restore(run_folder: Path, store: Store) -> Method:
     return method.eval()
 
 
+def deviations(name: str) -> list[str]:
+    """What a method's file says of the differences to its papers and code, one text for each."""
+    document = inspect.getdoc(inspect.getmodule(method_class(name))) or ""
+    _, _, listed = document.partition("\nDeviations")
+    return [" ".join(text.split()) for text in re.split(r"\n- ", listed.split("\n\n")[0])[1:]]
+
+
+@cache
+def beside_released_code() -> dict[str, dict[str, Any]]:
+    """By method: which lines of the released code were run beside its `as_released` step, what loss
+    and gradient they gave, and the largest relative difference of each."""
+    found: dict[str, dict[str, Any]] = read_json(Path(__file__).with_name(RELEASED))
+    return found
+
+
 def describe() -> list[dict[str, Any]]:
-    """Every method with its summary, targets and settings: what `methods --json` prints."""
+    """Every method with its summary, targets, settings and deviations: what `methods --json`
+    prints."""
     listing = []
     for name in names():
         kind = method_class(name)
@@ -208,6 +242,8 @@ def describe() -> list[dict[str, Any]]:
                 "uses_unlabeled": kind.uses_unlabeled,
                 "targets": sorted(kind.targets),
                 "as_released": dict(kind.Config.as_released),
+                "beside_released_code": beside_released_code().get(name),
+                "deviations": deviations(name),
                 "settings": {
                     key: {k: v for k, v in field.items() if k != "title"}
                     for key, field in fields.items()

@@ -6,47 +6,46 @@ uniform noise, channel dropout, dropout of the most active voxels. p = sigmoid o
 
     L = L_supervised(g) + lambda(t) * mean over k of mean (p_k(P_k(e(x_u))) - stop(p(e(x_u))))^2
 
-Defaults: weight 0.1, noise 0.3, dropout 0.3, threshold 0.7 to 0.9 (SSL4MIS code; CCT code: weight
-30 from a tenth of the run on, threshold 0.6 to 0.9).
+Defaults: weight 0.1 (SSL4MIS code), noise 0.3, dropout 0.3, threshold 0.7 to 0.9 (both; CCT code:
+weight 30 from a tenth of the run on, dropout 0.5 in its configuration).
 
 Deviations
-- CCT code has four more kinds of perturbation, on natural images; these three are the SSL4MIS
-  code's, and features are perturbed at every level as there (paper: at the encoder's output).
-- SSL4MIS also supervises the auxiliary decoders and does not stop the gradient of the main one;
-  here as in paper and CCT code.
-- Both: one noise tensor and one threshold for a whole batch; here each image has its own.
-- SSL4MIS raises the weight in 200 steps; here smoothly. There is no other recipe.
-- Labeled and unlabeled images go through the encoder together, as in SSL4MIS; CCT code: apart.
+- SSL4MIS drops elements, draws noise and threshold once for a batch, supervises the auxiliary
+  decoders and lets the gradient into the target: `as_released` (there in 2D, and a U-Net).
+- CCT code has four more kinds of perturbation, at the encoder's output, and an encoder pass of the
+  labeled images alone; here the three kinds of SSL4MIS, at every level, and one pass, as there.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ssl_methods import losses
-from ssl_methods.config import RampedConfig, setting
-from ssl_methods.methods.base import (
-    Batch,
-    LossTerms,
-    MakeNetwork,
-    Method,
-    Progress,
-    Term,
-    unlabeled_weight,
-)
+from ssl_methods.config import setting
+from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
+from ssl_methods.methods.base import unlabeled_weight as weight_at
+from ssl_methods.methods.parts.averaging import average_terms
 from ssl_methods.methods.parts.feature_noise import perturbed
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.networks import EncoderDecoder
 
 
-class CCTConfig(RampedConfig):
+class CCTConfig(SSL4MISConfig):
     """Settings of cross-consistency training."""
 
-    weight: float = setting(
-        0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 100.0)
-    )
+    as_released = {**SSL4MISConfig.as_released, "variant": "ssl4mis"}
+
+    weight: float = setting(0.1, "largest", source="SSL4MIS", ge=0, search=("log", 0.01, 100.0))
     noise: float = setting(0.3, "spread of the uniform noise", source="CCT code", ge=0, le=1)
-    dropout: float = setting(0.3, "share of channels dropped", source="SSL4MIS code", ge=0, lt=1)
+    dropout: float = setting(0.3, "share dropped", source="both codes", ge=0, lt=1)
+    variant: Literal["cct", "ssl4mis"] = setting(
+        "cct",
+        "cct: drops channels, draws for each image, stops the target's gradient; ssl4mis: not so",
+        source="CCT code (but one draw for all); SSL4MIS code",
+    )
 
 
 class CCT(Method):
@@ -68,12 +67,21 @@ class CCT(Method):
         main, *auxiliary = self.network.decoders
         (logits,) = main(features)
         terms = self.segmentation_terms(logits[:labeled], batch.labels)
-        if len(logits) > labeled:
-            target = logits[labeled:].detach().float().sigmoid()
-            views = perturbed([level[labeled:] for level in features], config.noise, config.dropout)
-            guesses = torch.stack([g(view)[0] for g, view in zip(auxiliary, views, strict=True)])
-            agreement = losses.mean_squared(guesses.float().sigmoid(), target.expand_as(guesses))
-            terms["consistency"] = Term(agreement, unlabeled_weight(config, progress))
+        ssl4mis, unlabeled = config.variant == "ssl4mis", logits[labeled:]
+        if not ssl4mis:
+            features, unlabeled = [level[labeled:] for level in features], unlabeled.detach()
+        if not len(features[0]):
+            return terms
+        views = perturbed(features, config.noise, config.dropout, as_ssl4mis=ssl4mis)
+        guesses = torch.stack([g(view)[0] for g, view in zip(auxiliary, views, strict=True)])
+        if ssl4mis:
+            known, guesses = guesses[:, :labeled], guesses[:, labeled:]
+            others = [self.segmentation_terms(z, batch.labels) for z in known]
+            terms = average_terms([terms, *others])
+        if len(unlabeled):
+            target = unlabeled.float().sigmoid().expand_as(guesses)
+            agreement = losses.mean_squared(guesses.float().sigmoid(), target)
+            terms["consistency"] = Term(agreement, weight_at(config, progress))
         return terms
 
     def predict(self, image: Tensor) -> Tensor:

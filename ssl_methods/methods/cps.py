@@ -13,7 +13,8 @@ Defaults: weight 0.1 (SSL4MIS code).
 
 Deviations
 - Paper: cross supervision on labeled and unlabeled images, with a constant weight; SSL4MIS, and
-  here: on unlabeled images, with a weight that rises (`as_released`: in forty steps).
+  here: on unlabeled images, with a weight that rises (in 200 steps: `as_released`).
+- SSL4MIS: Dice of the background too, rate (1 - t/t_max)^0.9: `as_released`.
 - SSL4MIS: Kaiming and Xavier initialisation; here two draws of the network's own.
 - Two optimisers of equal settings there are one over both networks here: the same steps.
 - With weight 0 the first network makes the steps of `supervised`, with other draws of dropout.
@@ -21,7 +22,7 @@ Deviations
 
 from __future__ import annotations
 
-from ssl_methods.config import RampedConfig, setting
+from ssl_methods.config import setting
 from ssl_methods.losses import cross_entropy
 from ssl_methods.methods.base import (
     Batch,
@@ -32,14 +33,13 @@ from ssl_methods.methods.base import (
     Term,
     unlabeled_weight,
 )
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.methods.parts.summing import summed
 from ssl_methods.methods.parts.two_networks import hard_labels
 
 
-class CPSConfig(RampedConfig):
+class CPSConfig(SSL4MISConfig):
     """Settings of cross pseudo supervision."""
-
-    as_released = {"ramp": "stepwise"}
 
     weight: float = setting(
         0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 10.0)

@@ -10,22 +10,22 @@ Each term is a sum over the networks, so that each trains as it would alone; the
 predicts. Defaults: weight 0.1 (SSL4MIS code); the partner is chosen here.
 
 Deviations
+- SSL4MIS: the weight rises in 200 steps, Dice of the background too, rate (1 - t/t_max)^0.9:
+  `as_released`.
 - Released: U-Net, and Swin-UNet pretrained on ImageNet, in 2D. Here the partner is a U-Net, or,
   not pretrained, e.g. `partner: "monai:UNETR", partner_arguments: {img_size: [112, 112, 80]}`.
 - Released: Dice over softmax channels, the background too; here over each class and its
   complement, the same for one class. The foreground's Dice alone learns nothing of empty labels.
-- The weight rises smoothly; released: every 150 iterations (recipe `as_released`: forty steps).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ssl_methods import losses
-from ssl_methods.config import NetworkConfig, RampedConfig, parse, setting
+from ssl_methods.config import NetworkConfig, parse, setting
 from ssl_methods.errors import UserError
 from ssl_methods.methods.base import (
     Batch,
@@ -36,14 +36,13 @@ from ssl_methods.methods.base import (
     Term,
     unlabeled_weight,
 )
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.methods.parts.summing import summed
 from ssl_methods.methods.parts.two_networks import hard_labels
 
 
-class CrossTeachingConfig(RampedConfig):
+class CrossTeachingConfig(SSL4MISConfig):
     """Settings of cross teaching."""
-
-    as_released = {"ramp": "stepwise"}
 
     weight: float = setting(
         0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 10.0)
@@ -81,5 +80,4 @@ class CrossTeaching(Method):
     def dice(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Of one network's prediction, with the other's hard labels for the truth; from logits."""
         p, y = student.float().sigmoid(), hard_labels(teacher)
-        p, y = torch.cat([p, 1 - p], 1), torch.cat([y, 1 - y], 1)
-        return losses.dice(p, y, self.config.dice_form)
+        return losses.dice(p, y, self.config.dice_form, "both")

@@ -14,11 +14,13 @@ Network 1 predicts. Cost: two forward passes of each network, two more backward 
 Defaults: weight 0.5, difference 0.05 / 0.5, epsilon 0.03 (code of Peng et al., for ACDC).
 
 Deviations
-- Code: CE alone as L_supervised (recipe `as_released`); in D, KL, which has the same gradient.
+- No released code was run beside it: Peng et al.'s were read, and its terms rebuilt by
+  hand (equal to 6e-16).
+- Code: CE alone as L_supervised, weights rise over 50 of 120 epochs: `as_released`. In D the code
+  has KL, which has the same gradient; D's weight rises from epoch 20 there, here with the other.
 - Code: epsilon is of images within [0, 1], clipped to it; here of the normalised images, where it
   is a smaller step. Adversaries there come from passes in evaluation mode; here from the step's
-  own, with dropout and batch statistics, which saves two passes.
-- Code: weights rise over 50 of 120 epochs (`as_released`), D's from epoch 20; here over the run.
+  own, with dropout and batch statistics, which saves two passes. Sizes not measured.
 - Peng et al.: any number of networks, a subset of labels each; here two, with all labels.
 """
 

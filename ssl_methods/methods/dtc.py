@@ -12,8 +12,9 @@ Defaults: k 1500, weight 1 (paper and code); beta 0.3 (code; the paper writes no
 
 Deviations
 - The paper's eq. 2 has sigmoid(k z), inverted under its own eq. 1; the sign here is the code's.
-- Paper and code have the Dice loss alone as L_segmentation: recipe `as_released`.
-- Code: lambda is held over 150 of 6000 iterations; here smooth, `as_released` in forty steps.
+- Paper and code have the Dice loss alone as L_segmentation, and the code holds lambda over 150 of
+  6000 iterations: `as_released`.
+- Code: a patch without foreground has T = 0, one full of it no number; here +1 and -1.
 - At k = 1500 T⁻¹ is nearly a hard threshold: sigmoid' is negligible beyond |z| of 0.005, less than
   a voxel.
 - With weight 0 it is `sdf_multitask`, step for step.

@@ -14,8 +14,10 @@ Deviations
 - ADVENT: softmax over all classes, divided by ln(classes); here one sigmoid per class, divided by
   ln 2: the same number for one foreground class.
 - ADVENT: on the images of the target domain, which have no labels; SSL4MIS, and here: on all.
-- SSL4MIS adds 1e-6 within the logarithm; here the entropy is computed from logits, exactly.
-- The weight rises smoothly; released: every 150 iterations (recipe `as_released`: forty steps).
+- SSL4MIS adds 1e-6 within the logarithm; here the entropy is computed from logits, exactly: 4e-6
+  of the term.
+- SSL4MIS: the weight rises in 200 steps, Dice of the background too, rate (1 - t/t_max)^0.9:
+  `as_released`.
 - With weight 0 it is `supervised`, step for step.
 """
 
@@ -26,7 +28,7 @@ import math
 from torch import Tensor
 from torch.nn import functional
 
-from ssl_methods.config import RampedConfig, setting
+from ssl_methods.config import setting
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -36,12 +38,11 @@ from ssl_methods.methods.base import (
     Term,
     unlabeled_weight,
 )
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 
 
-class EntropyMinimizationConfig(RampedConfig):
+class EntropyMinimizationConfig(SSL4MISConfig):
     """Settings of entropy minimisation."""
-
-    as_released = {"ramp": "stepwise"}
 
     weight: float = setting(
         0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.001, 1.0)

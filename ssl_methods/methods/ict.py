@@ -9,46 +9,44 @@ share s ~ Beta(alpha, alpha):
 Defaults: alpha 0.2, decay 0.99, weight 0.1 (SSL4MIS).
 
 Deviations
-- Each unlabeled image is mixed with the one before it in the batch (one alone, with itself). The
-  paper permutes the batch; SSL4MIS makes one mixed image out of exactly two.
-- The teacher sees the clean images in one pass; SSL4MIS: each alone, with its own batch statistics.
+- Each unlabeled image is mixed with the one before it (one alone, with itself), and the teacher
+  sees them in one pass. SSL4MIS makes one mix of two, which the teacher sees apart: `as_released`.
+- SSL4MIS: the weight rises in 200 steps, Dice of the background too, rate (1 - t/t_max)^0.9:
+  `as_released`.
 - SSL4MIS: two softmax channels; here one sigmoid channel per class, the same number.
-- lambda rises smoothly; SSL4MIS: in 200 steps (recipe `as_released`: forty).
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ssl_methods import losses
-from ssl_methods.config import RampedConfig, setting
-from ssl_methods.methods.base import (
-    Batch,
-    LossTerms,
-    MakeNetwork,
-    Method,
-    Progress,
-    Term,
-    unlabeled_weight,
-)
+from ssl_methods.config import setting
+from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
+from ssl_methods.methods.base import unlabeled_weight as weight_at
 from ssl_methods.methods.parts.mixup import mix, random_shares
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.methods.parts.teacher import Teacher
 
 
-class ICTConfig(RampedConfig):
+class ICTConfig(SSL4MISConfig):
     """Settings of interpolation consistency."""
 
-    as_released = {"ramp": "stepwise"}
+    as_released = {**SSL4MISConfig.as_released, "mixes": "pairs"}
 
-    weight: float = setting(
-        0.1, "largest weight", source="SSL4MIS: 0.1", ge=0, search=("log", 0.01, 10.0)
-    )
+    weight: float = setting(0.1, "largest", source="SSL4MIS", ge=0, search=("log", 0.01, 10.0))
     decay: float = setting(
         0.99, "of the average", source="SSL4MIS: 0.99", ge=0, lt=1, search=("linear", 0.9, 0.999)
     )
-    alpha: float = setting(
-        0.2, "of Beta(alpha, alpha)", source="SSL4MIS: 0.2", gt=0, search=("log", 0.05, 2.0)
+    alpha: float = setting(0.2, "of Beta", source="SSL4MIS", gt=0, search=("log", 0.05, 2.0))
+
+    mixes: Literal["each", "pairs"] = setting(
+        "each",
+        "each: every image with the one before it; pairs: the first half with the second",
+        source="SSL4MIS code: pairs, of two images",
     )
 
 
@@ -71,13 +69,16 @@ class ICT(Method):
             (logits,) = self.network(batch.labeled_images)
             return self.segmentation_terms(logits, batch.labels)
         share = random_shares(unlabeled, self.config.alpha, 1)
-        mixed = mix(unlabeled, unlabeled.roll(1, 0), share)
+        half, apart = (len(unlabeled) + 1) // 2, self.config.mixes == "pairs"
+        first = unlabeled[:half] if apart else unlabeled
+        second = unlabeled[-half:] if apart else unlabeled.roll(1, 0)
+        mixed = mix(first, second, share)
         (logits,) = self.network(torch.cat([batch.labeled_images, mixed]))
-        guess = self.guess(unlabeled)
-        target = mix(guess, guess.roll(1, 0), share)
+        guess = self.guess(first)
+        target = mix(guess, self.guess(second) if apart else guess.roll(1, 0), share)
         agreement = losses.mean_squared(logits[labeled:].float().sigmoid(), target)
         terms = self.segmentation_terms(logits[:labeled], batch.labels)
-        return terms | {"consistency": Term(agreement, unlabeled_weight(self.config, progress))}
+        return terms | {"consistency": Term(agreement, weight_at(self.config, progress))}
 
     @torch.no_grad()
     def guess(self, images: Tensor) -> Tensor:

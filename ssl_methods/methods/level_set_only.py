@@ -8,8 +8,8 @@ Dual-task Consistency", AAAI 2021, table 1. The segmentation is the smooth inver
 Defaults: k 1500 (DTC paper).
 
 Deviations
-- There is no released code for the ablation; that its segmentation is T⁻¹ of the level set, and
-  that the loss has no factor, is assumed.
+- There is no released code for the ablation to run beside it; that its segmentation
+  is T⁻¹ of the level set, and that the loss has no factor, is assumed.
 - There is no segmentation head: `ce_weight`, `dice_weight` and `dice_form` weigh nothing.
 - T is computed on the augmented patch, as in `sdf_multitask` (`training.level_set_from`).
 - At k = 1500 a window's probability is nearly 0 or 1: where windows overlap, they vote.

@@ -12,7 +12,7 @@ Deviations
   number.
 - Released: the teacher keeps batch-norm statistics of its own; here they are the student's.
   Neither is read while training (batch statistics are) nor when predicting (the student predicts).
-- The weight rises over the whole run (t / t_max); released: in 40 steps (recipe `as_released`).
+- UA-MT's code: the weight rises in 40 steps: `as_released`.
 """
 
 from __future__ import annotations

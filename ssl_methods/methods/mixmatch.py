@@ -10,6 +10,8 @@ Defaults: 2 guesses, temperature 0.5, alpha 0.75 (paper). Weight 1 and noise 0.1
 not tuned: the paper's weights, 75 to 100 on CIFAR-10, are for one label per image.
 
 Deviations
+- No released code was run beside it: google's and a port of it were read, and sharpening, shares
+  and both terms rebuilt (equal to 2e-16); its loop, for small pictures with one label, is not here.
 - Augmentation for the guesses: flips of the first two axes, undone on the probability, and noise;
   the paper has shifts too. Dropout is on. Running batch statistics see these passes too.
 - Each unlabeled image enters the mix once, as in the batch; in the paper, each augmented copy does.

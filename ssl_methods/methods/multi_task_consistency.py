@@ -12,7 +12,8 @@ margin / (1 + margin) on its contour, 1 at its core. q is the probability of eac
 Defaults: those of `dtc`; margin 0.1, k_inner 100 (chosen here: q_d is within 0.02 of the labels).
 
 Deviations, beside those of `dtc` (which it is, bit for bit, with the first two tasks alone)
-- The paper does not say how to weigh more tasks: here each has beta, the pairs are averaged.
+- There is no released code of it. The paper does not say how to weigh more tasks: here each has
+  beta, and the pairs are averaged.
 """
 
 from __future__ import annotations

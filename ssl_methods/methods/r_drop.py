@@ -14,8 +14,11 @@ Deviations
 - Paper: distributions over classes; here one Bernoulli distribution per class and voxel, averaged.
 - Paper: L_supervised summed over both passes; here their mean, so that its size is that of every
   other method (a weight of 4 here is one of 8 there). Paper: constant weight; here it warms up.
-- The SSL4MIS code of this name trains two networks, compares them on unlabeled images only, and
-  takes their softmax over a spatial axis instead of the classes. Here it is the paper's method.
+- SSL4MIS sums the supervised losses and takes the mean of the KL over classes too, so that its 4
+  counts a quarter of the 4 here: `as_released`, with its ramp, rate and Dice of the background.
+- SSL4MIS trains two networks, compares them on unlabeled images only, and takes their softmax over
+  a spatial axis instead of the classes; here it is the paper's method in both recipes: 50 % of a
+  step's loss, 1.6 times the largest component of its gradient.
 - Dropout is the network's own; batch normalisation sees both passes as one batch.
 - With weight 0 there is one pass: it is `supervised`, step for step.
 """
@@ -25,7 +28,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ssl_methods.config import RampedConfig, setting
+from ssl_methods.config import setting
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -35,12 +38,13 @@ from ssl_methods.methods.base import (
     Term,
     unlabeled_weight,
 )
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 
 
-class RDropConfig(RampedConfig):
+class RDropConfig(SSL4MISConfig):
     """Settings of R-Drop."""
 
-    as_released = {"ramp": "stepwise"}
+    as_released = {**SSL4MISConfig.as_released, "ce_weight": 1.0, "dice_weight": 1.0, "weight": 2.0}
 
     weight: float = setting(
         4.0, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.1, 10.0)

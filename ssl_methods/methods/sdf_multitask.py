@@ -8,8 +8,8 @@ The second head regresses the signed distance map: "Seg + LSF" in the ablation o
 Defaults: beta 0.3 (DTC and SASSNet code; the DTC paper writes no factor, i.e. 1).
 
 Deviations
-- The paper and code have the Dice loss alone as L_segmentation: recipe `as_released`. The unified
-  recipe uses the same 0.5 (cross-entropy + Dice) as every other method.
+- The paper and code have the Dice loss alone as L_segmentation: `as_released`. The unified recipe
+  uses the same 0.5 (cross-entropy + Dice) as every other method.
 - Paper: T is computed once on the whole image; code, and the default here: on the augmented patch
   (`training.level_set_from`).
 """

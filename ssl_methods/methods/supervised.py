@@ -6,8 +6,8 @@ Deviations
 - Released: two softmax channels; here one sigmoid channel per class, the same loss (the softmax
   cross-entropy of two classes is the binary cross-entropy of the logits' difference).
 - Released: all four patches of a batch are labeled, twice the labeled samples per step that the
-  semi-supervised methods see. The unified recipe gives it the same labeled batch as every other
-  method.
+  semi-supervised methods see: `as_released`. The unified recipe gives it the same labeled batch as
+  every other method.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class SupervisedConfig(MethodConfig):
     def released_training(cls, training: TrainingConfig) -> TrainingConfig:
         """The whole batch is labeled."""
         batch = training.labeled_batch + training.unlabeled_batch
-        return training.model_copy(update={"labeled_batch": batch, "unlabeled_batch": 0})
+        loop = {"labeled_batch": batch, "unlabeled_batch": 0}
+        return super().released_training(training).model_copy(update=loop)
 
 
 class Supervised(Method):

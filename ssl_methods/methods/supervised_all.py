@@ -6,7 +6,7 @@ training cases, whatever the budget (`role = "bound"`).
 Defaults: those of `supervised`.
 
 Deviations
-- None of its own; those of `supervised` hold.
+- Those of `supervised`; none of its own.
 - A training case that has no label at all, as in a set with unlabeled scans, is left out.
 - It repeats the run at each budget with random streams of that budget: equal but for chance.
 """

@@ -16,9 +16,9 @@ Deviations
   images that is followed, it is on these alone.
 - As in the code: the T passes are T/2 passes of the batch repeated twice (batch statistics of the
   doubled batch), and p' is a pass of its own, not p_.
-- Code: 1e-6 is added inside the logarithm; here 0 ln 0 is 0.
-- lambda rises smoothly over the whole run; released: in 40 steps (recipe `as_released`). The
-  threshold rises smoothly in both.
+- Code: 1e-6 is added inside the logarithm; here 0 ln 0 is 0: 3e-6 of u, so that single voxels pass
+  a threshold or not at the end of a run (2e-6 of the term).
+- Code: lambda rises in 40 steps: `as_released`. The threshold rises smoothly in both.
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ scale s of S, enlarged to full size; p the mean over s; D_s = KL(p || p_s) per v
 Defaults: 4 scales, weight 0.1 (SSL4MIS code).
 
 Deviations
+- Released: the weight rises in 400 steps, Dice of the background too, the rate starts at 0.1 and
+  falls as (1 - t/t_max)^0.9: `as_released`.
 - Released: KL and squares over softmax channels; here per class over foreground and background,
   the same for one class. D_s is computed from logits, finite where log(softmax) is not.
 - Released: dropout 0.5, 0.3, 0.2, 0.1 before the heads; here the network's own before each.
-- Released: the weight rises in 400 steps, the learning rate starts at 0.1 and falls as a power;
-  here smoothly and the loop's, in both recipes.
 - Four scales need a network of five levels; with fewer, making the method is an error.
 """
 
@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from ssl_methods.config import RampedConfig, setting
+from ssl_methods.config import TrainingConfig, setting
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -37,15 +37,23 @@ from ssl_methods.methods.base import (
     unlabeled_weight,
 )
 from ssl_methods.methods.parts.averaging import average_terms
+from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 
 
-class URPCConfig(RampedConfig):
+class URPCConfig(SSL4MISConfig):
     """Settings of the uncertainty-rectified pyramid consistency."""
+
+    as_released = {**SSL4MISConfig.as_released, "ramp_steps": 400}
 
     weight: float = setting(
         0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 10.0)
     )
     scales: int = setting(4, "resolutions with a head", source="URPC paper", ge=2, le=6)
+
+    @classmethod
+    def released_training(cls, training: TrainingConfig) -> TrainingConfig:
+        """The learning rate starts at 0.1."""
+        return super().released_training(training).model_copy(update={"learning_rate": 0.1})
 
 
 class URPC(Method):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Upsampling = Literal["transposed", "linear", "nearest"]
+Upsampling = Literal["transposed", "linear", "aligned", "nearest"]
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 DECONV = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -79,7 +79,7 @@ class MaxPool(nn.Module):
 
 
 class Enlarge(nn.Module):
-    """A whole-number enlargement, as ``nn.Upsample`` (corners not aligned)."""
+    """A whole-number enlargement, as ``nn.Upsample``; ``aligned``: linear, with aligned corners."""
 
     def __init__(self, factor: int, by: Upsampling = "linear") -> None:
         super().__init__()
@@ -99,4 +99,9 @@ class Enlarge(nn.Module):
     def weights(self, size: int, device: torch.device) -> Tensor:
         """Interpolation along one axis as a matrix (size, factor * size)."""
         identity = torch.eye(size, device=device)[None]
-        return functional.interpolate(identity, scale_factor=self.factor, mode="linear")[0]
+        return functional.interpolate(
+            identity,
+            scale_factor=self.factor,
+            mode="linear",
+            align_corners=self.by == "aligned",
+        )[0]

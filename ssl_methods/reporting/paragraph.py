@@ -12,7 +12,7 @@ from typing import Any
 from ssl_methods.analysis.latex import escape
 from ssl_methods.analysis.references import bibliography, papers
 from ssl_methods.analysis.tables import overall
-from ssl_methods.config import MethodConfig
+from ssl_methods.config import MethodConfig, TrainingConfig
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.style import label, methods_of
 
@@ -107,12 +107,9 @@ def trained(found: Results) -> list[str]:
         name = {"vnet": "V-Net", "unet": "U-Net"}[net.name]
         network = f"a {name}{cite('network:' + net.name)} with {net.width} filters at full"
         network += f" resolution, {net.levels} resolutions and dropout {net.dropout:g}"
-    steps = [f"{round(step * loop.iterations)}" for step in loop.learning_rate_steps]
-    divided = f", divided by ten after {listed(steps)}" if steps else ""
     text = [
-        f"Every method used {network}, trained for {loop.iterations} iterations of stochastic "
-        f"gradient descent (learning rate {loop.learning_rate:g}{divided}, momentum "
-        f"{loop.momentum:g}, weight decay {loop.weight_decay:g}) on patches of "
+        f"Every method used {network}, trained for {loop.iterations} iterations of "
+        f"{optimiser(loop)} on patches of "
         f"{sizes(loop.patch_size)} voxels, {loop.labeled_batch} labeled and "
         f"{loop.unlabeled_batch} unlabeled in a step."
     ]
@@ -120,15 +117,36 @@ def trained(found: Results) -> list[str]:
         label(name) for name, choice in experiment.methods.items() if choice.recipe == "as_released"
     ]
     if released:
-        text.append(f"Loss, batch and schedule as in the authors' code: {listed(released)}.")
+        text.append(
+            "Loss, batch, schedule and augmentation as in the authors' code, in float32 without "
+            f"TF32: {listed(released)}."
+        )
     own = {}
     for run, record in found.records("run.yaml"):
         settings = record.get("method_settings", {})
-        own[run.name] = {key: value for key, value in settings.items() if key not in SHARED}
+        unused = set() if settings.get("ramp") == "stepwise" else {"ramp_steps", "ramp_start"}
+        own[run.name] = {k: v for k, v in settings.items() if k not in SHARED | unused}
     said = [f"{label(name)}: {values(settings)}" for name, settings in own.items() if settings]
     if said:
         text.append(f"Settings of the methods: {'; '.join(said)}.")
     return text
+
+
+def optimiser(loop: TrainingConfig) -> str:
+    """The optimiser with its settings and the schedule of its learning rate."""
+    steps = [f"{round(step * loop.iterations)}" for step in loop.learning_rate_steps]
+    falls = {
+        "steps": f", divided by ten after {listed(steps)}" if steps else "",
+        "poly": f" times (1 - t/t_max)^{loop.learning_rate_power:g}",
+        "constant": "",
+    }[loop.learning_rate_schedule]
+    names = {"sgd": "stochastic gradient descent", "adam": "Adam", "adamw": "AdamW"}
+    betas = " and ".join(f"{beta:g}" for beta in loop.betas)
+    own = f"momentum {loop.momentum:g}" if loop.optimizer == "sgd" else f"betas {betas}"
+    return (
+        f"{names[loop.optimizer]} (learning rate {loop.learning_rate:g}{falls}, {own}, "
+        f"weight decay {loop.weight_decay:g})"
+    )
 
 
 def measured(found: Results) -> list[str]:

@@ -1,8 +1,8 @@
 """The training loop, the same for every method.
 
 In: a method, a sampler, the training settings. Out: the trained method (in place) and a ``State``
-with the history and the time spent. The method's optimisers, a stepped learning rate, autocast,
-checkpoints, a check for non-finite losses.
+with the history and the time spent. The method's optimisers, the schedule of the learning rate,
+autocast, checkpoints, a check for non-finite losses.
 """
 
 from __future__ import annotations
@@ -83,9 +83,7 @@ def fit(
         disable=not sys.stderr.isatty(),
     ):
         progress = Progress(t, total_iterations)
-        rate = training.learning_rate * schedules.stepped_rate(
-            t, total_iterations, training.learning_rate_steps
-        )
+        rate = schedules.learning_rate(t, training)
         for group in optimizers[0][0].param_groups:
             group["lr"] = rate
         if training.compile == "graphs":

@@ -67,7 +67,8 @@ def distribution(declared: Any) -> BaseDistribution:
 
 def defaults(study: Study, row: str) -> dict[str, Any]:
     """Every setting of the method as the experiment has it: the paper's, unless overridden."""
-    config: MethodConfig = methods.resolve(study.methods[row].choice)
+    labeled = study.budget if isinstance(study.budget, int) else None
+    config: MethodConfig = methods.resolve(study.methods[row].choice, labeled=labeled)
     return config.model_dump(mode="json")
 
 

@@ -95,11 +95,11 @@ FAULTS = {  # check: what the sound method has, what the faulty one has in its p
         "self.config.weight",
         "no weight begins at 0.0067",
     ),
-    "keeps_the_batch_of_the_released_loop": (
+    "settles_the_released_loop": (
         '"of the average")',
         '"of the average")\n\n    @classmethod\n    def released_training(cls, training):\n'
         '        return training.model_copy(update={"labeled_batch": 1 + training.labeled_batch})',
-        "a batch of 4 one of 5",
+        "released_training is not idempotent",
     ),
     "goes_through_the_training_loop": (
         "        return terms\n",

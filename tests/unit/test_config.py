@@ -12,6 +12,7 @@ from ssl_methods import methods
 from ssl_methods.config import (
     Experiment,
     MethodChoice,
+    TrainingConfig,
     find_config,
     load_experiment,
     load_run,
@@ -150,6 +151,37 @@ def test_recipes_resolve_in_order():
     own = MethodChoice(method="dtc", recipe="as_released", settings={"ramp": "constant"})
     assert methods.resolve(own).ramp == "constant"
     assert methods.resolve(MethodChoice(method="dtc")).ce_weight == 0.5
+
+
+def test_a_recipe_may_depend_on_the_number_of_labels():
+    """SASSNet's README: 0.01 with 16 labeled scans, 0.015 with 8."""
+    choice = MethodChoice(method="sassnet", recipe="as_released")
+    weights = [methods.resolve(choice, labeled=n).weight for n in (None, 80, 16, 8, 4)]
+    assert weights == [0.01, 0.01, 0.01, 0.015, 0.015]
+    own = choice.model_copy(update={"settings": {"weight": 0.5}})
+    assert methods.resolve(own, labeled=8).weight == 0.5
+    unified = MethodChoice(method="sassnet")
+    assert methods.resolve(unified, labeled=8).weight == 0.01
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_every_released_loop_is_float32_with_the_released_augmentation(name):
+    loop = methods.method_class(name).Config.released_training(TrainingConfig())
+    assert (loop.precision, loop.orientations, loop.crop) == ("float32", "released", "released")
+
+
+def test_released_schedules_and_batches():
+    def loop(name):
+        return methods.method_class(name).Config.released_training(TrainingConfig())
+
+    ssl4mis = {"dan", "cps", "cross_teaching", "cct", "ict", "urpc", "fixmatch", "r_drop"}
+    ssl4mis |= {"entropy_minimization"}
+    poly = {name for name in methods.names() if loop(name).learning_rate_schedule == "poly"}
+    assert poly == ssl4mis
+    assert loop("mc_net").learning_rate_schedule == "constant"
+    assert loop("urpc").learning_rate == 0.1 and loop("cps").learning_rate == 0.01
+    assert (loop("bcp").labeled_batch, loop("bcp").unlabeled_batch) == (4, 4)
+    assert (loop("supervised").labeled_batch, loop("supervised").unlabeled_batch) == (4, 0)
 
 
 def test_every_setting_has_a_meaning():

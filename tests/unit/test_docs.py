@@ -10,7 +10,7 @@ import torch
 from ssl_methods import methods
 from ssl_methods.config import NetworkConfig, TrainingConfig
 from ssl_methods.errors import UserError
-from ssl_methods.methods.base import sgd
+from ssl_methods.methods.base import make_optimizer
 from ssl_methods.reference import PAGES
 from ssl_methods.reporting.showcase import main_table, with_table
 
@@ -28,7 +28,7 @@ def test_the_second_optimiser_of_the_how_to():
     """The commands and the file of that page are followed in tests/workflow."""
     page = (ROOT / "docs/how-to/add-a-method.md").read_text()
     _, fragment = re.findall(r"```python\n(.*?)```", page, re.S)
-    names = {"torch": torch, "sgd": sgd}
+    names = {"torch": torch, "make_optimizer": make_optimizer}
     exec(fragment, names)
     method = SimpleNamespace(
         network=torch.nn.Linear(1, 1), judge=torch.nn.Linear(1, 1), loss=1, judge_loss=2

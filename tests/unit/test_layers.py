@@ -14,9 +14,10 @@ from ssl_methods.networks.layers import Enlarge, MaxPool
 @pytest.mark.parametrize("factor", [1, 2, 4])
 def test_enlarge_is_pytorchs_upsampling(dimensions, factor):
     x = torch.randn(2, 3, *(6, 5, 4)[:dimensions], requires_grad=True)
-    names = {"linear": {2: "bilinear", 3: "trilinear"}[dimensions], "nearest": "nearest"}
-    for by, name in names.items():
-        theirs = nn.Upsample(scale_factor=factor, mode=name)(x)
+    linear = {2: "bilinear", 3: "trilinear"}[dimensions]
+    modes = {"linear": (linear, False), "aligned": (linear, True), "nearest": ("nearest", None)}
+    for by, (mode, aligned) in modes.items():
+        theirs = nn.Upsample(scale_factor=factor, mode=mode, align_corners=aligned)(x)
         ours = Enlarge(factor, by)(x)
         torch.testing.assert_close(ours, theirs)
         weight = torch.randn_like(theirs)

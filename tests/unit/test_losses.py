@@ -47,3 +47,26 @@ def test_losses_are_float32_under_autocast(pair):
             losses.mean_squared(p.bfloat16(), y),
         ]
     assert {value.dtype for value in values} == {torch.float32}
+
+
+@pytest.mark.parametrize("form", ["squared", "plain", "pooled"])
+def test_dice_over_both_is_the_mean_of_classes_and_their_complements(form):
+    p, y = torch.rand(2, 3, 4, 5), (torch.rand(2, 3, 4, 5) > 0.6).float()
+    expected = (losses.dice(p, y, form) + losses.dice(1 - p, 1 - y, form)) / 2
+    torch.testing.assert_close(losses.dice(p, y, form, "both"), expected)
+
+
+def test_dice_pooled_has_plain_sums_over_all_patches():
+    p, y = torch.rand(3, 1, 4, 5), (torch.rand(3, 1, 4, 5) > 0.6).float()
+    expected = 1 - (2 * (p * y).sum() + 1e-5) / (p.sum() + y.sum() + 1e-5)
+    torch.testing.assert_close(losses.dice(p, y, "pooled"), expected)
+
+
+@pytest.mark.parametrize("form", ["squared", "plain", "pooled"])
+@pytest.mark.parametrize("over", ["foreground", "both"])
+def test_dice_of_a_region_is_that_of_the_voxels_cut_out(form, over):
+    p, y = torch.rand(2, 1, 6, 4), (torch.rand(2, 1, 6, 4) > 0.6).float()
+    region = torch.zeros(6, 4)
+    region[:, :2] = 1
+    found = losses.dice(p, y, form, over, region)
+    torch.testing.assert_close(found, losses.dice(p[..., :2], y[..., :2], form, over))

@@ -1,6 +1,8 @@
 """Patches: the same for every method, anywhere in the volume, cut alike from image, label and
 level set."""
 
+import hashlib
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from ssl_methods.config import TrainingConfig
 from ssl_methods.data.patches import Patch, draw_patch
@@ -109,6 +112,96 @@ def test_all_starts_are_reached():
     rng = np.random.default_rng(0)
     starts = {draw_patch(rng, 0, (10, 8, 9), training).start for _ in range(300)}
     assert starts == {(i, 0, k) for i in range(3) for k in range(2)}
+
+
+RELEASED = {"orientations": "released", "crop": "released"}
+
+
+def released_patch(volume, size, rng):
+    """The augmentation of UA-MT's code, from its description: a quarter turn and one flip of the
+    whole volume, then padding and a crop that never takes the last place."""
+    turned = np.flip(np.rot90(volume, rng.integers(4)), rng.integers(2))
+    gaps = np.array(size) - turned.shape
+    if (gaps >= 0).any():
+        sides = np.maximum(gaps // 2 + 3, 0)
+        turned = np.pad(turned, [(side, side) for side in sides])
+    start = [rng.integers(0, have - want) for have, want in zip(turned.shape, size, strict=True)]
+    return turned[tuple(slice(s, s + n) for s, n in zip(start, size, strict=True))]
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 4), (4, 6, 3), (3, 3, 9), (2, 5, 3)])
+def test_released_patches_are_those_of_the_released_augmentation(shape):
+    """The same set of patches, each with the same share, orientation and padding included."""
+    training = TrainingConfig(patch_size=(4, 4, 3), **RELEASED)
+    volume = np.arange(1, np.prod(shape) + 1).reshape(shape)
+    rng, count = np.random.default_rng(0), 8_000
+    expected, found = Counter(), Counter()
+    for _ in range(count):
+        expected[released_patch(volume, (4, 4, 3), rng).tobytes()] += 1
+        patch = draw_patch(rng, 0, shape, training)
+        found[patch.cut(volume[None])[0].numpy().tobytes()] += 1
+    kinds = expected.keys() | found.keys()
+    # The sum of squared standardised differences of two samples: chi-squared, of kinds - 1 degrees.
+    chi2 = sum((expected[k] - found[k]) ** 2 / (expected[k] + found[k]) for k in kinds)
+    assert expected.keys() == found.keys() or min(len(expected), len(found)) > 2000
+    assert stats.chi2.sf(chi2, len(kinds) - 1) > 1e-4
+
+
+def test_of_eight_orientations_the_released_four_are_mirrored_ones():
+    """A mirrored one has determinant -1; the scan's own never occurs. Each as often."""
+    volume, rng = torch.arange(9.0).reshape(1, 3, 3, 1), np.random.default_rng(1)
+    training = TrainingConfig(patch_size=(3, 3, 1), orientations="released")
+    seen = Counter(
+        tuple(draw_patch(rng, 0, (3, 3, 1), training).cut(volume).flatten().tolist())
+        for _ in range(4000)
+    )
+    plane = volume[0, :, :, 0].numpy()
+    mirrored = {tuple(np.rot90(plane.T, k).flatten().tolist()) for k in range(4)}
+    assert seen.keys() == mirrored
+    assert all(900 < count < 1100 for count in seen.values())
+
+
+def test_what_an_experiment_switches_off_stays_off():
+    training = TrainingConfig(patch_size=(3, 3, 2), rotate=False, flip_axes=(), **RELEASED)
+    rng = np.random.default_rng(0)
+    drawn = [draw_patch(rng, 0, (5, 4, 3), training) for _ in range(50)]
+    assert {(patch.turns, patch.flips) for patch in drawn} == {(0, ())}
+    assert {patch.start for patch in drawn} == {(i, 0, 0) for i in range(2)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(shape=st.tuples(*[st.integers(2, 14)] * 3), seed=st.integers(0, 2**32))
+def test_released_patches_of_any_volume_keep_their_voxels(shape, seed):
+    training = TrainingConfig(patch_size=(8, 6, 10), **RELEASED)
+    index = torch.arange(1, np.prod(shape) + 1, dtype=torch.float64).reshape(1, *shape)
+    cut = draw_patch(np.random.default_rng(seed), 0, shape, training).cut(index)
+    assert cut.shape == (1, 8, 6, 10)
+    inside = cut[cut > 0]
+    assert len(inside.unique()) == len(inside)
+
+
+@pytest.mark.parametrize("source", ["patch", "volume"])
+def test_released_patches_too_are_the_same_from_held_volumes(store, source):
+    training = TRAINING.model_copy(update={"level_set_from": source, **RELEASED})
+    files, held = make_sampler(store, training), make_sampler(store, training)
+    for volumes in (held.labeled, held.unlabeled, held.labels):
+        volumes.held = [torch.from_numpy(np.array(volumes.read(id))) for id in volumes.ids]
+    for t in (4, 0, 2):
+        equal(files.batch(t), held.batch(t))
+
+
+# SHA-256 of the patches below, as they were before there was another way to orient and to crop.
+UNIFIED = "b947217bd2d782e5ab6427fa0bb5383646dc8f7f47d3f325a2531e29d552e478"
+
+
+def test_the_unified_recipe_draws_what_it_always_drew():
+    training = TrainingConfig(patch_size=(6, 4, 5))
+    rng, found = np.random.default_rng(7), hashlib.sha256()
+    for n in range(200):
+        shape = (3 + n % 7, 9 - n % 6, 4 + n % 5)
+        volume = np.arange(1, np.prod(shape) + 1, dtype=np.int32).reshape(1, *shape)
+        found.update(draw_patch(rng, 0, shape, training).cut(volume).numpy().tobytes())
+    assert found.hexdigest() == UNIFIED
 
 
 @pytest.mark.parametrize("source", ["patch", "volume"])

@@ -94,9 +94,46 @@ def test_mean_teacher_needs_two_forward_passes(experiment, results, tmp_path):
     assert json.loads((tmp_path / "run/cost.json").read_text())["forward_passes_per_iteration"] == 2
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name != "mean_shape"])
-def test_resume_is_exact_to_the_bit(experiment, results, tmp_path, monkeypatch, name):
+def released(experiment, name):
     run = tiny_run(experiment, name)
+    return run.model_copy(
+        update={"choice": run.choice.model_copy(update={"recipe": "as_released"})}
+    )
+
+
+def test_the_released_loop_and_settings_of_this_budget_are_recorded(experiment, results, tmp_path):
+    torch.backends.cudnn.allow_tf32 = True  # PyTorch's default
+    train(released(experiment, "sassnet"), results, tmp_path / "run")
+    recorded = yaml.safe_load((tmp_path / "run/run.yaml").read_text())
+    loop, own = recorded["training"], recorded["method_settings"]
+    assert (loop["precision"], loop["orientations"], loop["crop"]) == (
+        *("float32", "released", "released"),
+    )
+    assert (own["weight"], own["discriminator_width"]) == (0.015, 64)  # of two labeled cases
+    assert json.loads((tmp_path / "run/provenance.json").read_text())["precision"] == "float32"
+    assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+    methods.restore(
+        tmp_path / "run",
+        Store.open(store_folder(load_run(tmp_path / "run/run.yaml").dataset, results)),
+    )
+    train(tiny_run(experiment, "supervised"), results, tmp_path / "unified")
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_the_history_has_the_rates_of_the_released_schedule(experiment, results, tmp_path):
+    train(released(experiment, "entropy_minimization"), results, tmp_path / "run")
+    rows = list(csv.DictReader((tmp_path / "run/history.csv").open()))
+    found = {int(row["iteration"]): float(row["learning_rate"]) for row in rows}
+    expected = {n: 0.01 * (1 - (n - 1) / 6) ** 0.9 for n in (1, 2, 4, 6)}
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [(name, "sgd") for name in KINDS if name != "mean_shape"] + [("supervised", "adamw")],
+)
+def test_resume_is_exact_to_the_bit(experiment, results, tmp_path, monkeypatch, name, optimizer):
+    run = tiny_run(experiment, name, optimizer=optimizer)
     train(run, results, tmp_path / "whole")
     interrupt_after(monkeypatch, 5)
     with pytest.raises(Killed):

@@ -13,7 +13,7 @@ from ssl_methods.methods.base import (
     Method,
     Progress,
     Term,
-    sgd,
+    make_optimizer,
     unlabeled_weight,
 )
 from ssl_methods.methods.parts.discriminator import AdversarialConfig, Discriminator
@@ -28,7 +28,8 @@ class AgainstDiscriminator(Method):
     maps: Tensor  # of the newest step, detached, for the discriminator's
 
     def optimizers(self, training: TrainingConfig) -> list[tuple[Optimizer, Loss]]:
-        steps: list[tuple[Optimizer, Loss]] = [(sgd(self.network, training), self.loss)]
+        segmentation = make_optimizer(self.network, training)
+        steps: list[tuple[Optimizer, Loss]] = [(segmentation, self.loss)]
         if self.wants_unlabeled:
             adam = self.discriminator.optimizer(self.config.discriminator_rate)
             steps.append((adam, self.discriminator_loss))

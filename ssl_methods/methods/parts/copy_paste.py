@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ssl_methods import losses
@@ -67,6 +67,11 @@ def mixed_images(images: Tensor, others: Tensor, mixes: tuple[Mix, Mix]) -> Tens
     )
 
 
+def seen_by(network: nn.Module, images: Tensor, passes: int) -> Tensor:
+    """The first output for all images, in so many passes with batch statistics of their own."""
+    return torch.cat([network(part)[0] for part in images.chunk(passes)])
+
+
 def region_terms(
     config: MethodConfig, logits: Tensor, target: Tensor, region: Tensor, weight: float = 1.0
 ) -> LossTerms:
@@ -83,8 +88,8 @@ def region_terms(
         mean = (values * region).sum() / (region.expand_as(values).sum() + 1e-16)
         terms["cross_entropy"] = Term(mean, weight * config.ce_weight)
     if config.dice_weight:
-        probability = logits.float().sigmoid()
-        value = losses.dice(probability * region, target * region, config.dice_form)
+        p = logits.float().sigmoid()
+        value = losses.dice(p, target, config.dice_form, config.dice_over, region)
         terms["dice"] = Term(value, weight * config.dice_weight)
     return terms
 

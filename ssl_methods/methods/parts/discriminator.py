@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import Adam
+from torch.optim import Optimizer
 
 from ssl_methods.config import RampedConfig, setting
 from ssl_methods.errors import UserError
 from ssl_methods.networks import MakeNetwork
 from ssl_methods.networks.layers import CONV, DROPOUT
+from ssl_methods.optimiser import UncompiledAdam
 
 SMALLEST = 16  # voxels: four convolutions halve it to one
 UNLABELED, LABELED = 0, 1
@@ -86,8 +87,8 @@ class Discriminator(nn.Module):
         self.train(training).requires_grad_(True)
         return value
 
-    def optimizer(self, learning_rate: float) -> Adam:
-        return Adam(self.parameters(), lr=learning_rate, betas=(0.9, 0.99))
+    def optimizer(self, learning_rate: float) -> Optimizer:
+        return UncompiledAdam(self.parameters(), lr=learning_rate, betas=(0.9, 0.99))
 
 
 def make_discriminator(config: AdversarialConfig, make_network: MakeNetwork) -> Discriminator:

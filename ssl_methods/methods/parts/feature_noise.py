@@ -1,7 +1,8 @@
 """Perturbations of features, under which a decoder should still say the same.
 
 Ouali et al., CVPR 2020. Each takes and gives features (N, C, *spatial) with C channels, draws from
-torch's global generator, for each image anew, and perturbs in evaluation mode too.
+torch's global generator, for each image anew unless ``shared``, and perturbs in evaluation mode
+too.
 """
 
 from __future__ import annotations
@@ -17,20 +18,25 @@ def perturbed(
     features: Sequence[Tensor],
     noise: float,
     dropout: float,
+    *,
     threshold: tuple[float, float] = (0.7, 0.9),
+    as_ssl4mis: bool = False,
 ) -> list[list[Tensor]]:
     """The features of every level in three ways: with noise, without some channels, without the
-    most active voxels."""
+    most active voxels. ``as_ssl4mis``: single elements are dropped instead of channels, and noise
+    and threshold are the same for all images."""
+    drop = functional.dropout if as_ssl4mis else channel_dropout
     return [
-        [uniform_noise(level, noise) for level in features],
-        [channel_dropout(level, dropout) for level in features],
-        [attention_dropout(level, *threshold) for level in features],
+        [uniform_noise(level, noise, as_ssl4mis) for level in features],
+        [drop(level, dropout) for level in features],
+        [attention_dropout(level, *threshold, as_ssl4mis) for level in features],
     ]
 
 
-def uniform_noise(features: Tensor, spread: float) -> Tensor:
+def uniform_noise(features: Tensor, spread: float, shared: bool = False) -> Tensor:
     """Each element times 1 + U(-spread, spread)."""
-    return features * (1 + torch.empty_like(features).uniform_(-spread, spread))
+    like = features[:1] if shared else features
+    return features * (1 + torch.empty_like(like).uniform_(-spread, spread))
 
 
 def channel_dropout(features: Tensor, probability: float) -> Tensor:
@@ -39,7 +45,9 @@ def channel_dropout(features: Tensor, probability: float) -> Tensor:
     return features * functional.dropout(channels, probability)
 
 
-def attention_dropout(features: Tensor, lowest: float, highest: float) -> Tensor:
+def attention_dropout(
+    features: Tensor, lowest: float, highest: float, shared: bool = False
+) -> Tensor:
     """Voxels of strong activation set to 0.
 
     Strong: the mean over channels is at least U(lowest, highest) times its largest value in that
@@ -47,5 +55,6 @@ def attention_dropout(features: Tensor, lowest: float, highest: float) -> Tensor
     """
     attention = features.detach().mean(1, keepdim=True)
     largest = attention.amax(tuple(range(1, features.ndim)), keepdim=True)
-    threshold = largest * torch.empty_like(largest).uniform_(lowest, highest)
+    like = largest[:1] if shared else largest
+    threshold = largest * torch.empty_like(like).uniform_(lowest, highest)
     return features * (attention < threshold)

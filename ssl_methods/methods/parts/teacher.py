@@ -11,13 +11,14 @@ class Teacher(AveragedModel):
     """Tarvainen & Valpola (NeurIPS 2017): w' <- a w' + (1 - a) w, a = min(1 - 1/(n + 1), decay).
 
     n counts earlier updates, so the first update copies the student (as in the released UA-MT
-    code). Parameters are averaged; the batch-norm statistics are the student's, copied at each
-    update. The teacher stays in training mode (own batch statistics, dropout on), as released.
+    code). If not ``ramped``, a is the decay from the second update on. Parameters are averaged; the
+    batch-norm statistics are the student's, copied at each update. The teacher stays in training
+    mode (own batch statistics, dropout on), as released.
     """
 
-    def __init__(self, student: nn.Module, decay: float) -> None:
+    def __init__(self, student: nn.Module, decay: float, *, ramped: bool = True) -> None:
         super().__init__(student)
-        self.decay = decay
+        self.decay, self.ramped = decay, ramped
         self.requires_grad_(False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -31,6 +32,8 @@ class Teacher(AveragedModel):
         """As PyTorch's, but the count is never read back from the device: a GPU is not waited
         for."""
         a = (1 - 1 / (self.n_averaged + 1)).clamp(max=self.decay)
+        if not self.ramped:
+            a = self.decay * (self.n_averaged > 0)
         old: list[Tensor] = list(self.module.parameters())
         new: list[Tensor] = list(student.parameters())
         torch._foreach_mul_(old, a)

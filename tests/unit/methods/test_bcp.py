@@ -42,8 +42,12 @@ def test_second_stage_against_the_formulas():
     assert 0 < guess.sum() < guess.numel()
 
     def dice(p, y, region):
-        both, sizes = (p * y * region).sum(), ((p + y) * region).sum()
-        return 1 - (2 * both + 1e-5) / (sizes + 1e-5)
+        """Of foreground and background."""
+        values = []
+        for p_k, y_k in ((p, y), (1 - p, 1 - y)):
+            both, sizes = (p_k * y_k * region).sum(), ((p_k + y_k) * region).sum()
+            values.append(1 - (2 * both + 1e-5) / (sizes + 1e-5))
+        return sum(values) / 2
 
     def entropy(p, y, region):
         return (binary_cross_entropy(p, y, reduction="none") * region).sum() / region.sum()
@@ -84,6 +88,19 @@ def test_teacher_is_copied_when_the_first_stage_ends_and_averaged_after():
             student += 1
         method.after_step(Progress(t, 34))
         a = min(1 - 1 / (t - 2), 0.9) if t >= 3 else 1
+        expected = a * expected + (1 - a) * student.detach()
+        torch.testing.assert_close(teacher, expected)
+
+
+def test_released_teacher_has_its_decay_from_the_copy_on():
+    method = make(recipe="as_released", decay=0.9)
+    student, teacher = next(method.network.parameters()), next(method.teacher.parameters())
+    expected = teacher.clone()
+    for t in range(12):  # the first stage: 1 of 12
+        with torch.no_grad():
+            student += 1
+        method.after_step(Progress(t, 12))
+        a = 0.9 if t >= 1 else 0.0
         expected = a * expected + (1 - a) * student.detach()
         torch.testing.assert_close(teacher, expected)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssl_methods import methods
-from ssl_methods.config import NetworkConfig
+from ssl_methods.config import MethodChoice, NetworkConfig
 from ssl_methods.methods.base import Batch, Progress
 from ssl_methods.methods.fixmatch import pseudo_label_loss
 
@@ -50,3 +50,34 @@ def test_weak_view_teaches_the_strong_one_and_learns_nothing():
     own = [p.grad for p in method.network.parameters() if p.grad is not None]
     for left, right in zip(found, own, strict=True):
         torch.testing.assert_close(left, right, rtol=1e-3, atol=1e-6)
+
+
+def test_released_prediction_is_that_of_averaged_weights():
+    """w' = 0.999 w' + 0.001 w from the second step on, with the newest batch statistics."""
+    torch.manual_seed(0)
+    method = methods.create(
+        "fixmatch", recipe="as_released", network=NetworkConfig(width=2, levels=2)
+    )
+    average = {}
+    for t in range(4):
+        with torch.no_grad():
+            for parameter in method.network.parameters():
+                parameter += torch.randn_like(parameter)
+        method.after_step(Progress(t, 4))
+        for name, parameter in method.network.named_parameters():
+            now, before = parameter.detach().double(), average.get(name)
+            average[name] = now if before is None else 0.999 * before + 0.001 * now
+    expected = methods.create("supervised", network=NetworkConfig(width=2, levels=2)).eval()
+    expected.network.load_state_dict(method.network.state_dict() | average)
+    image = torch.randn(1, 1, 8, 8, 8)
+    with torch.no_grad():
+        found = method.eval().predict(image)
+        torch.testing.assert_close(found, expected.predict(image), rtol=0, atol=1e-3)
+        assert not torch.allclose(found, method.network(image)[0].sigmoid(), atol=0.05)
+
+
+def test_released_threshold_is_that_of_the_rescaled_probability():
+    """SSL4MIS: (p - min) / max > 0.8."""
+    config = methods.resolve(MethodChoice(method="fixmatch", recipe="as_released"))
+    p = torch.linspace(0.5, 1, 2001, dtype=torch.float64)
+    assert torch.equal((p - (1 - p)) / p > 0.8, p > config.confidence)

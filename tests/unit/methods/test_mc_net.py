@@ -33,7 +33,7 @@ def test_loss_as_released(decoders):
     ]
     assert len(p) == decoders
     y = batch.labels
-    dice = [1 - (2 * (q[:2] * y).sum() + 1e-5) / (q[:2].square().sum() + y.sum() + 1e-5) for q in p]
+    dice = [1 - (2 * (q[:2] * y).sum() + 1e-5) / (q[:2].sum() + y.sum() + 1e-5) for q in p]
     sharp = [q**10 / (q**10 + (1 - q) ** 10) for q in p]
     mutual = sum((p[i] - sharp[j]).square().mean() for i, j in permutations(range(decoders), 2))
     assert set(terms) == {"dice", "consistency"}
@@ -62,4 +62,4 @@ def test_the_first_decoder_predicts():
 
 def test_released_learning_rate_does_not_fall():
     released = methods.method_class("mc_net").Config.released_training(TrainingConfig())
-    assert released.learning_rate_steps == ()
+    assert released.learning_rate_schedule == "constant"

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ssl_methods.analysis.references import bibliography
+from ssl_methods.config import TrainingConfig
 from ssl_methods.reporting.found import Results
-from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
+from ssl_methods.reporting.paragraph import in_latex, in_words, optimiser, paragraph
 from ssl_methods.reporting.report import question
 from ssl_methods.reporting.stacks import contour, picture, stacks
 from ssl_methods.reporting.style import TALLEST, save
@@ -104,6 +105,21 @@ def test_the_paragraph_says_the_settings_and_cites_what_is_in_the_bibliography(f
     latex = in_latex(text)
     assert r"DTC~\cite{luo2021dtc}" in latex and r"95 \% bootstrap" in latex
     assert r"32 $\times$ 32 $\times$ 32 voxels" in latex
+
+
+@pytest.mark.parametrize(
+    ("loop", "said"),
+    [
+        ({"learning_rate_schedule": "constant"}, "(learning rate 0.01, momentum 0.9, weight"),
+        ({"learning_rate_schedule": "poly"}, "(learning rate 0.01 times (1 - t/t_max)^0.9, mom"),
+        (
+            {"optimizer": "adamw", "learning_rate_steps": ()},
+            "AdamW (learning rate 0.01, betas 0.9 and 0.999, weight decay 0.0001)",
+        ),
+    ],
+)
+def test_the_paragraph_says_optimiser_and_schedule(loop, said):
+    assert said in optimiser(TrainingConfig(**loop))
 
 
 def test_the_paragraph_holds_no_result(found):

@@ -1,0 +1,372 @@
+"""One `as_released` step of each method on fixed inputs, and restated from its formulas.
+
+Inputs, weights and draws are closed forms, so that the released code can be given the very same.
+What that gave is in ``ssl_methods/methods/released.json``.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from itertools import permutations
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ssl_methods import methods
+from ssl_methods.checks.materials import levels
+from ssl_methods.config import NetworkConfig
+from ssl_methods.level_set import signed_distance
+from ssl_methods.methods import bcp, fixmatch, ict
+from ssl_methods.methods.base import Batch, Method, Progress
+from ssl_methods.methods.parts.feature_noise import perturbed
+from ssl_methods.methods.parts.largest_component import largest_component
+from ssl_methods.training.loop import weighted_sum
+
+SIZE, SHARE, SEED = 16, 0.3, 5
+# An iteration of the released run, and its length; MC-Net's is the last before a step of its ramp.
+STEPS = {"urpc": (56_789, 60_000), "mc_net": (4_499, 15_000), "bcp": (9_000, 17_000)}
+SSL4MIS = (
+    "cct",
+    "cps",
+    "cross_teaching",
+    "dan",
+    "entropy_minimization",
+    "fixmatch",
+    "ict",
+    "r_drop",
+)
+STEPS |= dict.fromkeys(SSL4MIS, (28_456, 30_000))
+
+
+def progress(name: str) -> Progress:
+    return Progress(*STEPS.get(name, (5_678, 6_000)))
+
+
+def make(name: str) -> Method:
+    """With closed-form weights; dropout where a method is nothing without it."""
+    dropout = 0.5 if name == "r_drop" else 0.0
+    network = NetworkConfig(width=2, levels=levels(name), dropout=dropout)
+    dimensions = 2 if name == "cct" else 3  # as its released code
+    method = methods.create(
+        name, recipe="as_released", network=network, dimensions=dimensions, labeled=8
+    )
+    with torch.no_grad():
+        for phase, parameter in enumerate(method.parameters()):
+            parameter.copy_(wave(tuple(parameter.shape), 1.3, phase) * spread(parameter))
+            if parameter.ndim == 1:
+                parameter += 1 if phase % 4 == 2 else 0  # scales of batch normalisation
+    return method.train()
+
+
+def spread(parameter: Tensor) -> float:
+    """Such that some voxels are sure and others are not."""
+    head = parameter.ndim > 1 and parameter[0, 0].numel() == 1
+    return 0.1 if parameter.ndim == 1 else (7.0 if head else 2.5) / math.sqrt(parameter[0].numel())
+
+
+def wave(shape: tuple[int, ...], step: float, phase: float) -> Tensor:
+    values = np.sin(step * np.arange(math.prod(shape)) + phase)
+    return torch.from_numpy(values.astype(np.float32)).reshape(shape)
+
+
+def make_batch(name: str) -> Batch:
+    """Balls, and images in which they are brighter; 2 + 2 patches, or as many as the recipe has."""
+    labeled, unlabeled = {"supervised": (4, 0), "bcp": (4, 4)}.get(name, (2, 2))
+    dimensions = 2 if name == "cct" else 3
+    grid = np.stack(np.meshgrid(*[np.arange(SIZE)] * dimensions, indexing="ij"))
+    masks = []
+    for n in range(labeled + unlabeled):
+        centre = 7 + np.resize([n % 3, -(n % 2), n % 4], dimensions).reshape(-1, *[1] * dimensions)
+        masks.append(((grid - centre) ** 2).sum(0) < (4 + n % 2) ** 2)
+    labels = torch.from_numpy(np.stack(masks)[:, None].astype(np.float32))
+    images = labels + wave(tuple(labels.shape), 0.7, 0) + wave(tuple(labels.shape), 0.11, 1)
+    sets = np.stack([signed_distance(mask) for mask in masks[:labeled]])[:, None]
+    return Batch(images[:labeled], labels[:labeled], images[labeled:], torch.from_numpy(sets))
+
+
+def strong_view(images: Tensor, *_: object) -> Tensor:
+    return 1.5 * images + 0.5 * wave(tuple(images.shape), 0.31, 2)
+
+
+def cuboid(images: Tensor, *_: object) -> Tensor:
+    outside = torch.ones(images.shape[2:])
+    outside[2:12, 3:13, 5:15] = 0
+    return outside
+
+
+def draws() -> ExitStack:
+    """The random draws that have to be the same for both."""
+    stack = ExitStack()
+    share = torch.full((1, 1, 1, 1, 1), SHARE)
+    stack.enter_context(patch.object(ict, "random_shares", lambda *_: share))
+    stack.enter_context(patch.object(fixmatch, "strong", strong_view))
+    stack.enter_context(patch.object(bcp.copy_paste, "outside_cuboid", cuboid))
+    torch.manual_seed(SEED)
+    return stack
+
+
+def trained(method: Method) -> list[Tensor]:
+    """The parameters that the loss of the segmentation trains."""
+    return [
+        parameter
+        for name, parameter in method.named_parameters()
+        if parameter.requires_grad and not name.startswith("discriminator")
+    ]
+
+
+def step(name: str) -> tuple[Tensor, Tensor]:
+    """The loss of the method, and its gradient as one vector."""
+    method = make(name)
+    with draws():
+        loss = weighted_sum(method.loss(make_batch(name), progress(name)))
+    return loss.detach(), gradient(loss, method)
+
+
+def restated(name: str) -> tuple[Tensor, Tensor]:
+    method = make(name)
+    with draws():
+        loss = FORMULAS[name](method, make_batch(name), progress(name).t)
+    return loss.detach(), gradient(loss, method)
+
+
+def gradient(loss: Tensor, method: Method) -> Tensor:
+    parameters = trained(method)
+    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return torch.cat(
+        [
+            (torch.zeros_like(p) if g is None else g).flatten()
+            for p, g in zip(parameters, found, strict=True)
+        ]
+    ).double()
+
+
+def projections(vector: Tensor) -> list[float]:
+    """What is kept of a gradient: its components along four fixed directions."""
+    n = torch.arange(len(vector), dtype=torch.float64)
+    return [float(vector @ torch.sin(0.37 * (j + 1) * n + j)) for j in range(4)]
+
+
+# ---- the formulas ------------------------------------------------------------------------------
+
+
+def ramp(steps: int, t: int) -> float:
+    """exp(-5 (1 - e/steps)^2), e = t // 150."""
+    return math.exp(-5 * (1 - min(t // 150, steps) / steps) ** 2)
+
+
+def entropy(z: Tensor, y: Tensor) -> Tensor:
+    return (functional.softplus(z) - y * z).mean()
+
+
+def dice(p: Tensor, y: Tensor) -> Tensor:
+    return 1 - (2 * (p * y).sum() + 1e-5) / (p.square().sum() + y.square().sum() + 1e-5)
+
+
+def dice_both(p: Tensor, y: Tensor) -> Tensor:
+    return (dice(p, y) + dice(1 - p, 1 - y)) / 2
+
+
+def known(z: Tensor, batch: Batch, measure=dice) -> Tensor:
+    z = z[: len(batch.labels)]
+    return (entropy(z, batch.labels) + measure(z.sigmoid(), batch.labels)) / 2
+
+
+def everything(batch: Batch) -> Tensor:
+    return torch.cat([batch.labeled_images, batch.unlabeled_images])
+
+
+def supervised(method, batch, t):
+    return known(method.network(batch.labeled_images)[0], batch)
+
+
+def both_tasks(method, batch):
+    z, raw = method.network(everything(batch))
+    s = raw.tanh()
+    supervision = dice(z[:2].sigmoid(), batch.labels)
+    return z.sigmoid(), s, supervision + 0.3 * (s[:2] - batch.level_sets).square().mean()
+
+
+def sdf_multitask(method, batch, t):
+    return both_tasks(
+        method, Batch(batch.labeled_images, batch.labels, batch.labels[:0], batch.level_sets)
+    )[2]
+
+
+def dtc(method, batch, t):
+    p, s, supervision = both_tasks(method, batch)
+    return supervision + ramp(40, t) * (p - torch.sigmoid(-1500 * s)).square().mean()
+
+
+def fooled(method, maps, images):
+    method.discriminator.eval()
+    logits = method.discriminator(maps, images)
+    return -logits.log_softmax(1)[:, 1].mean()
+
+
+def sassnet(method, batch, t):
+    _, s, supervision = both_tasks(method, batch)
+    return supervision + 0.015 * ramp(40, t) * fooled(method, s[2:], batch.unlabeled_images)
+
+
+def dan(method, batch, t):
+    (z,) = method.network(everything(batch))
+    doubt = fooled(method, z[2:].sigmoid(), batch.unlabeled_images)
+    return known(z, batch, dice_both) + 0.1 * ramp(200, t) * doubt
+
+
+def noisy(images):
+    return images + (0.1 * torch.randn_like(images)).clamp(-0.2, 0.2)
+
+
+def mean_teacher(method, batch, t):
+    (z,) = method.network(everything(batch))
+    guess = method.teacher(noisy(batch.unlabeled_images))[0].sigmoid()
+    return known(z, batch) + 0.1 * ramp(40, t) * (z[2:].sigmoid() - guess).square().mean()
+
+
+def ua_mt(method, batch, t):
+    images = batch.unlabeled_images
+    (z,) = method.network(everything(batch))
+    guess = method.teacher(noisy(images))[0].sigmoid()
+    twice = torch.cat([images, images])
+    passes = torch.stack([method.teacher(noisy(twice))[0].sigmoid() for _ in range(4)])
+    p = passes.view(8, *images.shape).mean(0)
+    doubt = -(p * (p + 1e-6).log() + (1 - p) * (1 - p + 1e-6).log())
+    rise = math.exp(-5 * (1 - t / 6000) ** 2)
+    sure = (doubt < (0.75 + 0.25 * rise) * math.log(2)).float()
+    agreement = (sure * (z[2:].sigmoid() - guess).square()).sum() / sure.sum()
+    return known(z, batch) + 0.1 * ramp(40, t) * agreement
+
+
+def entropy_minimization(method, batch, t):
+    (z,) = method.network(everything(batch))
+    p = z.sigmoid()
+    doubt = -(p * (p + 1e-6).log() + (1 - p) * (1 - p + 1e-6).log()).mean() / math.log(2)
+    return known(z, batch, dice_both) + 0.1 * ramp(200, t) * doubt
+
+
+def two_networks(method, batch):
+    images = everything(batch)
+    z1, z2 = method.network(images)[0], method.second(images)[0]
+    supervision = known(z1, batch, dice_both) + known(z2, batch, dice_both)
+    u1, u2 = z1[2:], z2[2:]
+    return supervision, u1, u2, (u1.detach() > 0).float(), (u2.detach() > 0).float()
+
+
+def cps(method, batch, t):
+    supervision, u1, u2, y1, y2 = two_networks(method, batch)
+    return supervision + 0.1 * ramp(200, t) * (entropy(u1, y2) + entropy(u2, y1))
+
+
+def cross_teaching(method, batch, t):
+    supervision, u1, u2, y1, y2 = two_networks(method, batch)
+    mutual = dice_both(u1.sigmoid(), y2) + dice_both(u2.sigmoid(), y1)
+    return supervision + 0.1 * ramp(200, t) * mutual
+
+
+def ict_formula(method, batch, t):
+    u, v = batch.unlabeled_images.chunk(2)
+    (z,) = method.network(torch.cat([batch.labeled_images, SHARE * u + (1 - SHARE) * v]))
+    g, h = method.teacher(u)[0].sigmoid(), method.teacher(v)[0].sigmoid()
+    target = SHARE * g + (1 - SHARE) * h
+    agreement = (z[2:].sigmoid() - target).square().mean()
+    return known(z, batch, dice_both) + 0.1 * ramp(200, t) * agreement
+
+
+def urpc(method, batch, t):
+    scales = method.network(everything(batch))
+    supervision = sum(known(z, batch, dice_both) for z in scales) / 4
+    p = torch.stack([z[2:].sigmoid() for z in scales])
+    mean = p.mean(0)
+    total = 0
+    for one in p:
+        kl = mean * (mean / one).log() + (1 - mean) * ((1 - mean) / (1 - one)).log()
+        trust = (-kl).exp()
+        total = total + ((mean - one).square() * trust).mean() / trust.mean() + kl.mean()
+    return supervision + 0.1 * ramp(400, t) * total / 4
+
+
+def cct(method, batch, t):
+    features = method.network.encoder(everything(batch))
+    main, *others = method.network.decoders
+    views = perturbed(features, 0.3, 0.3, as_ssl4mis=True)
+    zs = [main(features)[0], *(g(view)[0] for g, view in zip(others, views, strict=True))]
+    p, *guesses = (z[2:].sigmoid() for z in zs)
+    agreement = sum((p - q).square().mean() for q in guesses) / 3
+    return sum(known(z, batch, dice_both) for z in zs) / 4 + 0.1 * ramp(200, t) * agreement
+
+
+def mc_net(method, batch, t):
+    p = [z.sigmoid() for z in method.network(everything(batch))]
+    y = batch.labels
+    dices = [1 - (2 * (q[:2] * y).sum() + 1e-8) / (q[:2].sum() + y.sum() + 1e-8) for q in p]
+    sharp = [q**10 / (q**10 + (1 - q) ** 10) for q in p]
+    mutual = sum((p[i] - sharp[j]).square().mean() for i, j in permutations(range(len(p)), 2))
+    return 0.5 * sum(dices) + ramp(40, t + 1) * mutual
+
+
+def bcp_formula(method, batch, t):
+    m = cuboid(batch.labeled_images)
+    x, y, u = batch.labeled_images, batch.labels, batch.unlabeled_images
+    guess = torch.cat([method.teacher(half)[0].sigmoid() for half in u.chunk(2)])
+    g = largest_component(guess >= 0.5).float()
+    (z1,) = method.network(x[:2] * m + u[:2] * (1 - m))
+    (z2,) = method.network(u[2:] * m + x[2:] * (1 - m))
+
+    def loss(z, target, region):
+        values = functional.softplus(z) - target * z
+        ce = (values * region).sum() / (region.expand_as(values).sum())
+        p, parts = z.sigmoid(), []
+        for q, t in ((p, target), (1 - p, 1 - target)):
+            both, sizes = ((f * region).flatten(1).sum(1) for f in (q * t, q + t))
+            parts.append(1 - ((2 * both + 1e-5) / (sizes + 1e-5)).mean())
+        return (ce + sum(parts) / 2) / 2
+
+    first = loss(z1, y[:2], m) + 0.5 * loss(z1, g[:2], 1 - m)
+    return first + loss(z2, y[2:], 1 - m) + 0.5 * loss(z2, g[2:], m)
+
+
+def fixmatch_formula(method, batch, t):
+    u = batch.unlabeled_images
+    (z,) = method.network(torch.cat([batch.labeled_images, u, strong_view(u)]))
+    p = z[2:4].detach().sigmoid()
+    sure, y = (torch.maximum(p, 1 - p) >= 5 / 6).float(), (p > 0.5).float()
+    pseudo = (sure * (functional.softplus(z[4:]) - y * z[4:])).mean()
+    return 2 * known(z, batch, dice_both) + 0.1 * ramp(200, t) * pseudo
+
+
+def r_drop(method, batch, t):
+    images = everything(batch)
+    zp, zq = method.network(torch.cat([images, images]))[0].chunk(2)
+
+    def kl(a, b):
+        log_p, log_q = (functional.logsigmoid(torch.stack([z, -z])) for z in (a, b))
+        return (log_p.exp() * (log_p - log_q)).sum(0).mean()
+
+    supervision = known(zp, batch, dice_both) + known(zq, batch, dice_both)
+    return supervision + 4 * ramp(200, t) * (kl(zp, zq) + kl(zq, zp)) / 2 / 2
+
+
+FORMULAS = {
+    "bcp": bcp_formula,
+    "cct": cct,
+    "cps": cps,
+    "cross_teaching": cross_teaching,
+    "dan": dan,
+    "dtc": dtc,
+    "entropy_minimization": entropy_minimization,
+    "fixmatch": fixmatch_formula,
+    "ict": ict_formula,
+    "mc_net": mc_net,
+    "mean_teacher": mean_teacher,
+    "r_drop": r_drop,
+    "sassnet": sassnet,
+    "sdf_multitask": sdf_multitask,
+    "supervised": supervised,
+    "ua_mt": ua_mt,
+    "urpc": urpc,
+}
