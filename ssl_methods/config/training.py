@@ -37,8 +37,11 @@ class TrainingConfig(Settings):
         "normalise the signed distance on the augmented patch, or once on the whole volume",
         source="DTC code: patch; DTC paper: volume",
     )
-    precision: Literal["auto", "float32", "bfloat16"] = setting(
-        "auto", "auto: bfloat16 autocast on CUDA, float32 on the CPU"
+    precision: Literal["auto", "float32", "tf32", "bfloat16"] = setting(
+        "auto",
+        "auto: on CUDA the fastest that keeps the direction of every gradient of the method"
+        " (its least_precision), on the CPU float32; float32: without TF32; tf32: CUDA alone;"
+        " bfloat16: autocast",
     )
     compile: Literal["none", "compile", "graphs"] = setting(
         "none",
