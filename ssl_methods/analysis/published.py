@@ -214,14 +214,16 @@ def published_table(
         - ``verdict``: the published value is 'inside', 'above' or 'below' our interval, or
           'not comparable: ' and why.
     """
-    published = load_published(folder or published_folder())
     rows = [
-        line
-        for row in published
-        if experiment.dataset.name in row.benchmark.datasets
-        for line in _lines(row, experiment, summary)
+        line for row in of_dataset(experiment, folder) for line in _lines(row, experiment, summary)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def of_dataset(experiment: Experiment, folder: Path | None = None) -> list[PublishedRow]:
+    """The published rows of the experiment's scans."""
+    published = load_published(folder or published_folder())
+    return [row for row in published if experiment.dataset.name in row.benchmark.datasets]
 
 
 def _lines(
@@ -243,7 +245,7 @@ def _printed(row: PublishedRow) -> dict[str, Any]:
     )
 
 
-def _of_method(row: PublishedRow, experiment: Experiment) -> list[str]:
+def of_method(row: PublishedRow, experiment: Experiment) -> list[str]:
     """The experiment's rows of this method, with the settings that make the variant."""
     methods = {row.method, "supervised"} if row.method == "supervised_all" else {row.method}
     return [
@@ -256,26 +258,29 @@ def _of_method(row: PublishedRow, experiment: Experiment) -> list[str]:
 def _matches(row: PublishedRow, experiment: Experiment, summary: pd.DataFrame) -> pd.DataFrame:
     """The rows of the summary that were given as many labels and have runs."""
     own = overall(summary)
-    own = own[own["method"].isin(_of_method(row, experiment)) & own["dice"].notna()]
+    own = own[own["method"].isin(of_method(row, experiment)) & own["dice"].notna()]
     all_labels = own["labeled"] + own["unlabeled"]
     given = own["labeled"].where(roles(own) != "bound", all_labels)
     return own[given == row.labeled]
+
+
+def resampled(row: PublishedRow, experiment: Experiment) -> list[str]:
+    """Whether our scans have another resolution than the published ones: nothing, or to which."""
+    spacing, theirs = experiment.dataset.spacing, row.benchmark.spacing_mm
+    if not spacing or (len(spacing) == len(theirs) and np.allclose(spacing, theirs)):
+        return []
+    sizes = [f"{size:g}" for size in (spacing if len(set(spacing)) > 1 else spacing[:1])]
+    return [f"resampled to {' x '.join(sizes)} mm"]
 
 
 def _why_not(
     row: PublishedRow, experiment: Experiment, run: pd.Series | None, summary: pd.DataFrame
 ) -> list[str]:
     """Known differences between a published row and our run, the scans' resolution first."""
-    reasons = []
+    reasons = resampled(row, experiment)
     benchmark, training, network = row.benchmark, experiment.training, experiment.network
-    spacing = experiment.dataset.spacing
-    if spacing and not (
-        len(spacing) == len(benchmark.spacing_mm) and np.allclose(spacing, benchmark.spacing_mm)
-    ):
-        sizes = [f"{size:g}" for size in (spacing if len(set(spacing)) > 1 else spacing[:1])]
-        reasons.append(f"resampled to {' x '.join(sizes)} mm")
     if run is None:
-        ran = bool(_of_method(row, experiment))
+        ran = bool(of_method(row, experiment))
         return [*reasons, f"{row.labeled} labeled not run" if ran else "method not run"]
 
     if training.patch_size != benchmark.patch_size:
