@@ -22,6 +22,7 @@ from pydantic import Field
 from ssl_methods.analysis.jensen import jensen_ok
 from ssl_methods.analysis.tables import (
     HEADINGS,
+    UNKNOWN,
     drop_silent,
     number,
     or_dash,
@@ -51,6 +52,7 @@ LOOP = (
 HALF_UNIT = 0.005
 """Half a unit of the last printed digit: all these sources print two decimals."""
 
+NOT_PRINTED = "not printed"
 DAGGER = "\N{DAGGER}"
 NOTE = (
     "Published: as printed in the source, of one labeled subset. Ours: mean over runs and test "
@@ -58,7 +60,8 @@ NOTE = (
     "our interval? Not comparable: the two differ in what is named. Not told: what the source does "
     "not say of itself. Jensen check: can the printed Jaccard belong to the printed Dice?"
 )
-QUOTED_NOTE = f" {DAGGER}: quoted from memory, not verified."
+QUOTED_NOTE = f" {DAGGER}: quoted from memory, not verified; or inferred in part."
+CHECKED = {True: "passes", False: "fails"}
 NO_PUBLISHED = "No published results are kept for this dataset."
 
 
@@ -96,7 +99,9 @@ class Source(Settings):
 
     citation: str
     place: str = Field(description="table or file")
-    mark: Literal["verified", "quoted"] = Field(description="read there, or known from memory")
+    mark: Literal["verified", "quoted"] = Field(
+        description="read there; or known from memory, or inferred in part (its note says what)"
+    )
     protocol: Protocol
     note: str = ""
 
@@ -110,9 +115,9 @@ class Result(Settings):
     labeled: int = Field(ge=1)
     unlabeled: int = Field(ge=0)
     dice: float = Field(ge=0, le=100)
-    jaccard: float = Field(ge=0, le=100)
-    asd_voxel: float = Field(ge=0)
-    hd95_voxel: float = Field(ge=0)
+    jaccard: float | None = Field(None, ge=0, le=100, description="of all but Dice: null, not told")
+    asd_voxel: float | None = Field(None, ge=0)
+    hd95_voxel: float | None = Field(None, ge=0)
     train_hours: float | None = Field(None, gt=0)
     parameters_m: float | None = Field(None, gt=0)
 
@@ -124,12 +129,16 @@ class PublishedRow(Result):
     benchmark: Benchmark
 
     def value(self, metric: str) -> float:
-        """In the unit of our own tables: Dice and Jaccard in 0..1, distances in voxels."""
-        return float(getattr(self, metric)) / HEADINGS[metric][1]
+        """In the unit of our own tables: Dice and Jaccard in 0..1, distances in voxels; NaN if it
+        is not printed."""
+        printed = getattr(self, metric)
+        return float("nan") if printed is None else float(printed) / HEADINGS[metric][1]
 
     @property
-    def jensen_ok(self) -> bool:
-        """Can its Jaccard belong to its Dice, given that both are rounded?"""
+    def jensen_ok(self) -> bool | None:
+        """Can its Jaccard belong to its Dice, given that both are rounded? None if it has none."""
+        if self.jaccard is None:
+            return None
         return jensen_ok(self.value("dice"), self.value("jaccard"), HALF_UNIT / 100)
 
     @property
@@ -205,14 +214,14 @@ def published_table(
         - ``mark``: verified or quoted. ``citation place note``: where it stands.
         - ``iterations checkpoint post_processing split``: its protocol; ``unknown``: what of that
           is not told.
-        - ``jensen_ok``: whether its Jaccard can belong to its Dice.
+        - ``jensen_ok``: whether its Jaccard can belong to its Dice; blank where it has none.
         - ``run recipe budget``: the row of the experiment that matches its method, settings and
           number of labels; an upper bound is matched by the number of all labels.
         - ``published ours low high``: both values of ``metric`` and our interval, Dice and Jaccard
           in 0..1. A value of largest components is set beside ours of largest components.
         - ``difference``: ours minus published, where they are comparable.
         - ``verdict``: the published value is 'inside', 'above' or 'below' our interval, or
-          'not comparable: ' and why.
+          'not comparable: ' and why, or 'not printed'.
     """
     rows = [
         line for row in of_dataset(experiment, folder) for line in _lines(row, experiment, summary)
@@ -327,6 +336,8 @@ def _compared(
             reasons = ["our interval is not known"]
     if reasons:
         return line | {"verdict": f"not comparable: {'; '.join(reasons)}"}
+    if np.isnan(published):
+        return line | {"verdict": NOT_PRINTED}
     rounding = HALF_UNIT / HEADINGS[metric][1]
     verdict = "inside"
     if published - rounding > line["high"]:
@@ -361,7 +372,7 @@ def shown_published(table: pd.DataFrame) -> pd.DataFrame:
                 heading: number(group.loc[metric, "published"], 2, scale)
                 for metric, (heading, scale) in HEADINGS.items()
             },
-            "Jensen check": "passes" if dice["jensen_ok"] else "fails",
+            "Jensen check": CHECKED.get(dice["jensen_ok"], UNKNOWN),
             "Not told": or_dash(dice["unknown"]),
             "Our row": or_dash(dice["run"]),
             f"Our {title}": with_interval(dice, low_high, HEADINGS["dice"][1]),

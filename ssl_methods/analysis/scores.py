@@ -15,7 +15,7 @@ from ssl_methods.analysis.published import (
     of_method,
     resampled,
 )
-from ssl_methods.analysis.tables import HEADINGS
+from ssl_methods.analysis.tables import HEADINGS, number
 from ssl_methods.config import Experiment
 
 
@@ -40,7 +40,7 @@ def published_of(experiment: Experiment, method: str) -> list[PublishedRow]:
 def as_json(file: Path, scored: Scored, experiment: Experiment, method: str) -> str:
     """Overlaps in 0..1, distances in voxels, ours and published."""
     published = [
-        {name: row.value(name) for name in HEADINGS}
+        {name: None if getattr(row, name) is None else row.value(name) for name in HEADINGS}
         | {"title": row.title, "labeled": row.labeled, "unlabeled": row.unlabeled}
         | {"citation": row.source.citation, "place": row.source.place, "mark": row.source.mark}
         | row.source.protocol.model_dump(mode="json")
@@ -69,7 +69,7 @@ def as_text(file: Path, scored: Scored, experiment: Experiment, method: str) -> 
         ]
     ]
     lines += [
-        [said_of(row, experiment), *(f"{getattr(row, name):.2f}" for name in HEADINGS)]
+        [said_of(row, experiment), *(number(getattr(row, name), 2) for name in HEADINGS)]
         for row in published
     ]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
@@ -94,7 +94,7 @@ def said_of(row: PublishedRow, experiment: Experiment) -> str:
         f"checkpoint {protocol.checkpoint.replace('_', ' ')}",
         f"post-processing {protocol.post_processing.replace('_', ' ')}",
         *(f"ours {reason}" for reason in resampled(row, experiment)),
-        *([] if row.jensen_ok else ["fails the Jensen check"]),
+        *(["fails the Jensen check"] if row.jensen_ok is False else []),
     ]
     source = f"{row.source.citation}, {row.source.place}"
     return f"{row.labeled} labeled{mark}: {source} ({', '.join(how)})"
