@@ -28,6 +28,7 @@ from ssl_methods.analysis.statistics import summarise, support_note
 from ssl_methods.analysis.tables import (
     FLAGS,
     markdown,
+    precision_note,
     read_table,
     role_note,
     shown_comparisons,
@@ -47,7 +48,7 @@ RUN_COLUMNS = [
 ]  # fmt: skip
 COST_COLUMNS = [
     "train_seconds", "wall_seconds", "seconds_per_iteration", "forward_passes_per_iteration",
-    "parameters", "peak_memory_mb", "device",
+    "parameters", "peak_memory_mb", "device", "precision", "least_precision",
 ]  # fmt: skip
 
 SUMMARY_NOTE = (
@@ -79,7 +80,13 @@ def collect(experiment: Experiment, results: Path) -> None:
     cases = read_cases(folder / "cases.csv")
     metrics = metric_columns(cases)
     audits = audit_table(
-        experiment, results, done, cases, metrics, cases_of(experiment.other_crop, results)
+        experiment,
+        results,
+        done,
+        cases,
+        metrics,
+        cases_of(experiment.other_crop, results),
+        cases_of(experiment.other_precision, results),
     )
     cases = with_class_mean(cases, metrics)
     runs = run_table(experiment, results, cases, metrics)
@@ -128,7 +135,8 @@ def summary_note(experiment: Experiment, summary: pd.DataFrame) -> str:
     """What stands below the summary wherever it is shown."""
     known = summary["cases"].dropna()
     few = support_note(len(experiment.subsets), int(known.min())) if len(known) else ""
-    return " ".join(filter(None, [SUMMARY_NOTE, few, role_note(summary)]))
+    rounded = precision_note(summary)
+    return " ".join(filter(None, [SUMMARY_NOTE, few, rounded, role_note(summary)]))
 
 
 def is_done(run: Run, results: Path) -> bool:
@@ -306,8 +314,9 @@ def summary_table(
             row |= {"crop_used_label": first["crop_used_label"], "class": klass}
             row |= {"runs_done": len(own), "runs_declared": declared}
             row |= statistics.get((method, budget, klass), {})
-            row |= {name: pd.to_numeric(own[name]).mean(skipna=False) for name in COST_COLUMNS[:-1]}
-            row |= {"device": ", ".join(sorted(set(own["device"].dropna().astype(str))))}
+            row |= {name: pd.to_numeric(own[name]).mean(skipna=False) for name in COST_COLUMNS[:-3]}
+            for name in COST_COLUMNS[-3:]:
+                row[name] = ", ".join(sorted(set(own[name].dropna().astype(str))))
             rows.append(row | {"jensen_ok": row_ok(row)})
     leading = [
         *RUN_COLUMNS[:7],

@@ -8,6 +8,15 @@ from pydantic import field_validator
 
 from ssl_methods.config.base import Settings, Sizes, setting
 
+Precision = Literal["bfloat16", "tf32", "float32"]
+FASTEST_FIRST: tuple[Precision, ...] = ("bfloat16", "tf32", "float32")
+
+
+def rounds_more(precision: str, than: str) -> bool:
+    """Whether the first precision keeps fewer digits than the second."""
+    order: list[str] = [*FASTEST_FIRST]
+    return order.index(precision) < order.index(than)
+
 
 class TrainingConfig(Settings):
     """The loop, the same for every method."""

@@ -12,14 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
+from ssl_methods.config import Precision
 from ssl_methods.errors import UserError
 
 if TYPE_CHECKING:
     import torch
-
-Precision = Literal["float32", "tf32", "bfloat16"]
-
-FASTEST_FIRST: tuple[Precision, ...] = ("bfloat16", "tf32", "float32")
 
 
 def resolve(
@@ -35,12 +32,6 @@ def resolve(
     if asked == "tf32" and device.type != "cuda":
         raise UserError("training.precision is 'tf32', which needs a GPU; use 'auto' or 'float32'")
     return asked
-
-
-def below(precision: str, least: str) -> bool:
-    """Whether a precision is less than the least that a method asks for."""
-    order = list(FASTEST_FIRST)
-    return order.index(precision) < order.index(least)  # type: ignore[arg-type]
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:

@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ssl_methods import losses, schedules
-from ssl_methods.config import MethodConfig, RampedConfig, TrainingConfig
-from ssl_methods.devices.precision import Precision
+from ssl_methods.config import MethodConfig, Precision, RampedConfig, TrainingConfig
 from ssl_methods.methods.parts.uncompiled_sgd import UncompiledSGD
 from ssl_methods.networks import MakeNetwork
 

@@ -22,9 +22,8 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from ssl_methods import schedules
-from ssl_methods.config import TrainingConfig
+from ssl_methods.config import Precision, TrainingConfig
 from ssl_methods.data.sampling import Sampler
-from ssl_methods.devices.precision import Precision
 from ssl_methods.devices.precision import autocast as autocast_to
 from ssl_methods.errors import Stopped, UserError
 from ssl_methods.methods.base import Batch, Loss, LossTerms, Method, Progress

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.backends import cuda, cudnn
 
-from ssl_methods.devices.precision import FASTEST_FIRST, autocast, below, resolve, tf32
+from ssl_methods.config import FASTEST_FIRST, rounds_more
+from ssl_methods.devices.precision import autocast, resolve, tf32
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import predict_labels
 from ssl_methods.training.train import train
@@ -24,8 +25,8 @@ def test_auto_is_what_the_method_asks_for_on_a_gpu_and_float32_on_the_cpu(least)
 @pytest.mark.parametrize("asked", FASTEST_FIRST)
 def test_an_explicit_choice_is_taken_though_it_be_less_than_the_method_asks_for(asked):
     assert resolve(asked, "float32", CUDA) == asked
-    assert below(asked, "float32") == (asked != "float32")
-    assert not below("float32", asked)
+    assert rounds_more(asked, "float32") == (asked != "float32")
+    assert not rounds_more("float32", asked)
 
 
 def test_tf32_needs_a_gpu():
