@@ -105,7 +105,7 @@ class Method(nn.Module):
     uses_unlabeled: ClassVar[bool] = False
     role: ClassVar[Literal["method", "bound", "control"]] = "method"
     whole_image: ClassVar[bool] = False
-    least_precision: ClassVar[Precision] = "tf32"
+    least_precision: ClassVar[Precision] = "bfloat16"
     least_patches: ClassVar[int] = 1
     network: nn.Module  # the one that predicts
 
