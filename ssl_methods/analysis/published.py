@@ -89,7 +89,7 @@ class Benchmark(Settings):
     """A set of scans as the field uses it: what all rows of one file share."""
 
     datasets: tuple[Name, ...] = Field(description="names of datasets that hold these scans")
-    spacing_mm: Lengths
+    spacing_mm: Lengths | None = Field(description="null: each scan has its own")
     patch_size: Sizes
     network: Backbone
 
@@ -276,7 +276,9 @@ def _matches(row: PublishedRow, experiment: Experiment, summary: pd.DataFrame) -
 def resampled(row: PublishedRow, experiment: Experiment) -> list[str]:
     """Whether our scans have another resolution than the published ones: nothing, or to which."""
     spacing, theirs = experiment.dataset.spacing, row.benchmark.spacing_mm
-    if not spacing or (len(spacing) == len(theirs) and np.allclose(spacing, theirs)):
+    if not spacing:
+        return []
+    if theirs and len(spacing) == len(theirs) and np.allclose(spacing, theirs):
         return []
     sizes = [f"{size:g}" for size in (spacing if len(set(spacing)) > 1 else spacing[:1])]
     return [f"resampled to {' x '.join(sizes)} mm"]
