@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -29,10 +30,12 @@ from ssl_methods.data.sampling import Sampler
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.devices import place
 from ssl_methods.devices.host_memory import keep_freed_memory
+from ssl_methods.devices.precision import autocast, resolve, tf32
 from ssl_methods.methods.base import Method, Progress
 from ssl_methods.training.acceleration import accelerate
 from ssl_methods.training.checkpoint import Checkpoint
-from ssl_methods.training.loop import Step, inspect, step, uses_bfloat16
+from ssl_methods.training.gradients import GradientWatch
+from ssl_methods.training.loop import Step, inspect, step
 
 LABELED, ITERATIONS = 4, 6000
 
@@ -66,24 +69,30 @@ class HarnessStep:
     def __init__(self, method: Method, sampler: Sampler, training: TrainingConfig) -> None:
         self.method, self.sampler, self.training = method, sampler, training
         self.optimizers = method.optimizers(training)
+        self.watch = GradientWatch.of(method, [optimizer for optimizer, _ in self.optimizers])
         self.t, self.unseen = ITERATIONS - 1000, list[Step]()  # methods with stages are in the last
         self.checkpoint = Checkpoint(Path("none"), "", sampler.device)
 
     def __call__(self) -> None:
         torch.use_deterministic_algorithms(self.training.deterministic)
-        progress, device = Progress(self.t, ITERATIONS), self.sampler.device
-        autocast = precision(self.training, device)
-        terms = step(self.optimizers, self.sampler.batch(self.t), progress, autocast)
+        progress, batch = Progress(self.t, ITERATIONS), self.sampler.batch(self.t)
+        with precision(self.method, self.sampler.device) as cast:
+            terms = step(self.optimizers, batch, progress, cast)
         self.method.after_step(progress)
-        self.unseen.append((self.t, self.training.learning_rate, terms))
+        rate, gradients = self.training.learning_rate, self.watch.taken()
+        self.unseen.append(Step(self.t, rate, terms, gradients))
         self.t += 1
         if self.t % self.training.log_every == 0:
             inspect(self.unseen, self.checkpoint)
             self.unseen = []
 
 
-def precision(training: TrainingConfig, device: torch.device) -> Any:
-    return torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(training, device))
+@contextmanager
+def precision(method: Method, device: torch.device) -> Iterator[torch.autocast]:
+    """That which `auto` gives the method here; the autocast is for its forward passes."""
+    chosen = resolve("auto", method.least_precision, device)
+    with tf32(chosen == "tf32"):
+        yield autocast(chosen, device)
 
 
 def turn(call: Callable[[], None], steps: int, device: torch.device) -> Callable[[], None]:
@@ -124,14 +133,12 @@ def measure(scale: Scale, folder: Path, device: torch.device) -> list[dict[str, 
     for name in scale.methods:
         harness = harness_step(name, scale, store, device)
         training, alone = harness.training, copy.deepcopy(harness.method)
-        with precision(training, device):
+        with precision(alone, device) as cast, cast:
             batch, progress = harness.sampler.batch(0), Progress(ITERATIONS - 1, ITERATIONS)
             bare = bare_step(alone, training, batch, progress)
 
-        def bare_in_precision(
-            bare: Callable[[], None] = bare, training: TrainingConfig = training
-        ) -> None:
-            with precision(training, device):
+        def bare_in_precision(bare: Callable[[], None] = bare, method: Method = alone) -> None:
+            with precision(method, device) as cast, cast:
                 bare()
 
         calls: dict[str, Callable[[], None]] = {"bare": bare_in_precision, "harness": harness}

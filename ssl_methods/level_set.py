@@ -67,8 +67,9 @@ def _inner_contour(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def to_probability(level_set: Tensor, k: float) -> Tensor:
     """T⁻¹(z) = sigmoid(-k z): DTC paper, eq. 2, with the sign that its eq. 1 needs.
 
-    In float32 whatever the autocast: at k = 1500 a bfloat16 z of 0.01 is wrong by a sixth of a
-    unit.
+    Computed in float32, which does not undo what was rounded before: k multiplies the error of z,
+    and at k = 1500 that of layers in bfloat16, or TF32, makes noise of the gradient whatever the
+    precision from here on. So the methods that use it ask for float32 (`least_precision`).
 
     Args:
         level_set: any shape, in [-1, 1], negative inside.

@@ -34,6 +34,7 @@ from ssl_methods.analysis.tables import (
 )
 from ssl_methods.config import Experiment, Run, budget_text
 from ssl_methods.errors import UserError
+from ssl_methods.files import read_json
 
 COLUMNS = [
     "audit", "method", "role", "recipe", "budget", "labeled", "metric",
@@ -88,6 +89,11 @@ BY_MEASUREMENT = (
 CROPPED, UNCROPPED = "with", "without"
 CROP_MEANING = "knowing where the organ lies: the crop uses the reference label, of test scans too"
 CROP_NEEDS = "needs an experiment on the same scans with the other crop, named by other_crop"
+PRECISION_MEANING = "what the rounding of a training's gradients does to its result"
+PRECISION_NEEDS = (
+    "needs an experiment that differs in training.precision alone, named by other_precision"
+)
+NO_TABLES = "experiment {} has no tables yet"
 BY_RECIPE = Audit(
     "recipe", "unified", "as_released", "dice", "dice_other",
     "the authors' own loss, schedule and batch instead of those shared by all",
@@ -107,6 +113,7 @@ def audit_table(
     cases: pd.DataFrame,
     metrics: list[str],
     other: pd.DataFrame | None = None,
+    other_precision: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The table ``audits.csv``: one row per audit, metric, method and budget.
 
@@ -116,6 +123,7 @@ def audit_table(
             case without a class does not enter (``tables.present``).
         metrics: its measurements.
         other: the ``cases.csv`` of the experiment that ``other_crop`` names, if it has one.
+        other_precision: that of the experiment that ``other_precision`` names, if it has one.
 
     Returns:
         The columns ``COLUMNS``. ``reported`` and ``instead`` are the two means, of what
@@ -123,8 +131,8 @@ def audit_table(
         and ``high`` its 95 % interval. Overlaps are in 0..1, distances in the unit named.
         ``status`` is 'measured', or 'not run: ' and what is needed; such a row has no method.
 
-    Raises UserError if a ``snapshots.csv`` is broken, or if the other experiment's crop is the
-    same.
+    Raises UserError if a ``snapshots.csv`` is broken, or if the other experiment's crop or
+    precision is the same.
     """
     absent = cases.loc[cases["empty_reference"].astype(bool), ["case", "class"]].drop_duplicates()
     cases = _with_zeros(cases, metrics)
@@ -132,12 +140,13 @@ def audit_table(
     states = (CROPPED, UNCROPPED) if crop else (UNCROPPED, CROPPED)
     by_crop = Audit("crop by reference label", *states, "dice", "dice_other", CROP_MEANING,
                     CROP_NEEDS if not experiment.other_crop
-                    else f"experiment {experiment.other_crop} has no tables yet")  # fmt: skip
+                    else NO_TABLES.format(experiment.other_crop))  # fmt: skip
     sources = [
         (BY_CHECKPOINT, _by_checkpoint(results, done, cases, absent)),
         (BY_MEASUREMENT, cases),
         ((by_crop,), _by_crop(experiment, cases, other)),
         ((BY_RECIPE,), _by_recipe(experiment, cases)),
+        *_by_precision(experiment, results, done, cases, other_precision),
     ]
     rows = [
         row
@@ -222,6 +231,51 @@ def _by_recipe(experiment: Experiment, cases: pd.DataFrame) -> pd.DataFrame:
                 own = cases[cases["method"] == name]
                 found.append(own.merge(beside, on=keys, suffixes=("", "_other")))
     return pd.concat(found) if found else pd.DataFrame()
+
+
+def _by_precision(
+    experiment: Experiment,
+    results: Path,
+    done: list[Run],
+    cases: pd.DataFrame,
+    other: pd.DataFrame | None,
+) -> list[tuple[tuple[Audit, ...], pd.DataFrame]]:
+    """For each pair of precisions in which the same runs were computed: the audit and the cases
+    that both experiments have, with the other's Dice beside."""
+    name = experiment.other_precision
+
+    def audit(own: str, theirs: str) -> Audit:
+        needs = NO_TABLES.format(name) if name else PRECISION_NEEDS
+        return Audit("precision", own, theirs, "dice", "dice_other", PRECISION_MEANING, needs)
+
+    if name is None or other is None:
+        return [((audit(experiment.training.precision, "another"),), pd.DataFrame())]
+    kept = overall(with_class_mean(other, ["dice"]))[[*CELL, "case", "dice"]]
+    both = cases.merge(kept, on=[*CELL, "case"], suffixes=("", "_other"))
+    for column, where in (("precision", experiment.name), ("precision_other", name)):
+        found = [
+            (run.name, budget_text(run.budget), run.subset, run.seed, computed_in(folder))
+            for run in done
+            if (folder := results / where / run.folder.relative_to(run.experiment)).is_dir()
+        ]
+        both = both.merge(pd.DataFrame(found, columns=[*CELL, column]), on=CELL)
+    both = both[both["precision"] != both["precision_other"]]
+    if both.empty:
+        raise UserError(
+            f"{experiment.name}: other_precision '{name}' has no run that was computed in another"
+            " precision than the same run here"
+        )
+    pairs = both.groupby(["precision", "precision_other"], sort=False)
+    return [((audit(str(own), str(theirs)),), table) for (own, theirs), table in pairs]
+
+
+def computed_in(run_folder: Path) -> str:
+    """The precision that a run records. Raises UserError if it records none."""
+    path = run_folder / "cost.json"
+    precision = read_json(path).get("precision")
+    if precision is None:
+        raise UserError(f"{path}: records no precision; train the run again")
+    return str(precision)
 
 
 # ---- measuring -----------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ from ssl_methods.analysis.tables import (
     counts,
     markdown,
     no_formula,
+    precision_note,
     read_table,
     role_note,
     shown_comparisons,
@@ -93,7 +94,13 @@ def collect(experiment: Experiment, results: Path) -> None:
     metrics = metric_columns(cases)
     check_references(cases, results / experiment.name)
     audits = audit_table(
-        experiment, results, done, cases, metrics, cases_of(experiment.other_crop, results)
+        experiment,
+        results,
+        done,
+        cases,
+        metrics,
+        cases_of(experiment.other_crop, results),
+        cases_of(experiment.other_precision, results),
     )
     raw, cases = cases, with_class_mean(cases, metrics)
     runs = run_table(experiment, results, raw, cases, metrics)
@@ -143,7 +150,10 @@ def summary_note(experiment: Experiment, summary: pd.DataFrame) -> str:
     """What stands below the summary wherever it is shown."""
     known = summary["cases"].dropna()
     few = support_note(len(experiment.subsets), int(known.min())) if len(known) else ""
-    return " ".join(filter(None, [SUMMARY_NOTE, count_note(summary), few, role_note(summary)]))
+    rounded = precision_note(summary)
+    return " ".join(
+        filter(None, [SUMMARY_NOTE, count_note(summary), few, rounded, role_note(summary)])
+    )
 
 
 def is_done(run: Run, results: Path) -> bool:
@@ -350,8 +360,9 @@ def summary_table(
             row |= {"crop_used_label": first["crop_used_label"], "class": klass}
             row |= {"runs_done": len(own), "runs_declared": declared}
             row |= counts(own_cases[klass]) if klass in own_cases else {}
-            row |= {name: pd.to_numeric(own[name]).mean(skipna=False) for name in COST_COLUMNS[:-1]}
-            row |= {"device": ", ".join(sorted(set(own["device"].dropna().astype(str))))}
+            row |= {name: pd.to_numeric(own[name]).mean(skipna=False) for name in COST_COLUMNS[:-3]}
+            for name in COST_COLUMNS[-3:]:
+                row[name] = ", ".join(sorted(set(own[name].dropna().astype(str))))
             rows.append(row | {"jensen_ok": row_ok(row)})
     leading = [
         *RUN_COLUMNS[:7],

@@ -22,6 +22,7 @@ from pydantic import Field
 from ssl_methods.analysis.jensen import jensen_ok
 from ssl_methods.analysis.tables import (
     HEADINGS,
+    UNKNOWN,
     drop_silent,
     number,
     or_dash,
@@ -51,6 +52,7 @@ LOOP = (
 HALF_UNIT = 0.005
 """Half a unit of the last printed digit: all these sources print two decimals."""
 
+NOT_PRINTED = "not printed"
 DAGGER = "\N{DAGGER}"
 NOTE = (
     "Published: as printed in the source, of one labeled subset. Ours: mean over runs and test "
@@ -58,7 +60,8 @@ NOTE = (
     "our interval? Not comparable: the two differ in what is named. Not told: what the source does "
     "not say of itself. Jensen check: can the printed Jaccard belong to the printed Dice?"
 )
-QUOTED_NOTE = f" {DAGGER}: quoted from memory, not verified."
+QUOTED_NOTE = f" {DAGGER}: quoted from memory, not verified; or inferred in part."
+CHECKED = {True: "passes", False: "fails"}
 NO_PUBLISHED = "No published results are kept for this dataset."
 
 
@@ -86,7 +89,7 @@ class Benchmark(Settings):
     """A set of scans as the field uses it: what all rows of one file share."""
 
     datasets: tuple[Name, ...] = Field(description="names of datasets that hold these scans")
-    spacing_mm: Lengths
+    spacing_mm: Lengths | None = Field(description="null: each scan has its own")
     patch_size: Sizes
     network: Backbone
 
@@ -96,7 +99,9 @@ class Source(Settings):
 
     citation: str
     place: str = Field(description="table or file")
-    mark: Literal["verified", "quoted"] = Field(description="read there, or known from memory")
+    mark: Literal["verified", "quoted"] = Field(
+        description="read there; or known from memory, or inferred in part (its note says what)"
+    )
     protocol: Protocol
     note: str = ""
 
@@ -110,9 +115,9 @@ class Result(Settings):
     labeled: int = Field(ge=1)
     unlabeled: int = Field(ge=0)
     dice: float = Field(ge=0, le=100)
-    jaccard: float = Field(ge=0, le=100)
-    asd_voxel: float = Field(ge=0)
-    hd95_voxel: float = Field(ge=0)
+    jaccard: float | None = Field(None, ge=0, le=100, description="of all but Dice: null, not told")
+    asd_voxel: float | None = Field(None, ge=0)
+    hd95_voxel: float | None = Field(None, ge=0)
     train_hours: float | None = Field(None, gt=0)
     parameters_m: float | None = Field(None, gt=0)
 
@@ -124,12 +129,16 @@ class PublishedRow(Result):
     benchmark: Benchmark
 
     def value(self, metric: str) -> float:
-        """In the unit of our own tables: Dice and Jaccard in 0..1, distances in voxels."""
-        return float(getattr(self, metric)) / HEADINGS[metric][1]
+        """In the unit of our own tables: Dice and Jaccard in 0..1, distances in voxels; NaN if it
+        is not printed."""
+        printed = getattr(self, metric)
+        return float("nan") if printed is None else float(printed) / HEADINGS[metric][1]
 
     @property
-    def jensen_ok(self) -> bool:
-        """Can its Jaccard belong to its Dice, given that both are rounded?"""
+    def jensen_ok(self) -> bool | None:
+        """Can its Jaccard belong to its Dice, given that both are rounded? None if it has none."""
+        if self.jaccard is None:
+            return None
         return jensen_ok(self.value("dice"), self.value("jaccard"), HALF_UNIT / 100)
 
     @property
@@ -205,23 +214,25 @@ def published_table(
         - ``mark``: verified or quoted. ``citation place note``: where it stands.
         - ``iterations checkpoint post_processing split``: its protocol; ``unknown``: what of that
           is not told.
-        - ``jensen_ok``: whether its Jaccard can belong to its Dice.
+        - ``jensen_ok``: whether its Jaccard can belong to its Dice; blank where it has none.
         - ``run recipe budget``: the row of the experiment that matches its method, settings and
           number of labels; an upper bound is matched by the number of all labels.
         - ``published ours low high``: both values of ``metric`` and our interval, Dice and Jaccard
           in 0..1. A value of largest components is set beside ours of largest components.
         - ``difference``: ours minus published, where they are comparable.
         - ``verdict``: the published value is 'inside', 'above' or 'below' our interval, or
-          'not comparable: ' and why.
+          'not comparable: ' and why, or 'not printed'.
     """
-    published = load_published(folder or published_folder())
     rows = [
-        line
-        for row in published
-        if experiment.dataset.name in row.benchmark.datasets
-        for line in _lines(row, experiment, summary)
+        line for row in of_dataset(experiment, folder) for line in _lines(row, experiment, summary)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def of_dataset(experiment: Experiment, folder: Path | None = None) -> list[PublishedRow]:
+    """The published rows of the experiment's scans."""
+    published = load_published(folder or published_folder())
+    return [row for row in published if experiment.dataset.name in row.benchmark.datasets]
 
 
 def _lines(
@@ -243,7 +254,7 @@ def _printed(row: PublishedRow) -> dict[str, Any]:
     )
 
 
-def _of_method(row: PublishedRow, experiment: Experiment) -> list[str]:
+def of_method(row: PublishedRow, experiment: Experiment) -> list[str]:
     """The experiment's rows of this method, with the settings that make the variant."""
     methods = {row.method, "supervised"} if row.method == "supervised_all" else {row.method}
     return [
@@ -256,26 +267,31 @@ def _of_method(row: PublishedRow, experiment: Experiment) -> list[str]:
 def _matches(row: PublishedRow, experiment: Experiment, summary: pd.DataFrame) -> pd.DataFrame:
     """The rows of the summary that were given as many labels and have runs."""
     own = overall(summary)
-    own = own[own["method"].isin(_of_method(row, experiment)) & own["dice"].notna()]
+    own = own[own["method"].isin(of_method(row, experiment)) & own["dice"].notna()]
     all_labels = own["labeled"] + own["unlabeled"]
     given = own["labeled"].where(roles(own) != "bound", all_labels)
     return own[given == row.labeled]
+
+
+def resampled(row: PublishedRow, experiment: Experiment) -> list[str]:
+    """Whether our scans have another resolution than the published ones: nothing, or to which."""
+    spacing, theirs = experiment.dataset.spacing, row.benchmark.spacing_mm
+    if not spacing:
+        return []
+    if theirs and len(spacing) == len(theirs) and np.allclose(spacing, theirs):
+        return []
+    sizes = [f"{size:g}" for size in (spacing if len(set(spacing)) > 1 else spacing[:1])]
+    return [f"resampled to {' x '.join(sizes)} mm"]
 
 
 def _why_not(
     row: PublishedRow, experiment: Experiment, run: pd.Series | None, summary: pd.DataFrame
 ) -> list[str]:
     """Known differences between a published row and our run, the scans' resolution first."""
-    reasons = []
+    reasons = resampled(row, experiment)
     benchmark, training, network = row.benchmark, experiment.training, experiment.network
-    spacing = experiment.dataset.spacing
-    if spacing and not (
-        len(spacing) == len(benchmark.spacing_mm) and np.allclose(spacing, benchmark.spacing_mm)
-    ):
-        sizes = [f"{size:g}" for size in (spacing if len(set(spacing)) > 1 else spacing[:1])]
-        reasons.append(f"resampled to {' x '.join(sizes)} mm")
     if run is None:
-        ran = bool(_of_method(row, experiment))
+        ran = bool(of_method(row, experiment))
         return [*reasons, f"{row.labeled} labeled not run" if ran else "method not run"]
 
     if training.patch_size != benchmark.patch_size:
@@ -322,6 +338,8 @@ def _compared(
             reasons = ["our interval is not known"]
     if reasons:
         return line | {"verdict": f"not comparable: {'; '.join(reasons)}"}
+    if np.isnan(published):
+        return line | {"verdict": NOT_PRINTED}
     rounding = HALF_UNIT / HEADINGS[metric][1]
     verdict = "inside"
     if published - rounding > line["high"]:
@@ -356,7 +374,7 @@ def shown_published(table: pd.DataFrame) -> pd.DataFrame:
                 heading: number(group.loc[metric, "published"], 2, scale)
                 for metric, (heading, scale) in HEADINGS.items()
             },
-            "Jensen check": "passes" if dice["jensen_ok"] else "fails",
+            "Jensen check": CHECKED.get(dice["jensen_ok"], UNKNOWN),
             "Not told": or_dash(dice["unknown"]),
             "Our row": or_dash(dice["run"]),
             f"Our {title}": with_interval(dice, low_high, HEADINGS["dice"][1]),

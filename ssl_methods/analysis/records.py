@@ -35,8 +35,9 @@ DEEPEST = 30  # levels of a mapping
 
 COST_COLUMNS = [
     "train_seconds", "wall_seconds", "seconds_per_iteration", "forward_passes_per_iteration",
-    "parameters", "peak_memory_mb", "device",
+    "parameters", "peak_memory_mb", "device", "precision", "least_precision",
 ]  # fmt: skip
+COST_TEXTS = ("device", "precision", "least_precision")
 EVALUATE = "evaluate it again"
 TRAIN = "train the run again"
 NO_COST = "train the run again, or remove the file: the run is then missing"
@@ -47,13 +48,14 @@ DRAW = "draw the splits again"
 
 
 def read_cost(path: Path) -> dict[str, Any]:
-    """``cost.json``: numbers that are not negative, or null; ``device`` is text."""
+    """``cost.json``: numbers that are not negative, or null; ``COST_TEXTS`` are text."""
     cost = _read_mapping(path, NO_COST)
     for name in COST_COLUMNS:
         value = cost.get(name)
-        right = isinstance(value, str) if name == "device" else _is_amount(value)
+        is_text = name in COST_TEXTS
+        right = isinstance(value, str) if is_text else _is_amount(value)
         if value is not None and not right:
-            kind = "text" if name == "device" else "a number that is not negative"
+            kind = "text" if is_text else "a number that is not negative"
             raise UserError(f"{path}: {name} is not {kind}; {NO_COST}")
     return cost
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from ssl_methods.config import FASTEST_FIRST, rounds_more
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, write_text
 
@@ -280,6 +281,31 @@ def drop_silent(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     ]
     silent += [name for name in columns if (frame[name] == UNKNOWN).all()]
     return frame.drop(columns=silent)
+
+
+def rounded_more(runs: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+    """Methods that were computed in less than they ask for, by (precision, what is asked for).
+
+    ``runs``: a table with the columns method, precision and least_precision (runs, summary).
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    if not {"precision", "least_precision"} <= set(runs):  # results of earlier versions
+        return found
+    both = ["precision", "least_precision"]
+    known = runs[runs[both].isin(FASTEST_FIRST).all(axis=1)]
+    for row in known.drop_duplicates(["method", *both]).to_dict("records"):
+        pair = row["precision"], row["least_precision"]
+        if rounds_more(*pair):
+            found.setdefault(pair, []).append(str(row["method"]))
+    return found
+
+
+def precision_note(runs: pd.DataFrame) -> str:
+    """A sentence below a table on methods that were computed in less than they ask for."""
+    return " ".join(
+        f"Computed in {own}, where {least} is asked for (training.precision): {', '.join(names)}."
+        for (own, least), names in rounded_more(runs).items()
+    )
 
 
 HEADINGS = {

@@ -119,7 +119,7 @@ def trains_where_all_cases_are_labeled(name: str) -> None:
 
 @check(trained)
 def trains_in_bfloat16(name: str) -> None:
-    """The precision that `auto` means on a GPU."""
+    """The least that `training.precision` allows; `auto` may give a method more."""
     run(make(name, classes=2), make_batch(classes=2), precision=torch.bfloat16)
 
 

@@ -145,10 +145,22 @@ def parser() -> argparse.ArgumentParser:
     it = verb(
         "import-checkpoint",
         verbs.import_checkpoint,
-        "turn the DTC authors' released .pth into a model.pt",
+        "turn a released .pth of DTC, SASSNet, UA-MT or SSL4MIS into a model.pt",
     )
     it.add_argument("file", type=Path, metavar="FILE.pth")
     it.add_argument("--out", type=Path, required=True, metavar="model.pt")
+
+    it = verb("score", verbs.score, "measure an authors' released .pth beside the published values")
+    it.add_argument("file", type=Path, metavar="FILE.pth")
+    it.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml")
+    it.add_argument(
+        "--method", required=True, help="the row's name under 'methods' in the experiment"
+    )
+    it.add_argument(
+        "--out", type=Path, help="folder of cases.csv (RESULTS/<experiment>/scores/METHOD/FILE)"
+    )
+    it.add_argument("--json", action="store_true", help="print JSON")
+    _results(it)
     return top
 
 

@@ -213,6 +213,24 @@ def import_checkpoint(arguments: argparse.Namespace) -> None:
     print(arguments.out)
 
 
+def score(arguments: argparse.Namespace) -> None:
+    from ssl_methods.analysis.scores import as_json, as_text
+    from ssl_methods.config import load_experiment
+    from ssl_methods.methods import check_choice
+
+    experiment, file = load_experiment(arguments.experiment), arguments.file
+    run = experiment.run(
+        arguments.method, experiment.budgets[0], experiment.subsets[0], experiment.seeds[0]
+    )
+    check_choice(run.choice, f"{arguments.experiment}: methods")
+    from ssl_methods.evaluation.score import score
+
+    folder = Path(experiment.name, "scores", arguments.method, file.stem)
+    scored = score(file, run, arguments.results, arguments.out or arguments.results / folder)
+    shown = as_json if arguments.json else as_text
+    print(shown(file, scored, experiment, arguments.method))
+
+
 # ---- what a file holds ---------------------------------------------------------------------------
 
 

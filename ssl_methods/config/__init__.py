@@ -39,10 +39,11 @@ from ssl_methods.config.methods import RELEASED_LOOP, MethodConfig, RampedConfig
 from ssl_methods.config.network import NetworkConfig
 from ssl_methods.config.reading import load_experiment, load_run, parse, parse_run
 from ssl_methods.config.run import MethodChoice, Run
-from ssl_methods.config.training import TrainingConfig
+from ssl_methods.config.training import FASTEST_FIRST, Precision, TrainingConfig, rounds_more
 from ssl_methods.config.yaml_files import find_config, published_folder, read_yaml
 
 __all__ = [
+    "FASTEST_FIRST",
     "RELEASED_LOOP",
     "Budget",
     "Dataset",
@@ -62,6 +63,7 @@ __all__ = [
     "PancreasCTDataset",
     "PhantomDataset",
     "PhantomHistologyDataset",
+    "Precision",
     "RampedConfig",
     "Run",
     "Settings",
@@ -80,5 +82,6 @@ __all__ = [
     "parse_run",
     "published_folder",
     "read_yaml",
+    "rounds_more",
     "setting",
 ]

@@ -77,6 +77,10 @@ class Experiment(Settings):
     other_crop: Name | None = setting(
         None, "experiment on the same scans with the other crop; the audits set it beside this one"
     )
+    other_precision: Name | None = setting(
+        None,
+        "experiment that differs in training.precision alone; the audits set it beside this one",
+    )
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -9,6 +9,14 @@ from pydantic import Field, field_validator
 from ssl_methods.config.base import Settings, Sizes, setting
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+Precision = Literal["bfloat16", "tf32", "float32"]
+FASTEST_FIRST: tuple[Precision, ...] = ("bfloat16", "tf32", "float32")
+
+
+def rounds_more(precision: str, than: str) -> bool:
+    """Whether the first precision keeps fewer digits than the second."""
+    order: list[str] = [*FASTEST_FIRST]
+    return order.index(precision) < order.index(than)
 
 
 class TrainingConfig(Settings):
@@ -68,9 +76,11 @@ class TrainingConfig(Settings):
         "normalise the signed distance on the augmented patch, or once on the whole volume",
         source="DTC code: patch; DTC paper: volume",
     )
-    precision: Literal["auto", "float32", "bfloat16"] = setting(
+    precision: Literal["auto", "float32", "tf32", "bfloat16"] = setting(
         "auto",
-        "auto: bfloat16 autocast on CUDA, float32 on the CPU; float32: without TF32 on a GPU",
+        "auto: on CUDA the fastest that keeps the direction of every gradient of the method"
+        " (its least_precision), on the CPU float32; float32: without TF32; tf32: CUDA alone;"
+        " bfloat16: autocast",
         source="float32 without TF32: all released code, by the cards of its time",
     )
     compile: Literal["none", "compile", "graphs"] = setting(

@@ -26,6 +26,7 @@ from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.data.volumes import Volume, write_label
 from ssl_methods.devices import claim, deterministic, place
+from ssl_methods.devices.precision import tf32
 from ssl_methods.evaluation import snapshots
 from ssl_methods.evaluation.inference import Predict, label_map, sliding_window
 from ssl_methods.evaluation.metrics import case_metrics, columns, overlap
@@ -203,7 +204,7 @@ def predict_labels(
     if patch_size is None:
         patch_size, evaluation = image.shape[1:], evaluation.model_copy(update={"stride": None})
     stride = evaluation.stride or [max(size // 2, 1) for size in patch_size]
-    with torch.inference_mode():
+    with torch.inference_mode(), tf32(False):
         volume = torch.from_numpy(image).to(device)
         probabilities = sliding_window(
             predict, volume, patch_size, stride, classes, evaluation.window_batch

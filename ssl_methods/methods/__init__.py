@@ -240,6 +240,7 @@ def describe() -> list[dict[str, Any]]:
                 "summary": document.splitlines()[0] if document else "",
                 "role": kind.role,
                 "uses_unlabeled": kind.uses_unlabeled,
+                "least_precision": kind.least_precision,
                 "targets": sorted(kind.targets),
                 "as_released": dict(kind.Config.as_released),
                 "beside_released_code": beside_released_code().get(name),

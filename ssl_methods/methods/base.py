@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ssl_methods import losses, schedules
-from ssl_methods.config import MethodConfig, RampedConfig, TrainingConfig
+from ssl_methods.config import MethodConfig, Precision, RampedConfig, TrainingConfig
 from ssl_methods.networks import MakeNetwork
 from ssl_methods.optimiser import make_optimizer
 
@@ -78,6 +78,8 @@ class Method(nn.Module):
     ``role``: ``bound`` is trained on every training label there is, whatever the budget;
     ``control`` is not trained, and any method should beat it.
     ``whole_image``: ``predict`` is given whole images instead of windows.
+    ``least_precision``: what `training.precision: auto` gives it on a GPU: the fastest in which
+    the gradients of all its terms keep their direction (measured by benchmarks/precision.py).
     ``least_patches``: of each kind in a batch that has to be divided (training/micro_batches.py); 2
     where patches of a batch are mixed with one another.
     """
@@ -87,6 +89,7 @@ class Method(nn.Module):
     uses_unlabeled: ClassVar[bool] = False
     role: ClassVar[Literal["method", "bound", "control"]] = "method"
     whole_image: ClassVar[bool] = False
+    least_precision: ClassVar[Precision] = "bfloat16"
     least_patches: ClassVar[int] = 1
     network: nn.Module  # the one that predicts
 

@@ -63,6 +63,7 @@ class DeepCoTraining(Method):
 
     Config = DeepCoTrainingConfig
     uses_unlabeled = True
+    least_precision = "tf32"  # the adversarial images follow the signs of a gradient
     config: DeepCoTrainingConfig
 
     def __init__(self, config: DeepCoTrainingConfig, make_network: MakeNetwork) -> None:

@@ -47,6 +47,7 @@ class DTC(SdfMultitask):
 
     Config = DTCConfig
     uses_unlabeled = True
+    least_precision = "float32"  # T⁻¹ multiplies by k what rounding does to the level set
     config: DTCConfig
 
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:

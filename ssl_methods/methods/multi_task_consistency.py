@@ -62,6 +62,7 @@ class MultiTaskConsistency(Method):
     Config = MultiTaskConsistencyConfig
     targets = frozenset({"level_set"})
     uses_unlabeled = True
+    least_precision = "float32"  # as of `dtc`
     config: MultiTaskConsistencyConfig
 
     def __init__(self, config: MultiTaskConsistencyConfig, make_network: MakeNetwork) -> None:

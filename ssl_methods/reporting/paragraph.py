@@ -11,7 +11,7 @@ from typing import Any
 
 from ssl_methods.analysis.latex import escape
 from ssl_methods.analysis.references import bibliography, papers
-from ssl_methods.analysis.tables import overall
+from ssl_methods.analysis.tables import overall, rounded_more
 from ssl_methods.config import MethodConfig, TrainingConfig
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.style import label, methods_of
@@ -178,7 +178,16 @@ def computed(found: Results) -> list[str]:
     if not found_versions:
         return []
     on = f" on {listed(devices)}" if devices else ""
-    return [f"Computed with {listed(sorted(found_versions, key=str.lower))}{on}."]
+    precisions = sorted({str(r["precision"]) for r in records if r.get("precision")})
+    text = [f"Computed with {listed(sorted(found_versions, key=str.lower))}{on}."]
+    if precisions:
+        text.append(f"Training was in {listed(precisions)}, evaluation in float32.")
+    text += [
+        f"Of {listed(map(label, names))}, {own} rounds the gradient of a loss term by more than"
+        f" the method's own choice, {least}."
+        for (own, least), names in rounded_more(found.runs).items()
+    ]
+    return text
 
 
 def times(n: int) -> str:

@@ -2,7 +2,7 @@
 
 In: a method, a sampler, the training settings. Out: the trained method (in place) and a ``State``
 with the history and the time spent. The method's optimisers, the schedule of the learning rate,
-autocast, checkpoints, a check for non-finite losses.
+autocast, checkpoints, a check for non-finite losses and gradients.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +22,14 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from ssl_methods import schedules
-from ssl_methods.config import TrainingConfig
+from ssl_methods.config import Precision, TrainingConfig
 from ssl_methods.data.sampling import Sampler
+from ssl_methods.devices.precision import autocast as autocast_to
 from ssl_methods.errors import Stopped, UserError
 from ssl_methods.methods.base import Batch, Loss, LossTerms, Method, Progress
 from ssl_methods.networks import Network
 from ssl_methods.training.checkpoint import Checkpoint, Row, State
+from ssl_methods.training.gradients import GradientWatch, Largest
 from ssl_methods.training.history import Observer
 from ssl_methods.training.interruption import Interruption
 from ssl_methods.training.micro_batches import memory_watched, step_in_parts
@@ -35,11 +38,19 @@ from ssl_methods.training.snapshots import Snapshots
 log = logging.getLogger(__name__)
 
 Validate = Callable[[Method], float]
-Step = tuple[int, float, LossTerms]  # iteration (from 0), learning rate, terms
+
+
+class Step(NamedTuple):
+    """What is kept of an iteration until somebody looks."""
+
+    t: int  # from 0
+    rate: float
+    terms: LossTerms
+    gradients: Sequence[Largest] = ()
 
 
 class TrainingDiverged(UserError):
-    """A loss term became NaN or infinite."""
+    """A loss term or a gradient became NaN or infinite."""
 
 
 def fit(
@@ -54,13 +65,16 @@ def fit(
     snapshots: Snapshots | None = None,
     parts: int = 1,
     interruption: Interruption | None = None,
+    precision: Precision = "float32",
 ) -> State:
     """Train to the last iteration, from the newest checkpoint if there is one.
 
-    Each batch is taken in so many ``parts``, or in more if the checkpoint says so.
+    Each batch is taken in so many ``parts``, or in more if the checkpoint says so. Whether a GPU
+    may round to TF32 is the caller's to say (`devices.precision.tf32`).
 
     Raises:
-        TrainingDiverged: names the iteration and the loss term; the last good checkpoint stays.
+        TrainingDiverged: names the iteration and the loss term, or the parameter whose gradient it
+            is; the last good checkpoint stays.
         DoesNotFit: a step needs more memory than the GPU has, and its batch can be divided further.
         Stopped: a signal came; the checkpoint is of the step just done.
     """
@@ -72,7 +86,8 @@ def fit(
         return state
     count_forward_passes(method, state)
     method.train()
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(training, device))
+    autocast = autocast_to(precision, device)
+    watch = GradientWatch.of(method, [optimizer for optimizer, _ in optimizers])
     total_iterations, unseen = training.iterations, list[Step]()
     clock = Clock(device, state)
 
@@ -95,7 +110,7 @@ def fit(
             else:
                 terms = step_in_parts(optimizers, batch, progress, autocast, state.parts)
         method.after_step(progress)
-        unseen.append((t, rate, terms))
+        unseen.append(Step(t, rate, terms, watch.taken()))
 
         done = t + 1
         state.iteration = done
@@ -142,46 +157,49 @@ def step(
     return seen
 
 
-def uses_bfloat16(training: TrainingConfig, device: torch.device) -> bool:
-    """bfloat16 where asked for; ``auto`` means on CUDA."""
-    return training.precision == "bfloat16" or (
-        training.precision == "auto" and device.type == "cuda"
-    )
-
-
 def weighted_sum(terms: LossTerms) -> Tensor:
     """The scalar that is differentiated, in float32."""
     return torch.stack([term.weight * term.value.float() for term in terms.values()]).sum()
 
 
-def inspect(steps: list[Step], checkpoint: Checkpoint) -> Row:
+def inspect(steps: Sequence[Step], checkpoint: Checkpoint) -> Row:
     """The history row of the newest step, after a look at every step since the last look.
 
     One transfer from the device for all of them. Raises TrainingDiverged at the first non-finite
-    value.
+    loss, or gradient where the losses of its step are finite.
     """
-    values = torch.stack(
-        [term.value.float() for _, _, terms in steps for term in terms.values()]
-    ).tolist()
-    remaining = iter(values)
+    looked_at = [
+        *(term.value.float().reshape(1) for step in steps for term in step.terms.values()),
+        *(largest.values.float() for step in steps for largest in step.gradients),
+    ]
+    values = torch.cat(looked_at).tolist()
+    losses, gradients = iter(values), iter(values[sum(len(step.terms) for step in steps) :])
     numbers: dict[str, float] = {}
-    for t, _, terms in steps:
-        numbers = {name: next(remaining) for name in terms}
+    for step in steps:
+        numbers = {name: next(losses) for name in step.terms}
+        largest = [(name, next(gradients)) for held in step.gradients for name in held.names]
         for name, value in numbers.items():
             if not math.isfinite(value):
-                kept = (
-                    f"the last checkpoint is {checkpoint.newest}"
-                    if checkpoint.newest.exists()
-                    else "no checkpoint yet"
-                )
-                raise TrainingDiverged(
-                    f"loss term '{name}' became {value} at iteration {t + 1}; {kept}; "
-                    "try a lower training.learning_rate, or training.precision: float32"
-                )
-    t, rate, terms = steps[-1]
-    weights = {f"weight_{name}": term.weight for name, term in terms.items()}
-    loss = sum(terms[name].weight * value for name, value in numbers.items())
-    return {"iteration": t + 1, "learning_rate": rate, "loss": loss, **numbers, **weights}
+                raise diverged(f"loss term '{name}' became {value}", step.t, checkpoint)
+        for name, value in largest:
+            if not math.isfinite(value):
+                what = f"the gradient of '{name}' became {value}, its losses being finite,"
+                raise diverged(what, step.t, checkpoint)
+    newest = steps[-1]
+    weights = {f"weight_{name}": term.weight for name, term in newest.terms.items()}
+    loss = sum(newest.terms[name].weight * value for name, value in numbers.items())
+    row = {"iteration": newest.t + 1, "learning_rate": newest.rate, "loss": loss}
+    return row | numbers | weights
+
+
+def diverged(what: str, t: int, checkpoint: Checkpoint) -> TrainingDiverged:
+    """The error that says what became non-finite, and what can be done."""
+    there = checkpoint.newest.exists()
+    kept = f"the last checkpoint is {checkpoint.newest}" if there else "no checkpoint yet"
+    return TrainingDiverged(
+        f"{what} at iteration {t + 1}; {kept}; try a lower training.learning_rate, or"
+        " training.precision: float32"
+    )
 
 
 def count_forward_passes(method: Method, state: State) -> None:

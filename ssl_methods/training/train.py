@@ -22,6 +22,7 @@ from ssl_methods.data.sampling import Sampler, run_entropy
 from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.devices import claim, deterministic, place
+from ssl_methods.devices.precision import resolve, tf32
 from ssl_methods.files import file_sha256, write_json, write_with, write_yaml
 from ssl_methods.locks import alone
 from ssl_methods.methods.base import Method
@@ -30,7 +31,7 @@ from ssl_methods.training.acceleration import accelerate
 from ssl_methods.training.checkpoint import Checkpoint, State
 from ssl_methods.training.history import Observer, write_history
 from ssl_methods.training.interruption import Interruption
-from ssl_methods.training.loop import Validate, fit, uses_bfloat16
+from ssl_methods.training.loop import Validate, fit
 from ssl_methods.training.micro_batches import DoesNotFit
 from ssl_methods.training.snapshots import Snapshots
 
@@ -105,7 +106,8 @@ def _train(
             "versions": provenance.versions(),
             "device": device_name(device),
             "processor": provenance.processor(),
-            "precision": "bfloat16" if uses_bfloat16(training, device) else "float32",
+            "precision": resolve(training.precision, method.least_precision, device),
+            "least_precision": method.least_precision,
             "data": data,
             "split": split.model_dump(mode="json"),
             "model_sha256": file_sha256(out / "model.pt"),
@@ -138,8 +140,9 @@ def _fit(
     snapshots = Snapshots(
         checkpoint.newest.parent, checkpoint.key, training.snapshots, training.iterations
     )
+    precision = resolve(training.precision, method.least_precision, device)
     try:
-        with Interruption() as interruption:
+        with Interruption() as interruption, tf32(precision == "tf32"):
             state = fit(
                 method,
                 sampler,
@@ -151,6 +154,7 @@ def _fit(
                 snapshots=snapshots,
                 parts=parts,
                 interruption=interruption,
+                precision=precision,
             )
     finally:
         observer.close()
@@ -224,6 +228,8 @@ def cost(run: Run, method: Method, state: State, device: torch.device) -> dict[s
         "parameters": sum(p.numel() for p in method.parameters() if p.requires_grad),
         "peak_memory_mb": state.peak_memory_mb,
         "device": device_name(device),
+        "precision": resolve(run.training.precision, method.least_precision, device),
+        "least_precision": method.least_precision,
     }
 
 

@@ -1,6 +1,7 @@
 """The audits, on made-up measurements with known differences."""
 
 import itertools
+import json
 
 import numpy as np
 import pandas as pd
@@ -136,7 +137,9 @@ def test_the_crop_is_compared_between_two_experiments():
 def test_what_is_not_measured_is_not_run_and_says_what_it_needs():
     table = audits(measured()).reset_index()
     missing = table[table["status"] != "measured"].set_index("audit")
-    assert set(missing.index) == {"checkpoint", "crop by reference label", "recipe"}
+    assert set(missing.index) == {
+        "checkpoint", "crop by reference label", "recipe", "precision",
+    }  # fmt: skip
     assert missing["status"].str.startswith("not run: needs ").all()
     assert missing[["reported", "instead", "difference", "runs"]].isna().all(axis=None)
     named = audits(measured(), other_crop="cropped").reset_index().set_index("audit")
@@ -233,3 +236,72 @@ def test_briefly_from_the_lowest_to_the_highest_difference():
     assert row["Highest difference"] == f"{gain:+.1f} (dtc)"
     untested = shown[shown["Lowest difference"] == UNKNOWN]
     assert len(untested) and untested["What it means"].str.startswith("not run: needs").all()
+
+
+# ---- precision -----------------------------------------------------------------------------------
+
+
+def recorded_in(results, name, precision, **declared):
+    """An experiment of two methods and two subsets, each run's precision recorded."""
+    experiment = simulated.experiment(
+        name=name, methods=["supervised", "dtc"], budgets=[4], subsets=2, **declared
+    )
+    simulated.write_results(experiment, results, test_cases=3)
+    for run in experiment.runs():
+        path = results / run.folder / "cost.json"
+        cost = json.loads(path.read_text()) | {
+            "precision": precision.get(run.name, "float32"), "least_precision": "tf32",
+        }  # fmt: skip
+        path.write_text(json.dumps(cost))
+    return experiment
+
+
+def test_the_precision_is_compared_between_two_experiments(tmp_path):
+    rounded = recorded_in(tmp_path, "rounded", {"dtc": "bfloat16", "supervised": "tf32"})
+    for run in rounded.runs():
+        path = tmp_path / run.folder / "cases.csv"
+        cases = pd.read_csv(path, dtype=str)
+        gain = 0.02 if run.name == "dtc" else -0.01
+        cases.assign(dice=cases["dice"].astype(float) + gain).to_csv(path, index=False)
+    collect(rounded, tmp_path)
+    exact = recorded_in(tmp_path, "exact", {}, other_precision="rounded")
+    collect(exact, tmp_path)
+    table = read_table(tmp_path / "exact/tables/audits.csv")
+    rows = table[table["audit"] == "precision"].set_index("method")
+    assert rows["reported_as"].to_dict() == {"supervised": "float32", "dtc": "float32"}
+    assert rows["instead_as"].to_dict() == {"supervised": "tf32", "dtc": "bfloat16"}
+    assert rows["difference"].to_dict() == pytest.approx({"supervised": -0.01, "dtc": 0.02})
+    assert (rows["runs"] == 2).all() and (rows["cases"] == 3).all()
+    assert (
+        "precision: float32 / bfloat16 | dtc | 4 | Dice %"
+        in (tmp_path / "exact/tables/audits.md").read_text()
+    )
+    # What was computed in less than is asked for is said below the table.
+    runs = read_table(tmp_path / "rounded/tables/runs.csv")
+    assert set(runs.loc[runs["method"] == "dtc", "precision"]) == {"bfloat16"}
+    note = (tmp_path / "rounded/tables/summary.md").read_text()
+    assert "Computed in bfloat16, where tf32 is asked for (training.precision): dtc." in note
+    assert "where tf32 is asked for" not in (tmp_path / "exact/tables/summary.md").read_text()
+
+
+def test_the_same_precision_is_no_comparison(tmp_path):
+    collect(recorded_in(tmp_path, "same", {}), tmp_path)
+    with pytest.raises(UserError, match="'same' has no run that was computed in another"):
+        collect(recorded_in(tmp_path, "exact", {}, other_precision="same"), tmp_path)
+
+
+def test_a_run_that_records_no_precision_is_named(tmp_path):
+    other = recorded_in(tmp_path, "rounded", {"dtc": "bfloat16"})
+    collect(other, tmp_path)
+    run = next(other.runs())
+    path = tmp_path / run.folder / "cost.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items()
+                                if k != "precision"}))  # fmt: skip
+    with pytest.raises(UserError, match=r"cost\.json: records no precision"):
+        collect(recorded_in(tmp_path, "exact", {}, other_precision="rounded"), tmp_path)
+
+
+def test_another_precision_without_tables_is_not_run_yet(tmp_path):
+    collect(recorded_in(tmp_path, "exact", {}, other_precision="rounded"), tmp_path)
+    table = read_table(tmp_path / "exact/tables/audits.csv").set_index("audit")
+    assert table.loc["precision", "status"] == "not run: experiment rounded has no tables yet"

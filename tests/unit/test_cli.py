@@ -33,6 +33,7 @@ VERBS = [
     "methods",
     "doctor",
     "import-checkpoint",
+    "score",
 ]
 
 

@@ -13,7 +13,7 @@ from ssl_methods.analysis.published import (
     published_table,
     shown_published,
 )
-from ssl_methods.analysis.tables import markdown
+from ssl_methods.analysis.tables import UNKNOWN, markdown
 from ssl_methods.config import load_experiment, published_folder
 from ssl_methods.errors import UserError
 
@@ -88,13 +88,63 @@ def test_several_published_values_of_one_method_and_budget_are_all_kept(rows):
 def test_every_method_is_ours_or_known_not_to_be(rows):
     ours = {path.stem for path in (FOLDER.parents[1] / "ssl_methods/methods").glob("*.py")}
     assert {row.method for row in rows} - ours == {
-        "LG-ER-MT", "DUWM", "SS-Net", "TraCoCo", "CoraNet", "vanilla V-Net",
+        "LG-ER-MT", "DUWM", "SS-Net", "TraCoCo", "CoraNet", "vanilla V-Net", "DMD", "DML",
+        "CrossMatch", "UniMatch", "CAML", "CC-Net", "AD-MT", "PS-MT", "CauSSL on BCP", "ABD",
     }  # fmt: skip
 
 
-def test_only_the_two_v_net_rows_of_table_3_fail_the_jensen_check(rows):
-    failing = [(row.source.place, row.method, row.labeled) for row in rows if not row.jensen_ok]
-    assert failing == [("table 3", "supervised", 16), ("table 3", "supervised_all", 80)]
+def test_three_rows_fail_the_jensen_check_and_those_without_jaccard_have_none(rows):
+    of = {
+        checked: [
+            (row.source.place, row.method, row.labeled) for row in rows if row.jensen_ok is it
+        ]
+        for checked, it in (("fails", False), ("none", None))
+    }
+    assert of["fails"] == [
+        ("table 3", "supervised", 16), ("table 3", "supervised_all", 80), ("README", "PS-MT", 6),
+    ]  # fmt: skip
+    assert [method for _, method, _ in of["none"]] == ["UniMatch"] * 3 + ["AD-MT"] * 4
+
+
+def test_the_v_net_of_the_dmd_paper_passes_where_that_of_table_3_fails(rows):
+    own = {
+        row.labeled: row for row in rows if row.title == "V-Net" and "(DMD)" in row.source.citation
+    }
+    assert (own[16].jaccard, own[80].jaccard) == (76.06, 83.82)
+    assert all(row.jensen_ok for row in own.values())
+
+
+def test_what_was_inferred_is_not_verified(rows):
+    inferred = [row for row in rows if "inferred" in row.source.note]
+    assert {row.method for row in inferred} == {"CoraNet", "bcp", "TraCoCo"}
+    assert {row.source.mark for row in inferred} == {"quoted"}
+
+
+def test_published_rows_stand_beside_the_experiment_as_released(rows):
+    declared = load_experiment(FOLDER.parent / "experiments" / "left_atrium_as_released.yaml")
+    own = [row for row in rows if declared.dataset.name in row.benchmark.datasets]
+    assert {row.labeled for row in own} >= {8, 16, 80}
+
+
+def test_scans_of_their_own_sizes_are_not_comparable_when_resampled():
+    dataset = {"name": "acdc", "importer": "folder", "path": "acdc"}
+    for spacing, said in ((None, "method not run"), ([1.0, 1.0, 8.0], "resampled to 1 x 1 x 8 mm")):
+        declared = experiment(dataset=dataset | {"spacing": spacing}, methods=["cps"])
+        table = published_table(declared, summary(("cps", 7, "method"))).set_index("metric")
+        assert len(table) and table["verdict"].str.startswith(f"not comparable: {said}").all()
+
+
+def test_a_metric_that_is_not_printed_has_no_verdict(tmp_path):
+    row = {k: v for k, v in printed().items() if k not in ("jaccard", "asd_voxel", "hd95_voxel")}
+    write(tmp_path, [row])
+    table = published_table(experiment(), DTC_16, tmp_path).set_index("metric")
+    assert table["verdict"].to_dict() == {
+        "dice": "inside", "jaccard": "not printed", "asd_voxel": "not printed",
+        "hd95_voxel": "not printed",
+    }  # fmt: skip
+    assert table["published"].isna().sum() == 3 and table["jensen_ok"].isna().all()
+    text = markdown(shown_published(table.reset_index()), published_note(table))
+    assert f"| 80.00 |{f' {UNKNOWN} |' * 4}" in text
 
 
 def test_jensen_check_allows_for_rounding(tmp_path):
@@ -322,5 +372,5 @@ def test_quoted_rows_carry_a_dagger_and_the_note_says_why(tmp_path):
 
 def test_columns_of_ours_are_left_out_where_nothing_was_run():
     shown = shown_published(published_table(experiment(methods=["supervised"]), DTC_16, FOLDER))
-    assert len(shown) == 49 and "Our row" not in shown and "Difference" not in shown
+    assert len(shown) == 68 and "Our row" not in shown and "Difference" not in shown
     assert list(shown["Jensen check"]).count("fails") == 2

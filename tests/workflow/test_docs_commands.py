@@ -34,7 +34,8 @@ NOT_RUN = {
     r"\. \.venv/bin/activate$": "the environment of the tests is active",
     r"python -m ssl_methods methods check dtc": "the tests of every method run it",
     r"snakemake --report": "test_sweep.py runs it on a finished experiment",
-    r"python -m ssl_methods import-checkpoint": "test_networks.py imports one",
+    r"python -m ssl_methods (import-checkpoint|score)": "test_score.py scores one of each naming",
+    r"git clone": "it needs the network",
 }
 OTHER_PAGES = {
     "docs/how-to/add-a-method.md": "followed in test_own_method.py",

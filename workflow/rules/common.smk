@@ -237,9 +237,10 @@ def sources(stage, name):
 
 
 def beside_the_runs():
-    """Digest of what the tables are made from beside the runs: published values, the other crop's cases."""
-    other = Path("results", experiment.other_crop or "-", "tables", "cases.csv")
-    files = [*sorted(published_folder().glob("*.yaml")), *filter(Path.is_file, [other])]
+    """Digest of what the tables are made from beside the runs: published values, cases of experiments beside."""
+    named = filter(None, [experiment.other_crop, experiment.other_precision])
+    others = [Path("results", name, "tables", "cases.csv") for name in named]
+    files = [*sorted(published_folder().glob("*.yaml")), *filter(Path.is_file, others)]
     return digest({path.as_posix(): path.read_text(encoding="utf-8") for path in files})
 
 
