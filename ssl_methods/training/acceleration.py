@@ -23,8 +23,6 @@ def accelerate(method: Method, training: TrainingConfig, device: torch.device) -
     takes up to 7 % of a step, so it is off (a test trains with it on, to the same bits).
     """
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cuda.matmul.allow_tf32 = False  # PyTorch's default, whatever was set before
-    torch.backends.cudnn.allow_tf32 = training.precision != "float32"
     if training.compile != "none":
         compile_networks(method, training.compile, device)
 

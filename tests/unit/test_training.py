@@ -102,7 +102,6 @@ def released(experiment, name):
 
 
 def test_the_released_loop_and_settings_of_this_budget_are_recorded(experiment, results, tmp_path):
-    torch.backends.cudnn.allow_tf32 = True  # PyTorch's default
     train(released(experiment, "sassnet"), results, tmp_path / "run")
     recorded = yaml.safe_load((tmp_path / "run/run.yaml").read_text())
     loop, own = recorded["training"], recorded["method_settings"]
@@ -111,13 +110,10 @@ def test_the_released_loop_and_settings_of_this_budget_are_recorded(experiment, 
     )
     assert (own["weight"], own["discriminator_width"]) == (0.015, 64)  # of two labeled cases
     assert json.loads((tmp_path / "run/provenance.json").read_text())["precision"] == "float32"
-    assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
     methods.restore(
         tmp_path / "run",
         Store.open(store_folder(load_run(tmp_path / "run/run.yaml").dataset, results)),
     )
-    train(tiny_run(experiment, "supervised"), results, tmp_path / "unified")
-    assert torch.backends.cudnn.allow_tf32
 
 
 def test_the_history_has_the_rates_of_the_released_schedule(experiment, results, tmp_path):
