@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -52,10 +53,22 @@ from ssl_methods.analysis.tables import (
     write_table,
 )
 from ssl_methods.analysis.variance import variance_parts
-from ssl_methods.config import Experiment, Run, budget_text, parse_run, read_yaml
-from ssl_methods.data.splits import split_name
+from ssl_methods.config import Experiment, Run, budget_text
+from ssl_methods.data.splits import load_split, measuring_checksum, split_name
+from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
+from ssl_methods.evaluation.records import (
+    MEASURED,
+    Record,
+    check_data,
+    check_measured,
+    check_settings,
+    read_record,
+    trained_on,
+)
 from ssl_methods.files import atomic, write_text
+
+log = logging.getLogger(__name__)
 
 RUN_COLUMNS = [
     "dataset", "method", "role", "recipe", "budget", "labeled", "unlabeled", "subset", "seed",
@@ -74,8 +87,9 @@ SUMMARY_NOTE = (
 def collect(experiment: Experiment, results: Path) -> None:
     """Write the tables to ``results/<experiment>/tables/``, some of them also as .md and .tex.
 
-    Raises UserError if no run is done, if a run was trained with other settings than the experiment
-    declares, or if its cases are not the test cases of its split.
+    Raises UserError if no run is done, if a run was trained or measured with other settings than
+    the experiment declares or on other data than are prepared, or if its cases are not the test
+    cases of its split.
     """
     folder = results / experiment.name / "tables"
     known_split.cache_clear()
@@ -194,10 +208,11 @@ def metric_columns(cases: pd.DataFrame) -> list[str]:
 def case_rows(experiment: Experiment, results: Path, runs: list[Run]) -> Iterator[list[Any]]:
     """The heading, then each run's rows as they stand in its file; one run in memory at a time."""
     heading: list[str] | None = None
+    checked = Checked(experiment, results)
     for run in runs:
         path = results / run.folder / "cases.csv"
         read_run_record(results / run.folder / "run.yaml")  # no damage is taken for other settings
-        recorded = check_settings(run, results)
+        recorded = checked.record(run)
         own, rows = read_cases_of_run(path)
         check_cases(run, results, [dict(zip(own, row, strict=True)) for row in rows])
         if heading is None:
@@ -211,6 +226,7 @@ def case_rows(experiment: Experiment, results: Path, runs: list[Run]) -> Iterato
         role = str(recorded.get("role", "method"))
         identity = list(identify(experiment, run, results, role).values())
         yield from ([*identity, *map(no_formula, row)] for row in rows)
+    checked.say()
 
 
 def identify(
@@ -245,23 +261,69 @@ def known_split(path: Path) -> dict[str, Any]:
     return read_split(path) if path.is_file() else {}
 
 
-def check_settings(run: Run, results: Path) -> dict[str, Any]:
-    """What ``run.yaml`` holds, if it is of the run that is declared."""
-    path = results / run.folder / "run.yaml"
-    recorded = read_yaml(path)
-    if training_settings(parse_run(recorded, path)) != training_settings(run):
-        raise UserError(
-            f"{path}: was trained with other settings than '{run.experiment}' declares; train it "
-            "again"
-        )
-    return recorded
+class Checked:
+    """Whether runs still rest on what is declared and prepared; says at the end what is not known.
 
+    Without a prepared store the runs are compared with one another.
+    """
 
-def training_settings(run: Run) -> dict[str, Any]:
-    """What a model depends on; the recipe ``as_released`` changes settings of the loop itself."""
-    settings = run.model_dump(mode="json", exclude={"experiment", "name", "evaluation"})
-    settings["training"].pop("device")
-    return settings if run.choice.recipe == "unified" else settings | {"training": None}
+    def __init__(self, experiment: Experiment, results: Path) -> None:
+        folder = store_folder(experiment.dataset, results)
+        self.store = Store.open(folder) if (folder / "manifest.json").is_file() else None
+        self.results = results
+        self.not_recorded: list[str] = []
+        self._now: dict[tuple[Path, bool], tuple[str, str]] = {}
+        self._measured_on: dict[Path, tuple[str, Path]] = {}
+
+    def record(self, run: Run) -> dict[str, Any]:
+        """What ``run.yaml`` holds.
+
+        Raises UserError if the run was trained with other settings than are declared or on other
+        data than are prepared, or measured with others since.
+        """
+        record = read_record(self.results / run.folder)
+        check_settings(record, run)
+        trained_on, measured_on = self._checksums(run, record)
+        if trained_on is not None and self.store is not None:
+            check_data(record, trained_on, self.store.folder)
+        measured = check_measured(record, run, measured_on)
+        if measured is None or not record.knows_its_training or "data" not in record.rests_on:
+            self.not_recorded.append(str(run.folder))
+        elif measured_on is None:
+            first, whose = self._measured_on.setdefault(
+                split_path(run, self.results), (measured, run.folder)
+            )
+            if measured != first:
+                raise UserError(
+                    f"{record.folder}: was measured on other data than {whose}; evaluate both again"
+                )
+        return dict(record.content)
+
+    def _checksums(self, run: Run, record: Record) -> tuple[str | None, str | None]:
+        """Of the data that are prepared now: what the run is trained on, and measured on.
+
+        None if it is not known, or if nothing is recorded that it could be compared with.
+        """
+        recorded = "data" in record.rests_on or (record.folder / MEASURED).is_file()
+        if self.store is None or not recorded:
+            return None, None
+        path, bound = split_path(run, self.results), record.content.get("role") == "bound"
+        if (path, bound) not in self._now:
+            split = load_split(run, self.store, self.results)
+            self._now[path, bound] = (
+                trained_on(record, self.store, split),
+                measuring_checksum(self.store, split),
+            )
+        return self._now[path, bound]
+
+    def say(self) -> None:
+        if self.not_recorded:
+            log.warning(
+                "%d of the runs, e.g. %s, are of an earlier version, which did not record all that "
+                "they rest on; whether they are of these settings and data is not known",
+                len(self.not_recorded),
+                self.not_recorded[0],
+            )
 
 
 def check_cases(run: Run, results: Path, rows: list[dict[str, str]]) -> None:

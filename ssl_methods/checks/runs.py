@@ -11,6 +11,8 @@ from ssl_methods import methods
 from ssl_methods.checks.check import check, every, need, trained
 from ssl_methods.checks.materials import make_batch, same, tiny_run
 from ssl_methods.data.sampling import Sampler
+from ssl_methods.evaluation.records import read_record
+from ssl_methods.evaluation.trained import restore
 from ssl_methods.methods.base import Batch
 from ssl_methods.training.checkpoint import Checkpoint
 from ssl_methods.training.history import Observer
@@ -25,7 +27,7 @@ def goes_through_the_training_loop(name: str) -> None:
     """Thirty iterations, from scans to `model.pt`, and back from it to a method."""
     with tiny_run(name, iterations=30) as (run, results, store):
         train(run, results, results / "run")
-        state = methods.restore(results / "run", store).state_dict()
+        state = restore(read_record(results / "run"), store).state_dict()
     for title, value in state.items():
         need(bool(value.isfinite().all()), f"'{title}' is not finite after 30 iterations")
 

@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     _cell(it)
     it.add_argument("--out", type=Path, help="folder of the run (RESULTS/<experiment>/runs/...)")
     _results(it)
+    _own_files(it)
 
     it = verb("plan", verbs.plan, "say what is left to train, and how long it will take")
     it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
@@ -62,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     _cell(it)
     it.add_argument("--out", type=Path, help="folder of the measurements (the run's own)")
     _results(it)
+    _own_files(it)
 
     it = verb(
         "reproduce", verbs.reproduce, "train a run again, and say whether its results are the same"
@@ -69,12 +71,43 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("file", type=Path, metavar="RUN.yaml")
     it.add_argument("--out", type=Path, help="folder of the second run (a temporary one)")
     _results(it)
+    _own_files(it)
 
-    it = verb("predict", verbs.predict, "segment images with a trained run")
-    it.add_argument("folder", type=Path, metavar="RUN_FOLDER")
-    it.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    it = verb("predict", verbs.predict, "segment images with one trained run, or several together")
+    it.add_argument(
+        "paths",
+        type=Path,
+        nargs="+",
+        metavar="RUN|FILE.zip|IMAGE|FOLDER",
+        help="folders of runs or what 'export' made of them (several: the mean of their"
+        " probabilities), then images, or folders of images; channels in files of their own are"
+        " named CASE_0000, CASE_0001, ...",
+    )
     it.add_argument("--out", type=Path, required=True, help="folder of the predictions")
+    it.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="also write the probability of each class, NAME_probability_VALUE.nii.gz, float32",
+    )
+    it.add_argument(
+        "--largest-component",
+        action="store_true",
+        help="keep the largest connected component of each class alone",
+    )
     _results(it)
+    _own_files(it)
+
+    it = verb("export", verbs.export, "write trained runs as one file, to be used elsewhere")
+    it.add_argument("runs", type=Path, nargs="+", metavar="RUN|FILE.zip", help="trained runs")
+    it.add_argument("--out", type=Path, metavar="FILE.zip", help="for 'predict' and Python")
+    it.add_argument(
+        "--onnx", type=Path, metavar="FILE.onnx", help="the network alone, on one patch; one run"
+    )
+    it.add_argument(
+        "--torchscript", type=Path, metavar="FILE.ts", help="the same for PyTorch without this"
+    )
+    _results(it)
+    _own_files(it)
 
     it = verb(
         "metrics",

@@ -53,11 +53,17 @@ def split(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    from ssl_methods.methods import check_choice
+    from ssl_methods.methods import check_choice, named_by_the_user
 
+    _register(arguments)
     run, declared = _run(arguments)
-    if not declared and arguments.out is None:
-        raise UserError("training an earlier run once more needs --out DIR, a folder of its own")
+    if not declared:
+        if arguments.out is None:
+            raise UserError(
+                "training an earlier run once more needs --out DIR, a folder of its own"
+            )
+        choice = named_by_the_user(run.choice, str(arguments.file))
+        run = run.model_copy(update={"choice": choice})
     check_choice(run.choice, str(arguments.file))
     from ssl_methods.training.train import train
 
@@ -79,32 +85,56 @@ def plan(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    folder, settings = arguments.file, None
+    _register(arguments)
+    folder, run = arguments.file, None
     if not folder.is_dir():
         run, declared = _run(arguments)
         folder = arguments.results / run.folder if declared else folder.parent
-        settings = run.evaluation  # what the experiment says now, not what it said when training
+        if declared:  # the experiment is the user's own file, and so are the methods it names
+            from ssl_methods.methods import check_choice
+
+            check_choice(run.choice, str(arguments.file))
     from ssl_methods.evaluation.evaluate import evaluate
     from ssl_methods.locks import alone
     from ssl_methods.training.checkpoint import remove_checkpoints
 
     with alone(arguments.out or folder):
-        evaluate(folder, arguments.results, arguments.out, settings)
+        evaluate(folder, arguments.results, arguments.out, run)
         if arguments.out is None:
             remove_checkpoints(folder)
     print(arguments.out or folder)
 
 
 def reproduce(arguments: argparse.Namespace) -> int:
+    _register(arguments)
     from ssl_methods.training.reproduce import reproduce
 
     return 0 if reproduce(arguments.file, arguments.results, arguments.out) else 1
 
 
 def predict(arguments: argparse.Namespace) -> None:
-    from ssl_methods.evaluation.predict import predict_files
+    from ssl_methods.evaluation.predict import predict_files, runs_and_images
 
-    for path in predict_files(arguments.folder, arguments.images, arguments.out, arguments.results):
+    _register(arguments)
+    runs, images = runs_and_images(arguments.paths)
+    for path in predict_files(
+        runs,
+        images,
+        arguments.out,
+        arguments.results,
+        probabilities=arguments.probabilities,
+        largest_component=arguments.largest_component,
+    ):
+        print(path)
+
+
+def export(arguments: argparse.Namespace) -> None:
+    from ssl_methods.evaluation.export import export
+
+    _register(arguments)
+    for path in export(
+        arguments.runs, arguments.results, arguments.out, arguments.onnx, arguments.torchscript
+    ):
         print(path)
 
 
@@ -172,10 +202,9 @@ def report(arguments: argparse.Namespace) -> None:
 
 
 def methods(arguments: argparse.Namespace) -> None:
-    from ssl_methods.methods import describe, register
+    from ssl_methods.methods import describe
 
-    for file in arguments.method_module or []:
-        register(file)
+    _register(arguments)
     listing = describe()
     if arguments.json:
         print(json.dumps(listing, indent=1))
@@ -187,10 +216,8 @@ def methods(arguments: argparse.Namespace) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     from ssl_methods.checks import check_method
-    from ssl_methods.methods import register
 
-    for file in arguments.method_module or []:
-        register(file)
+    _register(arguments)
     log = logging.getLogger("ssl_methods")  # training says more than a line per check
     level = log.level
     log.setLevel(logging.ERROR)
@@ -234,16 +261,28 @@ def score(arguments: argparse.Namespace) -> None:
 # ---- what a file holds ---------------------------------------------------------------------------
 
 
+def _register(arguments: argparse.Namespace) -> None:
+    """The methods of one's own that the command names."""
+    from ssl_methods.methods import register
+
+    for file in arguments.method_module or []:
+        register(file)
+
+
 def _run(arguments: argparse.Namespace) -> tuple[Run, bool]:
     """The run that the arguments name, and whether it is a cell of an experiment's grid."""
-    from ssl_methods.config import load_experiment, load_run, read_yaml
+    from ssl_methods.config import declared_run, load_experiment, read_yaml
 
-    if "choice" in read_yaml(arguments.file):
+    if "choice" in (recorded := read_yaml(arguments.file)):
         if arguments.method is not None or arguments.budget is not None:
             raise UserError(
                 f"{arguments.file}: is one run; --method and --budget go with an experiment"
             )
-        return load_run(arguments.file), False
+        from ssl_methods.methods import named_by_the_user
+
+        run = declared_run(recorded, arguments.file)
+        named_by_the_user(run.choice, str(arguments.file))
+        return run, False
     experiment = load_experiment(arguments.file)
     for name in ("method", "budget"):
         if getattr(arguments, name) is None:

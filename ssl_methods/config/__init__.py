@@ -37,8 +37,14 @@ from ssl_methods.config.experiment import Experiment
 from ssl_methods.config.given import as_given
 from ssl_methods.config.methods import RELEASED_LOOP, MethodConfig, RampedConfig
 from ssl_methods.config.network import NetworkConfig
-from ssl_methods.config.reading import load_experiment, load_run, parse, parse_run
-from ssl_methods.config.run import MethodChoice, Run
+from ssl_methods.config.reading import (
+    declared_run,
+    load_experiment,
+    load_run,
+    parse,
+    parse_run,
+)
+from ssl_methods.config.run import MethodChoice, Run, differences
 from ssl_methods.config.training import FASTEST_FIRST, Precision, TrainingConfig, rounds_more
 from ssl_methods.config.yaml_files import find_config, published_folder, read_yaml
 
@@ -72,7 +78,9 @@ __all__ = [
     "TrainingConfig",
     "as_given",
     "budget_text",
+    "declared_run",
     "did_you_mean",
+    "differences",
     "digest",
     "find_config",
     "load_experiment",

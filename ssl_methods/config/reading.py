@@ -42,6 +42,14 @@ def parse_run(recorded: Mapping[str, Any], path: Path) -> Run:
     return parse(Run, settings, str(path))
 
 
+def declared_run(recorded: Mapping[str, Any], path: Path) -> Run:
+    """The run as it was declared: before its recipe replaced settings of the training."""
+    training, replaced = recorded.get("training"), recorded.get("replaced")
+    if isinstance(training, Mapping) and isinstance(replaced, Mapping):
+        recorded = {**recorded, "training": {**training, **replaced}}
+    return parse_run(recorded, path)
+
+
 def parse(model: type[Model], data: Any, where: str) -> Model:
     """Validate, and turn pydantic's report into one clear line per fault."""
     try:

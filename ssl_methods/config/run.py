@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from ssl_methods.config.datasets import Dataset
 from ssl_methods.config.evaluation import EvaluationConfig
 from ssl_methods.config.network import NetworkConfig
 from ssl_methods.config.training import TrainingConfig
+
+WHERE_NOT_WHAT = ("device", "runs_per_gpu", "gpu_volumes_gb")
+"""Settings of the training that change where a model is made, and no bit of it."""
 
 
 class MethodChoice(Settings):
@@ -57,12 +62,38 @@ class Run(Settings):
         subset, seed = f"subset-{self.subset}", f"seed-{self.seed}"
         return Path(self.experiment, "runs", self.name, budget, subset, seed)
 
+    def training_settings(self) -> dict[str, Any]:
+        """Every setting that a model depends on: the one definition of it."""
+        settings = self.model_dump(mode="json", exclude={"experiment", "name", "evaluation"})
+        for name in WHERE_NOT_WHAT:
+            settings["training"].pop(name)
+        return settings
+
     def training_digest(self) -> str:
         """Equal digests train equal models (given equal sources and data)."""
-        settings = self.model_dump(mode="json", exclude={"experiment", "name", "evaluation"})
-        for name in ("device", "runs_per_gpu", "gpu_volumes_gb"):  # where, not what
-            settings["training"].pop(name)
-        return digest(settings)
+        return digest(self.training_settings())
 
     def evaluation_digest(self) -> str:
         return digest([self.training_digest(), self.evaluation.model_dump(mode="json")])
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What two nested mappings of settings differ in, each as 'training.iterations: 6000 -> 10'."""
+    old, new = dict(_flat(before)), dict(_flat(now))
+    return [
+        f"{key}: {_shown(old, key)} -> {_shown(new, key)}"
+        for key in {**old, **new}
+        if _shown(old, key) != _shown(new, key)
+    ]
+
+
+def _flat(settings: Mapping[str, Any], parent: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{parent}{key}.")
+        else:
+            yield f"{parent}{key}", value
+
+
+def _shown(settings: Mapping[str, Any], key: str) -> str:
+    return json.dumps(settings[key], default=str) if key in settings else "nothing"

@@ -227,3 +227,16 @@ def restore_label(
     return ndimage.affine_transform(
         label, between[:n, :n], between[:n, 3], tuple(shape), order=0, mode="grid-constant", cval=0
     )
+
+
+def restore_values(
+    values: NDArray[np.float32], affine: Affine, shape: Sequence[int], original_affine: Affine
+) -> NDArray[np.float32]:
+    """As ``restore_label``, of values such as probabilities, which are interpolated linearly."""
+    from scipy import ndimage
+
+    n = values.ndim
+    between = np.linalg.inv(affine) @ original_affine
+    return ndimage.affine_transform(
+        values, between[:n, :n], between[:n, 3], tuple(shape), order=1, mode="grid-constant", cval=0
+    )

@@ -112,6 +112,20 @@ def is_current(dataset: Dataset, folder: Path) -> bool:
     )
 
 
+def say_if_outdated(dataset: Dataset, folder: Path) -> None:
+    """Warn if the source has changed since the store was made.
+
+    A store that is there is never replaced under a running experiment. One whose source is not
+    here is taken as it is: it was brought from elsewhere.
+    """
+    try:
+        current = is_current(dataset, folder)
+    except UserError:
+        return
+    if not current:
+        logger.warning("%s: its source has changed since; run 'prepare' to take that up", folder)
+
+
 def verify_or_mend(dataset: Dataset, store: Store, ids: Iterable[str], labels: bool = True) -> None:
     """``Store.verify``; if an array is broken, the data are prepared again, which is said.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ssl_methods.config import LabeledCases, Run, budget_text
+from ssl_methods.config import LabeledCases, Run, budget_text, digest
 from ssl_methods.data.draw import drawn, share, shuffled
 from ssl_methods.data.duplicates import same_scans
 from ssl_methods.data.store import Store
@@ -149,3 +149,23 @@ def load_split(run: Run, store: Store, results: Path) -> Split:
     if path.exists() and Split.read(path) != split:
         raise UserError(f"{path}: is of other data or settings than this run; run 'split' again")
     return split
+
+
+def with_every_label(split: Split, store: Store) -> Split:
+    """The same split with every training label given: for upper bounds."""
+    more = [id for id in split.unlabeled if store.cases[id].labeled]
+    rest = [id for id in split.unlabeled if not store.cases[id].labeled]
+    return split.model_copy(update={"labeled": [*split.labeled, *more], "unlabeled": rest})
+
+
+def training_checksum(store: Store, split: Split) -> str:
+    """One digest of the prepared cases that training reads, and of which of them are labeled."""
+    images = {id: store.cases[id].image_sha256 for id in (*split.labeled, *split.unlabeled)}
+    labels = {id: store.cases[id].label_sha256 for id in split.labeled}
+    return digest([split.labeled, split.unlabeled, images, labels])
+
+
+def measuring_checksum(store: Store, split: Split) -> str:
+    """One digest of the prepared cases that a run is measured on, images and labels."""
+    cases = [store.cases[id] for id in (*split.test, *split.validation)]
+    return digest([[case.id, case.image_sha256, case.label_sha256] for case in cases])

@@ -120,6 +120,23 @@ class Store:
             key = ".".join(map(str, fault["loc"]))
             raise UserError(f"{path}: {key}: {fault['msg']}; run 'prepare' again") from None
 
+    @classmethod
+    def without_cases(cls, folder: Path, form: Any, settings: dict[str, Any]) -> Store:
+        """What ``form`` described, for new scans; a stain reference lies in ``folder``.
+
+        Raises UserError if it is no such description.
+        """
+        given = form if isinstance(form, dict) else {}
+        try:
+            return cls(folder, Manifest(**given, settings=settings, cases=[]))
+        except (ValidationError, TypeError) as error:
+            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise UserError(f"{folder}: its record of the data is broken ({why})") from None
+
+    def form(self) -> dict[str, Any]:
+        """The manifest without its cases and settings: what a new scan has to be like."""
+        return self.manifest.model_dump(mode="json", exclude={"settings", "cases"})
+
     def image(self, case_id: str) -> NDArray[np.float32]:
         """Float32, (C, *spatial), memory-mapped read-only."""
         return _load(self._case_file(case_id, "image"))

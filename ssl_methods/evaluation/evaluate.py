@@ -18,21 +18,33 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssl_methods import methods
-from ssl_methods.config import EvaluationConfig, Run, load_run
+from ssl_methods.config import EvaluationConfig, Run
 from ssl_methods.data.geometry import affine_of
-from ssl_methods.data.prepare import verify_or_mend
+from ssl_methods.data.prepare import say_if_outdated, verify_or_mend
 from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.data.volumes import Volume, write_label
 from ssl_methods.devices import claim, deterministic, place
-from ssl_methods.devices.precision import tf32
 from ssl_methods.evaluation import snapshots
-from ssl_methods.evaluation.inference import Predict, label_map, sliding_window
+from ssl_methods.evaluation.inference import Predict, label_map, predicted
 from ssl_methods.evaluation.metrics import case_metrics, columns, overlap
+from ssl_methods.evaluation.records import (
+    check_data,
+    check_settings,
+    read_record,
+    trained_on,
+    write_measured,
+)
 from ssl_methods.evaluation.slices import STACKS, best_slice, stack
+from ssl_methods.evaluation.trained import (
+    in_source_values,
+    label_values,
+    restore,
+    window_size,
+)
 from ssl_methods.files import write_text, write_with
 from ssl_methods.methods.base import Method
+from ssl_methods.provenance import source_digest
 
 Row = dict[str, str | float | bool]
 Label = NDArray[np.uint8]
@@ -45,7 +57,7 @@ def evaluate(
     run_folder: Path,
     results: Path,
     out: Path | None = None,
-    settings: EvaluationConfig | None = None,
+    declared: Run | None = None,
 ) -> None:
     """Predict and measure every test case of a trained run; ``cases.csv`` is written last.
 
@@ -53,21 +65,27 @@ def evaluate(
         run_folder: what `train` wrote.
         results: the folder that holds ``prepared/`` and the experiment's splits.
         out: where to write; the run's folder if None.
-        settings: of the evaluation; if None those that ``run.yaml`` holds since training.
+        declared: the run as an experiment declares it now: with other settings of the training than
+            those that the model has it is refused, and its settings of the evaluation count. If
+            None, ``run.yaml`` counts.
 
     Raises:
-        UserError: the run, the model, the store or the split is missing or broken, or a test case
-            has no label.
+        UserError: the run, the model, the store or the split is missing or broken, the model is of
+            other settings or data, or a test case has no label.
     """
     out = out or run_folder
-    run = load_run(run_folder / "run.yaml")
-    evaluation = settings or run.evaluation
+    record = read_record(run_folder)
+    if declared is not None:
+        check_settings(record, declared)
+    run, evaluation = record.run, (declared or record.run).evaluation
     store = Store.open(store_folder(run.dataset, results))
+    say_if_outdated(run.dataset, store.folder)
     split = load_split(run, store, results)
+    check_data(record, trained_on(record, store, split), store.folder)
     ids = split.test
     measured = [*ids, *(split.validation if run.training.snapshots > 1 else [])]
     verify_or_mend(run.dataset, store, measured)
-    method = methods.restore(run_folder, store)
+    method = restore(record, store)
     torch.set_num_threads(run.training.cpu_threads)
     deterministic(run.training.deterministic)
 
@@ -75,7 +93,8 @@ def evaluate(
         case = store.cases[case_id]
         path = out / "predictions" / f"{case_id}.nii.gz"
         affine = affine_of(case.spacing) if case.affine is None else np.array(case.affine)
-        write_label(path, prediction, Volume(prediction[np.newaxis], case.spacing, affine))
+        label = in_source_values(prediction, label_values(store))
+        write_label(path, label, Volume(prediction[np.newaxis], case.spacing, affine))
 
     with claim(run.training.device, run.training.runs_per_gpu, f"evaluate {run_folder}") as device:
         rows, slices = evaluate_cases(
@@ -91,6 +110,8 @@ def evaluate(
             text = measured_snapshots(method, run_folder, run, store, split, evaluation, device)
             write_text(out / "snapshots.csv", text)
     write_with(out / "slices.npz", lambda file: np.savez_compressed(file, **slices))
+    sources = source_digest("evaluate", run.choice.method)
+    write_measured(out, record, evaluation, store, split, sources)
     write_text(out / "cases.csv", as_csv(rows, evaluation.nsd_tolerance_mm))
 
 
@@ -119,11 +140,6 @@ def measured_snapshots(
     return snapshots.as_csv(rows)
 
 
-def window_size(method: Method, run: Run) -> Sequence[int] | None:
-    """What a method is given at a time: a training patch, or (None) the whole image."""
-    return None if method.whole_image else run.training.patch_size
-
-
 def evaluate_cases(
     predict: Predict,
     store: Store,
@@ -141,7 +157,7 @@ def evaluate_cases(
     label.
     """
 
-    def predicted() -> Iterator[tuple[Case, Label]]:
+    def labels() -> Iterator[tuple[Case, Label]]:
         for case in read_ahead(store, ids):
             classes = len(store.classes)
             yield case, predict_labels(predict, case[1], patch_size, classes, evaluation, device)
@@ -163,7 +179,7 @@ def evaluate_cases(
 
     rows: list[Row] = []
     slices: dict[str, Any] = {}
-    for some, pictures in ahead(measure, predicted()):
+    for some, pictures in ahead(measure, labels()):
         rows += some
         slices |= pictures
     return rows, slices
@@ -198,18 +214,10 @@ def predict_labels(
 ) -> Label:
     """A prepared image (C, *spatial) to its label map (*spatial), values 0..classes.
 
-    Without a ``patch_size``, ``predict`` is given the whole image at once. In float32, whatever the
-    precision of training.
+    Arguments as of ``inference.predicted``.
     """
-    if patch_size is None:
-        patch_size, evaluation = image.shape[1:], evaluation.model_copy(update={"stride": None})
-    stride = evaluation.stride or [max(size // 2, 1) for size in patch_size]
-    with torch.inference_mode(), tf32(False):
-        volume = torch.from_numpy(image).to(device)
-        probabilities = sliding_window(
-            predict, volume, patch_size, stride, classes, evaluation.window_batch
-        )
-        labels: Label = label_map(probabilities).cpu().numpy()
+    probabilities = predicted(predict, image, patch_size, classes, evaluation, device)
+    labels: Label = label_map(probabilities).cpu().numpy()
     return labels
 
 

@@ -11,12 +11,38 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import product
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ssl_methods.config import EvaluationConfig
+from ssl_methods.devices.precision import tf32
+
 Predict = Callable[[Tensor], Tensor]  # (N, C, *patch) -> (N, K, *patch) probabilities
 Window = tuple[slice, ...]  # within (channels, *spatial)
+
+
+def predicted(
+    predict: Predict,
+    image: NDArray[np.float32],
+    patch_size: Sequence[int] | None,
+    classes: int,
+    evaluation: EvaluationConfig,
+    device: torch.device,
+) -> Tensor:
+    """A prepared image (C, *spatial) to probabilities (K, *spatial), on the device.
+
+    Without a ``patch_size``, ``predict`` is given the whole image at once. In float32, whatever the
+    precision of training.
+    """
+    if patch_size is None:
+        patch_size, evaluation = image.shape[1:], evaluation.model_copy(update={"stride": None})
+    stride = evaluation.stride or [max(size // 2, 1) for size in patch_size]
+    with torch.inference_mode(), tf32(False):
+        volume = torch.from_numpy(image).to(device)
+        return sliding_window(predict, volume, patch_size, stride, classes, evaluation.window_batch)
 
 
 def sliding_window(

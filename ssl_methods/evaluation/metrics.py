@@ -146,7 +146,7 @@ def _surface_and_overlap(
     both_mm = np.concatenate([there_mm, back_mm])
     legacy = overlap(prediction, reference) | _legacy_distances(there, back)
 
-    largest = _largest_component(prediction)
+    largest = largest_component(prediction)
     if largest is prediction:
         legacy_largest = legacy
     else:
@@ -170,10 +170,13 @@ def _legacy_distances(there: NDArray[np.float64], back: NDArray[np.float64]) -> 
     return {"asd_voxel": float(there.mean()), "hd95_voxel": float(pooled)}
 
 
-def _largest_component(mask: Mask) -> Mask:
-    """The mask itself if it is one component; of equal ones the first in the array's order."""
+def largest_component(mask: Mask) -> Mask:
+    """The largest connected component, voxels that touch at a corner counted as connected.
+
+    The mask itself if it is one component or empty; of equal ones the first in the array's order.
+    """
     labels, count = ndimage.label(mask, np.ones((3,) * mask.ndim))
-    if count == 1:
+    if count <= 1:
         return mask
     sizes = np.bincount(labels[mask])  # labels are numbered in the array's order
     largest: Mask = labels == sizes.argmax()

@@ -1,133 +1,251 @@
-"""The verb `predict`: a trained run on new scans.
+"""The verb `predict`: trained runs on new scans.
 
-In: a run's folder, the prepared store it was trained on (its manifest, the stain reference), NIfTI,
-NRRD or picture files. Out: one label map per scan, on the scan's own grid, with the values 1..K of
-the store's classes; in the scan's format (of .nhdr .nrrd, of .mhd .mha, of JPEG PNG).
+In: folders of runs, or what `export` made of them (several: the mean of their probabilities), and
+images, or folders of them. Out: one label map per scan, on the scan's own grid, in its format, with
+the values that the labels of the training data have; on request the probabilities.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ssl_methods import methods
-from ssl_methods.config import Run, load_run
-from ssl_methods.data.geometry import restore_label
-from ssl_methods.data.preprocessing import prepare_image
-from ssl_methods.data.stains import StainNormaliser, stain_normaliser
-from ssl_methods.data.store import Store, store_folder
+from ssl_methods.config import DatasetBase
+from ssl_methods.data.importers import load_files, raise_faults
 from ssl_methods.data.volumes import (
     Volume,
     label_suffix,
     read_volume,
     volume_id,
     write_label,
+    write_values,
 )
-from ssl_methods.devices import claim, deterministic, place
+from ssl_methods.devices import claim, deterministic
 from ssl_methods.errors import UserError
-from ssl_methods.evaluation.evaluate import Label, predict_labels, window_size
-from ssl_methods.methods.base import Method
+from ssl_methods.evaluation.archive import folders_of
+from ssl_methods.evaluation.trained import Model, merged_classes, open_trained
 
 logger = logging.getLogger(__name__)
 
+CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")  # nnU-Net's name of one channel of a case
 
-def predict_files(run_folder: Path, images: Sequence[Path], out: Path, results: Path) -> list[Path]:
-    """Write ``<out>/<name><suffix>`` for each image, in its own format (``label_suffix``).
 
-    Of a picture it is a grey one of class numbers.
+class NewScan(NamedTuple):
+    """One case to be predicted: a file, or one file per channel; and what is written of it."""
 
-    Each scan is prepared as the run's data set was (cropped, resampled, normalised), predicted, and
-    the label brought back to the scan's grid by nearest neighbour; what a crop left out is 0.
+    files: tuple[Path, ...]
+    label: Path
+    probabilities: tuple[Path, ...]  # one per class, or none
+
+    @property
+    def name(self) -> str:
+        return str(self.files[0])
+
+
+def runs_and_images(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Which paths are runs (a folder with run.yaml, a .zip), and which images or folders of them.
+
+    Raises UserError if there are none of either.
+    """
+    runs = [path for path in paths if is_run(path)]
+    images = [path for path in paths if not is_run(path)]
+    if not runs:
+        raise UserError(
+            f"{paths[0]}: is no trained run (it has no run.yaml); give the folder of one, or train "
+            "it first"
+        )
+    if not images:
+        raise UserError(f"{paths[-1]}: is a run; name the images to predict after it")
+    return runs, images
+
+
+def is_run(path: Path) -> bool:
+    return path.suffix.lower() == ".zip" or (path / "run.yaml").is_file()
+
+
+def predict_files(
+    runs: Sequence[Path],
+    images: Sequence[Path],
+    out: Path,
+    results: Path,
+    *,
+    probabilities: bool = False,
+    largest_component: bool = False,
+) -> list[Path]:
+    """Write ``<out>/<name><suffix>`` for each scan, in its own format (``label_suffix``).
+
+    Each scan is prepared as the runs' data set was (turned, cropped, resampled, normalised),
+    predicted, and the label brought back to the scan's grid by nearest neighbour; what a crop left
+    out is 0. All are read and checked before the first is predicted.
 
     Args:
-        run_folder: what `train` wrote.
-        images: files of the same channels and dimensions as the data set.
+        runs: what `train` or `export` wrote.
+        images: files, or folders of them, of the dimensions and channels of the data set.
+            ``<case>_0000``, ``<case>_0001``, ... are the channels of one case, if the data set has
+            several.
         out: folder for the label maps.
-        results: the folder that holds ``prepared/``.
+        results: the folder that holds ``prepared/``, for runs of earlier versions.
+        probabilities: also write ``<name>_probability_<value>.nii.gz`` for each class: float32 in
+            0..1, on the scan's grid.
+        largest_component: keep the largest connected component of each class alone.
 
     Returns:
         The files written, in the order of ``images``.
 
     Raises:
-        UserError: the run or an image is missing or broken, two images would give one file, or the
-            data set was cropped with the reference label, which a new scan does not have.
+        UserError: a run or an image is missing or broken (one line for each), two images would give
+            one file, the runs are of different data, or the data set was cropped with the reference
+            label, which a new scan does not have.
     """
-    run = load_run(run_folder / "run.yaml")
-    _check_crop(run_folder, run)
-    targets = _targets(images, out)
-    store = Store.open(store_folder(run.dataset, results))
-    method = methods.restore(run_folder, store)
-    stain = stain_normaliser(store, run.dataset)
-    torch.set_num_threads(run.training.cpu_threads)
-    deterministic(run.training.deterministic)
-    with claim(
-        run.training.device, run.training.runs_per_gpu, f"predict with {run_folder}"
-    ) as device:
-        place(method, run.training.patch_size, device)
-        for path, target in zip(images, targets, strict=True):
-            scan = _read(path, store, run)
-            try:
-                label = predict_scan(method, scan, run, len(store.classes), device, stain)
-            except UserError as error:
-                raise UserError(f"{path}: {error}") from None
-            write_label(target, label, scan)
-            logger.info("%s -> %s", path, target)
-    return targets
-
-
-def predict_scan(
-    method: Method,
-    scan: Volume,
-    run: Run,
-    classes: int,
-    device: torch.device,
-    stain: StainNormaliser | None = None,
-) -> Label:
-    """The label map (*spatial) of one scan on its own grid, uint8, values 0..classes."""
-    image, _, affine = prepare_image(scan.image, scan.spacing, scan.affine, run.dataset, stain)
-    window = window_size(method, run)
-    label = predict_labels(method.predict, image, window, classes, run.evaluation, device)
-    return restore_label(label, affine, scan.image.shape[1:], scan.affine)
-
-
-def _check_crop(run_folder: Path, run: Run) -> None:
-    if run.dataset.crop == "label":
-        raise UserError(
-            f"{run_folder}: its data set is cropped with the reference label (crop: label), "
-            "which a new scan does not have; train with dataset.crop 'nonzero' or 'none' instead"
-        )
-    if run.dataset.crop_used_label:
+    with folders_of(runs) as folders:
+        model = Model([open_trained(folder, results) for folder in folders])
+    values = model.values if probabilities else []
+    scans = list(new_scans(images, model, out, values))
+    check(scans, model)
+    for name, merged in merged_classes(model.data).items():
         logger.warning(
-            "%s: trained on scans that came cropped around their reference label; "
-            "a new scan is taken whole, so crop it in a like way first",
-            run_folder,
+            "class '%s' is merged from the values %s and written as %d; compare it with a reference"
+            " that keeps them apart by 'metrics --merged'",
+            name,
+            ", ".join(map(str, merged)),
+            model.values[model.classes.index(name)],
         )
+    training = model.members[0].run.training
+    torch.set_num_threads(training.cpu_threads)
+    deterministic(training.deterministic)
+    written: list[Path] = []
+    with (
+        claim(training.device, training.runs_per_gpu, f"predict with {runs[0]}") as device,
+        logging_redirect_tqdm([logging.getLogger()]),
+    ):
+        model.place(device)
+        for scan in tqdm(scans, "predict", unit="scan", disable=None):
+            written += _predict(model, scan, largest_component)
+    return written
 
 
-def _targets(images: Sequence[Path], out: Path) -> list[Path]:
-    """Where each label map goes. UserError if two share a file or one replaces its scan."""
-    targets: dict[Path, Path] = {}
-    for path in images:
-        target = out / f"{volume_id(path) or path.stem}{label_suffix(path) or '.nii.gz'}"
-        if target in targets:
-            raise UserError(
-                f"{path} and {targets[target]}: both would be written to {target}; rename one"
+def check(scans: Sequence[NewScan], model: Model) -> None:
+    """Read every scan. Raises UserError with a line for each that cannot be predicted."""
+    faults = []
+    for scan in tqdm(scans, "check", unit="scan", disable=None):
+        try:
+            volume = read(scan.files, model.dataset)
+            try:
+                model.check(volume.image, volume.spacing, volume.affine)
+            except UserError as error:
+                raise UserError(f"{scan.name}: {error}") from None
+        except UserError as error:
+            faults.append(str(error))
+    raise_faults(faults)
+
+
+def _predict(model: Model, scan: NewScan, largest_component: bool) -> list[Path]:
+    volume = read(scan.files, model.dataset)
+    segmentation = model.segment(volume.image, volume.spacing, volume.affine)
+    write_label(scan.label, segmentation.label(largest_component), volume)
+    if scan.probabilities:
+        for path, values in zip(scan.probabilities, segmentation.on_scan(), strict=True):
+            write_values(path, values, volume)
+    logger.info("%s -> %s", scan.name, scan.label)
+    return [scan.label, *scan.probabilities]
+
+
+def read(files: Sequence[Path], dataset: DatasetBase) -> Volume:
+    """The volume of a case, its channels joined, with the header of its first file."""
+    size = getattr(dataset, "pixel_size_mm", 1.0)
+    first = read_volume(files[0], size, dataset.header)
+    if len(files) == 1:
+        return first
+    return first._replace(image=load_files(tuple(files), None, size, dataset.header).image)
+
+
+# ---- which files ---------------------------------------------------------------------------------
+
+
+def new_scans(
+    images: Sequence[Path], model: Model, out: Path, values: Sequence[int] = ()
+) -> Iterator[NewScan]:
+    """Each case to be predicted. Raises UserError if two share a file or one replaces its scan."""
+    taken: dict[Path, Path] = {}
+    for name, files in cases_of(list(image_files(images)), model.data.channels, model.dataset):
+        label = out / f"{name}{label_suffix(files[0]) or '.nii.gz'}"
+        probabilities = tuple(out / f"{name}_probability_{value}.nii.gz" for value in values)
+        for target in (label, *probabilities):
+            if target in taken:
+                raise UserError(
+                    f"{files[0]} and {taken[target]}: both would be written to {target}; rename one"
+                )
+            if target.resolve() in {file.resolve() for file in files}:
+                raise UserError(
+                    f"{files[0]}: the prediction would replace the scan; give another --out"
+                )
+            taken[target] = files[0]
+        yield NewScan(files, label, probabilities)
+
+
+def image_files(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files themselves, and those of the folders by name; what is no image there is named."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        files = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+        found = [file for file in files if file.is_file() and volume_id(file) is not None]
+        if not found:
+            raise UserError(f"{path}: holds no images; if it is a run, train it first")
+        if others := [file.name for file in files if file not in found]:
+            shown = ", ".join(others[:5] + ["..."] * (len(others) > 5))
+            logger.warning("%s: not read, since no images: %s", path, shown)
+        yield from found
+
+
+def cases_of(
+    files: Sequence[Path], channels: int, dataset: DatasetBase
+) -> Iterator[tuple[str, tuple[Path, ...]]]:
+    """Name and files of each case: a file is one, unless it is one channel of one and named so.
+
+    Raises UserError for a case of which a channel is missing or there twice.
+    """
+    groups: dict[tuple[Path, str], dict[int, Path]] = {}
+    alone: list[Path] = []
+    faults = []
+    for file in files:
+        match = CHANNEL.fullmatch(volume_id(file) or "") if channels > 1 else None
+        if match is None or _holds_all(file, channels, dataset):
+            alone.append(file)
+            continue
+        group = groups.setdefault((file.parent, match["case"]), {})
+        channel = int(match["channel"])
+        if channel in group:
+            faults.append(f"{file} and {group[channel]}: are the same channel; rename one")
+        group[channel] = file
+    for (folder, case), group in groups.items():
+        if sorted(group) != list(range(channels)):
+            there, needed = (
+                ", ".join(f"{case}_{channel:04d}" for channel in some)
+                for some in (sorted(group), range(channels))
             )
-        if target.resolve() == path.resolve():
-            raise UserError(f"{path}: the prediction would replace the scan; give another --out")
-        targets[target] = path
-    return list(targets)
+            faults.append(f"{folder / case}: its channels are {there}; needed: {needed}")
+    raise_faults(faults)
+    named: dict[Path, tuple[str, tuple[Path, ...]]] = {
+        file: (volume_id(file) or file.stem, (file,)) for file in alone
+    }
+    for (_, case), group in groups.items():
+        joined = tuple(group[channel] for channel in range(channels))
+        named[min(joined, key=files.index)] = (case, joined)
+    yield from (named[file] for file in files if file in named)
 
 
-def _read(path: Path, store: Store, run: Run) -> Volume:
-    scan = read_volume(path, getattr(run.dataset, "pixel_size_mm", 1.0), run.dataset.header)
-    found, wanted = (scan.image.ndim - 1, len(scan.image)), (store.dimensions, store.channels)
-    if found != wanted:
-        raise UserError(
-            f"{path}: is {found[0]}D with {found[1]} channel(s); the run was trained on "
-            f"{wanted[0]}D with {wanted[1]}"
-        )
-    return scan
+def _holds_all(file: Path, channels: int, dataset: DatasetBase) -> bool:
+    """Does one file hold every channel? One that cannot be read is named later, alone."""
+    try:
+        return len(read((file,), dataset).image) == channels
+    except UserError:
+        return True

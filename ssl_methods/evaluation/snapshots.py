@@ -17,6 +17,7 @@ import torch
 
 from ssl_methods.errors import UserError
 from ssl_methods.methods.base import Method
+from ssl_methods.weights import Damaged, load_into, load_sealed
 
 METRICS = ("dice", "jaccard", "asd_voxel", "hd95_voxel")
 COLUMNS = ("iteration", "validation_dice", "case", "class", *METRICS)
@@ -44,7 +45,7 @@ def snapshot_rows(
     """
     final = {name: value.clone() for name, value in method.state_dict().items()}
     for iteration, weights in [*(read_weights(path) if path else []), (last, final)]:
-        method.load_state_dict(weights)
+        load_into(method, weights, path or Path())
         validation = "" if validate is None else validate(method)
         for row in measure(method):
             kept = {name: row[name] for name in COLUMNS[2:]}
@@ -53,15 +54,14 @@ def snapshot_rows(
 
 def read_weights(path: Path) -> list[tuple[int, dict[str, torch.Tensor]]]:
     """Iterations and state dicts, read when they are used."""
+    if not path.is_file():
+        raise UserError(f"{path}: is missing; train again, or set training.snapshots to 0")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        return sorted(content["weights"].items())
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: is missing; train again, or set training.snapshots to 0"
-        ) from None
-    except (OSError, RuntimeError, EOFError, KeyError) as error:
-        raise UserError(f"{path}: cannot be loaded ({str(error).splitlines()[0]})") from None
+        return sorted(load_sealed(path, mmap=True, unsealed=True)["weights"].items())
+    except Damaged as error:
+        raise UserError(f"{error}; train again, or set training.snapshots to 0") from None
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{path}: holds no snapshots; train again") from None
 
 
 def as_csv(rows: Iterator[Row]) -> str:

@@ -14,11 +14,10 @@ import sys
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from pickle import UnpicklingError
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ssl_methods.config import MethodChoice, NetworkConfig, Run, did_you_mean, load_run, parse
+from ssl_methods.config import MethodChoice, NetworkConfig, Run, did_you_mean, parse
 from ssl_methods.errors import UserError
 from ssl_methods.files import read_json
 
@@ -126,6 +125,23 @@ def resolve(
     return parse(config, {**released, **choice.settings}, f"{where}.{choice.method}")
 
 
+def named_by_the_user(choice: MethodChoice, where: str) -> MethodChoice:
+    """The choice that a record of a run holds, its module replaced by the file that was registered.
+
+    Records are data: a program that one names runs only if the user has named it too. Raises
+    UserError, saying how, if it is not registered.
+    """
+    if choice.module is None:
+        return choice
+    own = _own_files.get(choice.module.stem)
+    if own is None:
+        raise UserError(
+            f"{where}: its method is a program, {choice.module}, which runs only if you name it "
+            f"too: --method-module {choice.module}"
+        )
+    return choice if choice.module.resolve() == own else choice.model_copy(update={"module": own})
+
+
 def check_choice(choice: MethodChoice, where: str = "methods") -> None:
     """The same check while the workflow is planned: imports the method only if it has overrides."""
     if choice.settings or choice.module is not None:
@@ -179,36 +195,16 @@ def build(
 
 def build_for(run: Run, store: Store) -> Method:
     """The method of a run, shaped for its data and its number of labeled cases."""
+    shape = store.channels, len(store.classes), store.dimensions
+    return build(run.choice, run.network, *shape, labeled_count(run, store))
+
+
+def labeled_count(run: Run, store: Store) -> int:
+    """How many cases the run's budget labels; of a bound too, which is given every label."""
     from ssl_methods.data.splits import make_split
 
     split = make_split(store, run.budget, run.subset, run.validation_cases, run.labeled_cases)
-    shape = store.channels, len(store.classes), store.dimensions
-    return build(run.choice, run.network, *shape, len(split.labeled))
-
-
-def restore(run_folder: Path, store: Store) -> Method:
-    """The trained method of a finished run, in evaluation mode, on the CPU.
-
-    Raises UserError if the model is absent, broken, or of other settings.
-    """
-    import torch
-
-    method = build_for(load_run(run_folder / "run.yaml"), store)
-    path = run_folder / "model.pt"
-    try:
-        method.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        UnpicklingError,
-    ) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: cannot be loaded ({reason})") from None
-    return method.eval()
+    return len(split.labeled)
 
 
 def deviations(name: str) -> list[str]:

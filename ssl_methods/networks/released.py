@@ -7,7 +7,6 @@ is the one logit here. A checkpoint with any other name or shape is refused.
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_with
 from ssl_methods.networks.encoder_decoder import EncoderDecoder
+from ssl_methods.weights import Damaged, load
 
 BLOCKS = {
     "block_one": "encoder.blocks.0",
@@ -154,10 +154,9 @@ def read_released(path: Path) -> dict[str, Tensor]:
     Raises UserError for a file that is not such a network, naming the parts at fault.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: is no plain PyTorch checkpoint ({reason})") from None
+        content = load(path)
+    except Damaged as error:
+        raise UserError(f"{error}; a plain PyTorch checkpoint is expected") from None
     try:
         return checked(with_one_logit(rename(unwrapped(content))))
     except UserError as error:

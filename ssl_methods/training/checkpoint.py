@@ -1,15 +1,15 @@
 """Checkpoints: all that a run needs to go on as if it had never stopped.
 
 They lie in the run's folder, outside the outputs that the workflow knows (and would delete after a
-kill). The last two are kept; a broken one is named and the one before it used; one of other
-settings is not. That of the last iteration stays until the run is evaluated: if Snakemake dies
-before it has noted that the run is trained, it deletes the run's files and asks for them again.
+kill). The last two are kept, each with a checksum of itself; a damaged one is named and the one
+before it used; one of other settings is not. That of the last iteration stays until the run is
+evaluated: if Snakemake dies before it has noted that the run is trained, it deletes the run's files
+and asks for them again.
 """
 
 from __future__ import annotations
 
 import logging
-import pickle
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from ssl_methods.files import write_with
+from ssl_methods.weights import Damaged, load_into, load_sealed, reason, save_sealed
 
 log = logging.getLogger(__name__)
 
@@ -65,19 +65,27 @@ class Checkpoint:
         }
         if self.newest.exists():
             self.newest.replace(self.previous)
-        write_with(self.newest, lambda file: torch.save(content, file))
+        save_sealed(self.newest, content)
 
     def restore(self, method: nn.Module, optimizers: Sequence[Optimizer]) -> State:
-        """Load the newest usable checkpoint into all; a fresh ``State`` if there is none."""
+        """Load the newest usable checkpoint into all; a fresh ``State`` if there is none.
+
+        Raises Damaged for one that is whole and of this run, and yet does not fit.
+        """
         for path in (self.newest, self.previous):
             content = self._read(path)
             if content is None:
                 continue
-            method.load_state_dict(content["method"])
-            for optimizer, saved in zip(optimizers, content["optimizers"], strict=True):
-                optimizer.load_state_dict(saved)
-            self._set_random_state(content["random"])
-            state = State(**content["state"])
+            try:
+                load_into(method, content["method"], path)
+                for optimizer, saved in zip(optimizers, content["optimizers"], strict=True):
+                    optimizer.load_state_dict(saved)
+                self._set_random_state(content["random"])
+                state = State(**content["state"])
+            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                raise Damaged(
+                    f"{path}: does not fit ({reason(error)}); delete it to start anew"
+                ) from None
             state.resumed_from.append(state.iteration)
             log.info("resuming at iteration %d from %s", state.iteration, path)
             return state
@@ -87,10 +95,10 @@ class Checkpoint:
         if not path.exists():
             return None
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            log.warning("%s is broken and is passed over (%s)", path, reason)
+            content = load_sealed(path)
+        except Damaged as error:
+            why = str(error).removeprefix(f"{path}: ")
+            log.warning("%s is broken and is passed over (%s)", path, why)
             return None
         if not isinstance(content, dict) or content.get("key") != self.key:
             log.warning("%s is of other settings, sources or data and is passed over", path)

@@ -14,14 +14,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-
-from ssl_methods.config import load_run
+from ssl_methods.config import declared_run, differences, read_yaml
+from ssl_methods.config.run import WHERE_NOT_WHAT
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import evaluate
 from ssl_methods.files import read_json
-from ssl_methods.methods import check_choice
+from ssl_methods.methods import check_choice, named_by_the_user
 from ssl_methods.training.train import train
+from ssl_methods.weights import Damaged, load_state
 
 COMPARED = (
     "settings", "seeds", "sources", "git", "versions", "device", "processor", "precision", "data",
@@ -36,11 +36,13 @@ def reproduce(path: Path, results: Path, out: Path | None = None) -> bool:
     for bit. Raises UserError if the earlier run left nothing to compare with, or if ``out`` is its
     own folder.
     """
-    earlier, run = path.parent, load_run(path)
+    earlier, run = path.parent, declared_run(read_yaml(path), path)
+    run = run.model_copy(update={"choice": named_by_the_user(run.choice, str(path))})
     needed = [earlier / name for name in ("provenance.json", "cases.csv")]
     for file in needed:
         if not file.is_file():
             raise UserError(f"{file}: is absent; there is nothing to compare with")
+    both_provenances(earlier, earlier), measurements(earlier / "cases.csv")  # before hours of work
     if out is not None and out.resolve() == earlier.resolve():
         raise UserError(f"{out}: is the folder of the earlier run; give another --out")
     check_choice(run.choice, str(path))
@@ -51,15 +53,20 @@ def reproduce(path: Path, results: Path, out: Path | None = None) -> bool:
         for line in other_circumstances(*both_provenances(earlier, again)):
             print(line)
         same_weights, weights = compare_weights(earlier, again)
-        same_measurements, measurements = compare_measurements(earlier, again)
-    print(weights, *measurements, sep="\n")
+        same_measurements, lines = compare_measurements(earlier, again)
+    print(weights, *lines, sep="\n")
     agree = same_weights and same_measurements
     print("reproduced" if agree else "NOT reproduced")
     return agree
 
 
 def both_provenances(earlier: Path, again: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    return read_json(earlier / "provenance.json"), read_json(again / "provenance.json")
+    """Raises UserError if the earlier one is no record of a run."""
+    path = earlier / "provenance.json"
+    before, now = read_json(path), read_json(again / "provenance.json")
+    if not isinstance(before, dict) or not isinstance(before.get("model_sha256"), str):
+        raise UserError(f"{path}: is no record of a run; there is nothing to compare with")
+    return before, now
 
 
 def other_circumstances(earlier: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[str]:
@@ -68,19 +75,19 @@ def other_circumstances(earlier: Mapping[str, Any], again: Mapping[str, Any]) ->
         if name not in earlier:
             yield f"{name}: not recorded"
             continue
-        before, now = earlier[name], again[name]
-        if isinstance(before, dict) and isinstance(now, dict):
-            for key in sorted({*before, *now}):
-                old, new = before.get(key), now.get(key)
-                if old != new:
-                    yield f"{name}.{key} differs: {shown(old)}, now {shown(new)}"
-        elif before != now:
-            yield f"{name} differs: {shown(before)}, now {shown(now)}"
+        before, now = ({name: some[name]} for some in (earlier, again))
+        for line in differences(_what(before), _what(now)):
+            yield line if len(line) <= 160 else f"{line[:157]}..."
 
 
-def shown(value: Any) -> str:
-    text = "nothing" if value is None else str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _what(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the settings that say where a run is made, and change nothing of it."""
+    settings = recorded.get("settings")
+    training = settings.get("training") if isinstance(settings, dict) else None
+    if not isinstance(settings, dict) or not isinstance(training, dict):
+        return dict(recorded)
+    kept = {key: value for key, value in training.items() if key not in WHERE_NOT_WHAT}
+    return {"settings": settings | {"training": kept}}
 
 
 def compare_weights(earlier: Path, again: Path) -> tuple[bool, str]:
@@ -90,10 +97,10 @@ def compare_weights(earlier: Path, again: Path) -> tuple[bool, str]:
         return True, "weights: the same, bit for bit"
     if not (earlier / "model.pt").is_file():
         return False, "weights: differ (by the recorded checksum; the earlier model is absent)"
-    models = [
-        torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
-        for folder in (earlier, again)
-    ]
+    try:
+        models = [load_state(folder / "model.pt") for folder in (earlier, again)]
+    except Damaged as error:
+        return False, f"weights: differ (by the recorded checksum; {error})"
     shapes = [{name: tensor.shape for name, tensor in model.items()} for model in models]
     if shapes[0] != shapes[1]:
         return False, "weights: differ in names or shapes"
@@ -125,12 +132,18 @@ def compare_measurements(earlier: Path, again: Path) -> tuple[bool, list[str]]:
 
 
 def measurements(path: Path) -> dict[tuple[str, str, str], float]:
-    """(case, class, column) -> value; flags as 0 and 1, what is not defined as NaN."""
+    """(case, class, column) -> value; flags as 0 and 1, what is not defined as NaN.
+
+    Raises UserError for what is no table of measurements.
+    """
     words = {"True": 1.0, "False": 0.0, "": math.nan}
     found = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            case, klass = row.pop("case"), row.pop("class")
-            for column, text in row.items():
-                found[case, klass, column] = words[text] if text in words else float(text)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file, strict=True):
+                case, klass = row.pop("case"), row.pop("class")
+                for column, text in row.items():
+                    found[case, klass, column] = words[text] if text in words else float(text)
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise UserError(f"{path}: is no table of measurements ({error}); evaluate again") from None
     return found

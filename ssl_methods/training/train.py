@@ -17,18 +17,19 @@ import torch
 
 from ssl_methods import methods, provenance
 from ssl_methods.config import Run, digest
-from ssl_methods.data.prepare import is_current, prepare, verify_or_mend
+from ssl_methods.data.prepare import prepare, say_if_outdated, verify_or_mend
 from ssl_methods.data.sampling import Sampler, run_entropy
-from ssl_methods.data.splits import Split, load_split
-from ssl_methods.data.store import Store, store_folder
+from ssl_methods.data.splits import Split, load_split, training_checksum, with_every_label
+from ssl_methods.data.store import STAIN_REFERENCE, Store, store_folder
 from ssl_methods.devices import claim, deterministic, place
 from ssl_methods.devices.precision import resolve, tf32
+from ssl_methods.evaluation.records import MEASURED
 from ssl_methods.files import file_sha256, write_json, write_with, write_yaml
 from ssl_methods.locks import alone
 from ssl_methods.methods.base import Method
 from ssl_methods.training import micro_batches
 from ssl_methods.training.acceleration import accelerate
-from ssl_methods.training.checkpoint import Checkpoint, State
+from ssl_methods.training.checkpoint import Checkpoint, State, remove_checkpoints
 from ssl_methods.training.history import Observer, write_history
 from ssl_methods.training.interruption import Interruption
 from ssl_methods.training.loop import Validate, fit
@@ -37,8 +38,10 @@ from ssl_methods.training.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
-RECORDS = ("model.pt", "history.csv", "cost.json", "run.yaml", "provenance.json")
-MEASUREMENTS = ("cases.csv", "slices.npz", "snapshots.csv")
+RECORDS = (
+    "model.pt", "history.csv", "cost.json", "run.yaml", "provenance.json", STAIN_REFERENCE,
+)  # fmt: skip
+MEASUREMENTS = ("cases.csv", "slices.npz", "snapshots.csv", MEASURED)
 
 
 def train(run: Run, results: Path, out: Path, observer: Observer | None = None) -> None:
@@ -51,7 +54,7 @@ def train(run: Run, results: Path, out: Path, observer: Observer | None = None) 
     Raises:
         UserError: bad settings or data, or a diverged loss.
     """
-    config = methods.resolve(run.choice)
+    config, declared = methods.resolve(run.choice), run
     if run.choice.recipe == "as_released":
         run = run.model_copy(update={"training": config.released_training(run.training)})
     store = open_store(run, results)
@@ -66,11 +69,12 @@ def train(run: Run, results: Path, out: Path, observer: Observer | None = None) 
     ):
         for name in (*RECORDS, *MEASUREMENTS):
             (out / name).unlink(missing_ok=True)
-        _train(run, store, split, out, device, observer)
+        _train(run, declared, store, split, out, device, observer)
 
 
 def _train(
     run: Run,
+    declared: Run,
     store: Store,
     split: Split,
     out: Path,
@@ -79,7 +83,7 @@ def _train(
 ) -> None:
     training, entropy = run.training, run_entropy(run)
     sources = provenance.source_digest("train", run.choice.method)
-    data = data_checksums(store, split)
+    data = training_checksum(store, split)
     key = digest([run.training_digest(), sources, data, device.type, torch.__version__])
     checkpoint = Checkpoint(out, key, device)
     observer, parts = observer or Observer(run.name, out / "tensorboard"), 1
@@ -95,7 +99,19 @@ def _train(
     write_with(out / "model.pt", lambda file: torch.save(method.to("cpu").state_dict(), file))
     write_history(out / "history.csv", state.rows)
     write_json(out / "cost.json", cost(run, method, state, device))
-    write_yaml(out / "run.yaml", record(run, method))
+    copy_stain_reference(store, out)
+    model_sha256 = file_sha256(out / "model.pt")
+    rests_on = {"settings": declared.training_digest(), "sources": sources, "data": data}
+    write_yaml(
+        out / "run.yaml",
+        {"rests_on": rests_on, "model_sha256": model_sha256}
+        | record(run, method)
+        | {
+            "labeled": methods.labeled_count(run, store),
+            "replaced": replaced(declared, run),
+            "data": store.form(),
+        },
+    )
     write_json(
         out / "provenance.json",
         {
@@ -110,7 +126,7 @@ def _train(
             "least_precision": method.least_precision,
             "data": data,
             "split": split.model_dump(mode="json"),
-            "model_sha256": file_sha256(out / "model.pt"),
+            "model_sha256": model_sha256,
             "resumed_from": state.resumed_from,
             "micro_batches": micro_batches.record(state.divided, method, training),
         },
@@ -141,6 +157,8 @@ def _fit(
         checkpoint.newest.parent, checkpoint.key, training.snapshots, training.iterations
     )
     precision = resolve(training.precision, method.least_precision, device)
+    if snapshots.lost:
+        remove_checkpoints(checkpoint.newest.parent)
     try:
         with Interruption() as interruption, tf32(precision == "tf32"):
             state = fit(
@@ -170,24 +188,13 @@ def release_memory(device: torch.device) -> None:
 
 
 def open_store(run: Run, results: Path) -> Store:
-    """The prepared data, made now if there are none.
-
-    A store that is there is never replaced under a running experiment; if its source has changed
-    since, that is said.
-    """
+    """The prepared data, made now if there are none."""
     folder = store_folder(run.dataset, results)
     if not (folder / "manifest.json").exists():
         prepare(run.dataset, results)
-    elif not is_current(run.dataset, folder):
-        log.warning("%s: its source has changed since; run 'prepare' to take that up", folder)
+    else:
+        say_if_outdated(run.dataset, folder)
     return Store.open(folder)
-
-
-def with_every_label(split: Split, store: Store) -> Split:
-    """The same split with every training label given: for upper bounds."""
-    more = [id for id in split.unlabeled if store.cases[id].labeled]
-    rest = [id for id in split.unlabeled if not store.cases[id].labeled]
-    return split.model_copy(update={"labeled": [*split.labeled, *more], "unlabeled": rest})
 
 
 def whole_labels(store: Store, ids: Sequence[str]) -> Iterator[torch.Tensor]:
@@ -201,7 +208,8 @@ def validator(run: Run, store: Store, split: Split, device: torch.device) -> Val
     """Mean Dice over the validation cases, or None if the run does not validate."""
     if not run.training.validate_every:
         return None
-    from ssl_methods.evaluation.evaluate import mean_dice, window_size
+    from ssl_methods.evaluation.evaluate import mean_dice
+    from ssl_methods.evaluation.trained import window_size
 
     def validate(method: Method) -> float:
         method.eval()
@@ -241,11 +249,17 @@ def record(run: Run, method: Method) -> dict[str, Any]:
     }
 
 
-def data_checksums(store: Store, split: Split) -> str:
-    """One digest of the prepared cases that training reads, and of which of them are labeled."""
-    images = {id: store.cases[id].image_sha256 for id in (*split.labeled, *split.unlabeled)}
-    labels = {id: store.cases[id].label_sha256 for id in split.labeled}
-    return digest([split.labeled, split.unlabeled, images, labels])
+def replaced(declared: Run, run: Run) -> dict[str, Any]:
+    """The settings of the training as they were declared, where the recipe replaced them."""
+    before, now = (some.training.model_dump(mode="json") for some in (declared, run))
+    return {name: before[name] for name in before if before[name] != now[name]}
+
+
+def copy_stain_reference(store: Store, out: Path) -> None:
+    """Prediction needs it, also where there is no prepared store."""
+    if store.stain_reference() is not None:  # there, and what was prepared
+        content = (store.folder / STAIN_REFERENCE).read_bytes()
+        write_with(out / STAIN_REFERENCE, lambda file: file.write(content))
 
 
 def device_name(device: torch.device) -> str:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_methods import methods
 from ssl_methods.config import Run
 from ssl_methods.data.splits import make_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.devices import claim, place
 from ssl_methods.errors import UserError
-from ssl_methods.evaluation.evaluate import as_csv, evaluate_cases, window_size
+from ssl_methods.evaluation.evaluate import as_csv, evaluate_cases
+from ssl_methods.evaluation.records import read_record
+from ssl_methods.evaluation.trained import restore, window_size
 from ssl_methods.files import write_text
 from ssl_methods.training.checkpoint import Row
 from ssl_methods.training.history import Observer
@@ -111,7 +112,7 @@ def measure(run: Run, results: Path, folder: Path) -> None:
     """``cases.csv`` of a run, as the verb `evaluate` writes it, but of the validation cases."""
     store = Store.open(store_folder(run.dataset, results))
     ids = make_split(store, run.budget, run.subset, run.validation_cases).validation
-    method = methods.restore(folder, store)
+    method = restore(read_record(folder), store)
     with claim(run.training.device) as device:
         window = window_size(method, run)
         predict = place(method, run.training.patch_size, device).predict

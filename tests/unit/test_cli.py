@@ -26,6 +26,7 @@ VERBS = [
     "evaluate",
     "reproduce",
     "predict",
+    "export",
     "metrics",
     "tune",
     "collect",

@@ -85,7 +85,7 @@ def make_store(
             }
         )
     manifest = {
-        "format": 1,
+        "format": 2,
         "dataset": run.dataset.name,
         "settings": run.dataset.model_dump(mode="json"),
         "dimensions": label.ndim,

@@ -21,7 +21,6 @@ import yaml
 from simulated import experiment as simulated_experiment
 from simulated import write_results
 
-from ssl_methods import methods
 from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.latex import latex
 from ssl_methods.analysis.records import read_slice
@@ -40,6 +39,8 @@ from ssl_methods.data.store import Manifest, Store, store_folder
 from ssl_methods.data.volumes import read_volume
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.compare import compare_files
+from ssl_methods.evaluation.records import read_record
+from ssl_methods.evaluation.trained import restore
 from ssl_methods.files import write_json, write_yaml
 from ssl_methods.networks.released import read_released
 from ssl_methods.reporting.report import report
@@ -88,8 +89,8 @@ def test_no_pickle_runs_from_a_model_or_a_checkpoint(
         content = bomb.read_bytes()
         (run_folder / "model.pt").write_bytes(content)
         with pytest.raises(UserError, match=r"model\.pt: cannot be loaded"):
-            methods.restore(run_folder, store)
-        with pytest.raises(UserError, match="is no plain PyTorch checkpoint"):
+            restore(read_record(run_folder), store)
+        with pytest.raises(UserError, match="a plain PyTorch checkpoint is expected"):
             read_released(run_folder / "model.pt")
         (run_folder / "checkpoint.pt").write_bytes(content)
         layer = torch.nn.Linear(1, 1)
@@ -105,7 +106,7 @@ def test_a_model_of_another_form_is_an_error_of_one_line(
     torch.save(content, run_folder / "model.pt")
     store = Store.open(store_folder(experiment().dataset, prepared_results))
     with pytest.raises(UserError, match=r"^.*model\.pt: cannot be loaded \(.*\)$"):
-        methods.restore(run_folder, store)
+        restore(read_record(run_folder), store)
 
 
 def test_no_pickle_runs_from_arrays(tmp_path: Path):

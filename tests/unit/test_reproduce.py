@@ -62,8 +62,8 @@ def test_another_seed_is_not_reproduced_and_other_circumstances_are_named(
     (folder / "provenance.json").write_text(json.dumps(recorded))
     assert not reproduce(folder / "run.yaml", results, tmp_path / "again")
     lines = capsys.readouterr().out.splitlines()
-    assert f"versions.torch differs: 2.0.1, now {torch.__version__}" in lines
-    assert "seeds.seed differs: 0, now 1" in lines
+    assert f'versions.torch: "2.0.1" -> "{torch.__version__}"' in lines
+    assert "seeds.seed: 0 -> 1" in lines
     assert "processor: not recorded" in lines
     assert any(line.startswith("weights: differ by up to ") for line in lines)
     assert any(line.startswith("dice: differs by up to ") for line in lines)

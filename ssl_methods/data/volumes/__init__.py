@@ -36,6 +36,7 @@ __all__ = [
     "volume_id",
     "whole_numbers",
     "write_label",
+    "write_values",
 ]
 
 SUFFIXES = nifti.SUFFIXES + nrrd.SUFFIXES + metaimage.SUFFIXES
@@ -137,6 +138,14 @@ def write_label(path: Path, label: NDArray[Any], scan: Volume) -> None:
         )
         own = header.fields if header.format == name else None
         data = write(path, stored.reshape(header.shape or shape), scan.affine, own)
+    write_with(path, lambda file: file.write(data))
+
+
+def write_values(path: Path, values: NDArray[np.float32], scan: Volume) -> None:
+    """Write numbers (*spatial), such as probabilities, as NIfTI that opens where the scan does."""
+    own = scan.header.fields if scan.header.format == "nifti" else None
+    placed = values.reshape(scan.header.shape or values.shape)
+    data = nifti.encoded(path, np.asarray(placed, np.float32), scan.affine, own)
     write_with(path, lambda file: file.write(data))
 
 

@@ -8,6 +8,8 @@ import torch
 from ssl_methods import methods
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.evaluation.inference import label_map
+from ssl_methods.evaluation.records import read_record
+from ssl_methods.evaluation.trained import restore
 from ssl_methods.methods.mean_shape import GRID
 from ssl_methods.training.train import load_split, train, whole_labels
 
@@ -70,7 +72,7 @@ def test_the_trained_model_restores_the_prediction(tmp_path, prepared_results, e
     expected = methods.create("mean_shape")
     expected.before_training(list(whole_labels(store, load_split(run, store, results).labeled)))
     image = torch.randn(1, 1, 18, 20, 16)
-    restored = methods.restore(tmp_path / "run", store)
+    restored = restore(read_record(tmp_path / "run"), store)
     assert torch.equal(restored.predict(image), expected.predict(image))
     assert (restored.predict(image) > 0.5).any()
     assert (tmp_path / "run/history.csv").read_text() == "iteration,learning_rate,loss\n"

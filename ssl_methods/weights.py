@@ -1,0 +1,111 @@
+"""Files of tensors: read without running code in them, and with damage noticed.
+
+A sealed file is what ``torch.save`` writes with a checksum of itself as its ZIP comment, so that
+``torch.load`` and every ZIP program read it as before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ssl_methods.errors import UserError
+from ssl_methods.files import write_with
+
+# A ZIP file ends in the length of its comment, two bytes, and the comment: none, or a SHA-256 in
+# hexadecimal digits, of the file as it was without it.
+NO_COMMENT = (0).to_bytes(2, "little")
+LENGTH = (64).to_bytes(2, "little")
+TAIL = 2 + 64
+
+
+class Damaged(UserError):
+    """A file is not what was written, or cannot be read."""
+
+
+def load(path: Path, mmap: bool = False) -> Any:
+    """What ``torch.save`` wrote, on the CPU, without running any code in it. Raises Damaged."""
+    if not path.is_file():
+        raise Damaged(f"{path}: no such file")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except Exception as error:  # whatever bytes may lie there; torch raises of all kinds
+        raise Damaged(f"{path}: cannot be loaded ({reason(error)})") from None
+
+
+def load_state(path: Path) -> dict[str, Tensor]:
+    """A state dict: names and tensors. Raises Damaged."""
+    state = load(path)
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise Damaged(f"{path}: cannot be loaded (expected a state dict of tensors)")
+    return dict(state)
+
+
+def load_into(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Put a state dict that came from ``path`` into a module. Raises Damaged if it does not fit."""
+    try:
+        module.load_state_dict(state)
+    except Exception as error:
+        why = " ".join(str(error).split())[:200]
+        raise Damaged(f"{path}: cannot be loaded (is of other settings: {why})") from None
+
+
+def save_sealed(path: Path, content: Any) -> None:
+    """``torch.save``, with a checksum of the file in it."""
+
+    def write(file: IO[bytes]) -> None:
+        hashing = _Hashing(file)
+        torch.save(content, cast("IO[bytes]", hashing))
+        file.seek(-len(NO_COMMENT), os.SEEK_END)
+        file.write(LENGTH + hashing.sha256.hexdigest().encode())
+
+    write_with(path, write)
+
+
+def load_sealed(path: Path, mmap: bool = False, unsealed: bool = False) -> Any:
+    """What ``save_sealed`` wrote. Raises Damaged if a bit of it is another.
+
+    ``unsealed``: also take a file of an earlier version, which carries no checksum.
+    """
+    try:
+        with path.open("rb") as file:
+            left = max(os.fstat(file.fileno()).st_size - TAIL, 0)
+            sha256 = hashlib.sha256()
+            while left and (block := file.read(min(left, 1 << 20))):
+                sha256.update(block)
+                left -= len(block)
+            sha256.update(NO_COMMENT)
+            tail = file.read()
+    except OSError as error:
+        raise Damaged(f"{path}: cannot be read ({error.strerror})") from None
+    without = tail[TAIL - 22 :].startswith(b"PK\5\6") and tail.endswith(NO_COMMENT)
+    if tail != LENGTH + sha256.hexdigest().encode() and not (unsealed and without):
+        raise Damaged(f"{path}: is damaged (its checksum differs)")
+    return load(path, mmap)
+
+
+def reason(error: Exception) -> str:
+    """The first line of an exception, for people."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+class _Hashing:
+    """Writes to a file, and digests what it writes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.sha256 = file, hashlib.sha256()
+
+    def write(self, block: Any) -> int:
+        self.sha256.update(block)
+        return self._file.write(block)
+
+    def flush(self) -> None:
+        self._file.flush()
