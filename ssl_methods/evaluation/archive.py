@@ -87,7 +87,11 @@ def _unpack(path: Path, target: Path) -> list[Path]:
                 file.parent.mkdir(exist_ok=True)
                 with archive.open(member) as content, file.open("wb") as written:
                     shutil.copyfileobj(content, written)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path}: cannot be unpacked ({error.strerror or error})") from None
+    except Exception as error:  # whatever bytes may lie there; zipfile raises of all kinds
         raise UserError(f"{path}: is no export of this project, or damaged ({error})") from None
     return sorted({target / Path(member.filename).parent for member in members}, key=_number)
 

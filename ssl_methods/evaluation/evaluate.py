@@ -42,7 +42,7 @@ from ssl_methods.evaluation.trained import (
     restore,
     window_size,
 )
-from ssl_methods.files import write_text, write_with
+from ssl_methods.files import file_sha256, write_text, write_with
 from ssl_methods.methods.base import Method
 from ssl_methods.provenance import source_digest
 
@@ -85,7 +85,7 @@ def evaluate(
     ids = split.test
     measured = [*ids, *(split.validation if run.training.snapshots > 1 else [])]
     verify_or_mend(run.dataset, store, measured)
-    method = restore(record, store)
+    method, model_file = restore(record, store), run_folder / "model.pt"
     torch.set_num_threads(run.training.cpu_threads)
     deterministic(run.training.deterministic)
 
@@ -110,8 +110,8 @@ def evaluate(
             text = measured_snapshots(method, run_folder, run, store, split, evaluation, device)
             write_text(out / "snapshots.csv", text)
     write_with(out / "slices.npz", lambda file: np.savez_compressed(file, **slices))
-    sources = source_digest("evaluate", run.choice.method)
-    write_measured(out, record, evaluation, store, split, sources)
+    sources, model = source_digest("evaluate", run.choice.method), file_sha256(model_file)
+    write_measured(out, record, evaluation, store, split, sources, model)
     write_text(out / "cases.csv", as_csv(rows, evaluation.nsd_tolerance_mm))
 
 

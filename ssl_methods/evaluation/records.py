@@ -135,6 +135,7 @@ def write_measured(
     store: Store,
     split: Split,
     sources: str,
+    model_sha256: str,
 ) -> None:
     """``measured.yaml``: the model, settings and cases that ``cases.csv`` is measured with."""
     measured = record.declared.model_copy(update={"evaluation": evaluation})
@@ -147,7 +148,7 @@ def write_measured(
         folder / MEASURED,
         {
             "rests_on": rests_on,
-            "model_sha256": record.model_sha256,
+            "model_sha256": model_sha256,
             "evaluation": evaluation.model_dump(mode="json"),
         },
     )

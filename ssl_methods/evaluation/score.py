@@ -21,8 +21,9 @@ from ssl_methods.data.splits import load_split
 from ssl_methods.data.store import Store
 from ssl_methods.devices import claim, deterministic, place
 from ssl_methods.errors import UserError
-from ssl_methods.evaluation.evaluate import Label, as_csv, evaluate_cases, window_size
+from ssl_methods.evaluation.evaluate import Label, as_csv, evaluate_cases
 from ssl_methods.evaluation.metrics import LARGEST
+from ssl_methods.evaluation.trained import window_size
 from ssl_methods.files import write_text
 from ssl_methods.networks.released import load_released
 

@@ -22,7 +22,7 @@ from ssl_methods.config import DatasetBase, Run, differences
 from ssl_methods.data.geometry import Affine, affine_of, restore_label, restore_values
 from ssl_methods.data.preprocessing import prepare_image
 from ssl_methods.data.stains import StainNormaliser, stain_normaliser
-from ssl_methods.data.store import Store, store_folder
+from ssl_methods.data.store import STAIN_REFERENCE, BrokenData, Store, store_folder
 from ssl_methods.devices import place
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.archive import folders_of
@@ -31,7 +31,7 @@ from ssl_methods.evaluation.metrics import largest_component
 from ssl_methods.evaluation.records import Record, read_record, train_again
 from ssl_methods.files import file_sha256
 from ssl_methods.methods.base import Method
-from ssl_methods.weights import Damaged, load_into, load_state
+from ssl_methods.weights import Damaged, load_into, load_sealed, load_state
 
 logger = logging.getLogger(__name__)
 
@@ -54,16 +54,33 @@ def restore(record: Record, store: Store) -> Method:
     """
     run, path = record.run, record.folder / "model.pt"
     choice = methods.named_by_the_user(run.choice, str(record.path))
-    method = methods.build_for(run.model_copy(update={"choice": choice}), store)
+    shape = store.channels, len(store.classes), store.dimensions
+    method = methods.build(choice, run.network, *shape, _labeled(record, store))
     if not path.is_file():
         raise UserError(f"{record.folder}: is not trained (it has no model.pt); {train_again(run)}")
     try:
-        if record.model_sha256 not in (None, file_sha256(path)):
-            raise Damaged(f"{path}: is damaged, or another run's (its checksum differs)")
-        load_into(method, load_state(path), path)
+        load_into(method, _own_or_imported(path, record), path)
     except Damaged as error:
         raise Damaged(f"{error}; {train_again(run)}") from None
     return method.eval()
+
+
+def _labeled(record: Record, store: Store) -> int:
+    """How many cases the run's budget labels; of a run of an earlier version the store knows it."""
+    found = record.content.get("labeled")
+    return found if isinstance(found, int) else methods.labeled_count(record.run, store)
+
+
+def _own_or_imported(path: Path, record: Record) -> dict[str, Tensor]:
+    """The state dict of the run's model, or of one that was imported into its place on purpose."""
+    if record.model_sha256 in (None, file_sha256(path)):
+        return load_state(path)
+    try:
+        load_sealed(path)
+    except Damaged:
+        raise Damaged(f"{path}: is damaged, or another run's (its checksum differs)") from None
+    logger.warning("%s: is an imported model, not the one that this run trained", path)
+    return load_state(path)
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,7 @@ class Trained:
             **self.record.content,
             "model_sha256": file_sha256(self.record.folder / "model.pt"),
             "data": self.data.form(),
+            "labeled": _labeled(self.record, self.data),
         }
 
 
@@ -115,7 +133,7 @@ class Model:
             _check_alike(first, other)
         _check_crop(first)
         self.members, self.dataset, self.data = members, first.run.dataset, first.data
-        self.stain: StainNormaliser | None = stain_normaliser(first.data, self.dataset)
+        self.stain = _stain_normaliser(first)
         self.place(torch.device(device))
 
     def place(self, device: torch.device) -> None:
@@ -158,19 +176,19 @@ class Model:
             UserError: the image has other channels or dimensions than the model takes, or is
                 constant or not finite.
         """
-        return self.segment(image, spacing, affine).label(largest_component)
+        return self.segment(self._with_channel(image), spacing, affine).label(largest_component)
 
     def probabilities(
         self, image: NDArray[Any], spacing: Sequence[float], affine: Affine | None = None
     ) -> NDArray[np.float32]:
         """(K, *spatial) in 0..1, 0 where a crop left the scan out; arguments as of ``predict``."""
-        return self.segment(image, spacing, affine).on_scan()
+        return self.segment(self._with_channel(image), spacing, affine).on_scan()
 
     def segment(
         self, image: NDArray[Any], spacing: Sequence[float], affine: Affine | None = None
     ) -> Segmentation:
-        """What both are made of; arguments and errors as of ``predict``."""
-        image = self._channels_first(image)
+        """What both are made of; of (C, *spatial), other arguments and errors as of ``predict``."""
+        image = self._checked(image)
         placed = affine_of(spacing) if affine is None else affine
         prepared, prepared_affine = self._prepared(image, spacing, affine, self.dataset)
         total = torch.zeros((len(self.classes), *prepared.shape[1:]), device=self.device)
@@ -189,9 +207,9 @@ class Model:
     def check(
         self, image: NDArray[Any], spacing: Sequence[float], affine: Affine | None = None
     ) -> None:
-        """Raises UserError as ``predict`` would, in less time: nothing is resampled."""
+        """Raises UserError as ``segment`` would, in less time: nothing is resampled."""
         at_its_size = self.dataset.model_copy(update={"spacing": None})
-        self._prepared(self._channels_first(image), spacing, affine, at_its_size)
+        self._prepared(self._checked(image), spacing, affine, at_its_size)
 
     def _prepared(
         self,
@@ -207,10 +225,13 @@ class Model:
         )
         return prepared, placed
 
-    def _channels_first(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """(C, *spatial) float32. Raises UserError for other channels or dimensions."""
-        if image.ndim == self.data.dimensions and self.data.channels == 1:
-            image = image[np.newaxis]
+    def _with_channel(self, image: NDArray[Any]) -> NDArray[Any]:
+        """(*spatial) as (1, *spatial)."""
+        alone = image.ndim == self.data.dimensions and self.data.channels == 1
+        return image[np.newaxis] if alone else image
+
+    def _checked(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """Raises UserError for other channels or dimensions."""
         found, wanted = (image.ndim - 1, len(image)), (self.data.dimensions, self.data.channels)
         if found != wanted:
             several = "; channels in files of their own are named CASE_0000, CASE_0001, ..."
@@ -295,6 +316,14 @@ def _sources(data: Store) -> list[list[int]]:
     if not (fine and sources and len(sources) == len(data.classes)):
         raise UserError(f"{data.folder}: its record of the data is broken (label_values)")
     return sources
+
+
+def _stain_normaliser(trained: Trained) -> StainNormaliser | None:
+    try:
+        return stain_normaliser(trained.data, trained.run.dataset)
+    except BrokenData:
+        path = trained.record.folder / STAIN_REFERENCE
+        raise UserError(f"{path}: is absent or damaged; {train_again(trained.run)}") from None
 
 
 def _check_alike(first: Trained, other: Trained) -> None:

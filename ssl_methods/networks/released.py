@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ssl_methods.errors import UserError
-from ssl_methods.files import write_with
 from ssl_methods.networks.encoder_decoder import EncoderDecoder
-from ssl_methods.weights import Damaged, load
+from ssl_methods.weights import Damaged, load, save_sealed
 
 BLOCKS = {
     "block_one": "encoder.blocks.0",
@@ -169,7 +168,7 @@ def import_released(path: Path, out: Path) -> None:
     Two heads make a `dtc` or `sdf_multitask` model, one head a `supervised` model.
     """
     state = {f"network.{name}": tensor for name, tensor in read_released(path).items()}
-    write_with(out, lambda file: torch.save(state, file))
+    save_sealed(out, state)  # by which `evaluate` knows it in the place of a run's own
 
 
 def load_released(network: nn.Module, path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ssl_methods import methods
 from ssl_methods.config import Run
 from ssl_methods.data.splits import make_split
 from ssl_methods.data.store import Store, store_folder

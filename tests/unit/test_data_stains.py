@@ -235,7 +235,7 @@ def test_a_new_picture_is_predicted_as_a_test_case_is(tmp_path, stain):
     case = next(case for case in read_source(run.dataset).cases if case.id == "E-test-0000")
     pixels = case.load().image.transpose(2, 1, 0)[::-1].astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "new.png")
-    (written,) = predict_files(folder, [tmp_path / "new.png"], tmp_path / "out", results)
+    (written,) = predict_files([folder], [tmp_path / "new.png"], tmp_path / "out", results)
     assert written == tmp_path / "out" / "new.png"
     with Image.open(written) as mask:
         found = np.asarray(mask)
