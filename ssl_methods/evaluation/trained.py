@@ -68,7 +68,13 @@ def restore(record: Record, store: Store) -> Method:
 def _labeled(record: Record, store: Store) -> int:
     """How many cases the run's budget labels; of a run of an earlier version the store knows it."""
     found = record.content.get("labeled")
-    return found if isinstance(found, int) else methods.labeled_count(record.run, store)
+    if isinstance(found, int):
+        return found
+    if not store.cases:
+        raise UserError(
+            f"{record.path}: is damaged (labeled: no number); {train_again(record.run)}"
+        )
+    return methods.labeled_count(record.run, store)
 
 
 def _own_or_imported(path: Path, record: Record) -> dict[str, Tensor]:

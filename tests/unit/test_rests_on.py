@@ -136,7 +136,7 @@ def changed(run: Run, path: tuple[str, ...]) -> Run | None:
     numbers = [old + 1, old - 1, old * 2, old / 2] if isinstance(old, int | float) else []
     lists = [[old[0] * 2, *old[1:]], [1.5] * len(old)] if isinstance(old, list) and old else []
     several = [[1, 99], [1.0, 1.5, 2.0], [4, 4, 4], ["x"], {"ce_weight": 1}]
-    common = [True, False, 2, 1.5, "x", "RAS", *several]
+    common = [True, False, 2, 1.5, "x", "RAS", [0.5, 0.6], *several]
     for value in [*numbers, *lists, *common, *WORDS]:
         place[key] = value
         try:
