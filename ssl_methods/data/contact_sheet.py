@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,8 @@ from ssl_methods.data.store import CaseRecord, Store
 from ssl_methods.files import write_with
 
 MOST_CASES, COLUMNS = 24, 6
-LARGEST = 192  # pixels of a slice's side
+SIDE, TITLE, GAP = 190, 28, 5  # pixels: of a slice, of the two lines above it, between slices
+COLOURS = ((255, 127, 14), (31, 119, 180), (44, 160, 44), (214, 39, 40), (148, 103, 189))
 
 
 def write_contact_sheet(store: Store, path: Path) -> None:
@@ -21,47 +21,44 @@ def write_contact_sheet(store: Store, path: Path) -> None:
 
     A slice lies across the last axis, through the middle of the foreground, or of the volume.
     """
-    from matplotlib.figure import Figure
+    from PIL import Image, ImageDraw
 
     cases = list(store.manifest.cases)
     places = np.unique(np.linspace(0, len(cases) - 1, MOST_CASES).round().astype(int))
-    chosen = [cases[place] for place in places]
-    rows = -(-len(chosen) // COLUMNS)
-    columns = min(COLUMNS, len(chosen))
-    figure = Figure(figsize=(2 * columns, 2.2 * rows), dpi=100)
-    figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.3 / (2.2 * rows), 0.05, 0.25)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax in axes:
-        ax.set_axis_off()
-    for ax, case in zip(axes, chosen, strict=False):
-        _draw(ax, store, case)
+    columns, rows = min(COLUMNS, len(places)), -(-len(places) // COLUMNS)
+    width, height = SIDE + 2 * GAP, SIDE + TITLE + 2 * GAP
+    sheet = Image.new("RGB", (columns * width, rows * height), "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, place in enumerate(places):
+        case = cases[place]
+        row, column = divmod(number, columns)
+        corner = (column * width + GAP, row * height + GAP)
+        side = "test" if case.split == "test" else "labeled" if case.labeled else "unlabeled"
+        name = case.id[-28:].encode("ascii", "replace").decode()
+        pen.text(corner, f"{name}\n{side}", fill="black", spacing=2)
+        slice_ = Image.fromarray(_drawn(store, case))
+        sheet.paste(slice_, (corner[0], corner[1] + TITLE))
     content = io.BytesIO()
-    figure.savefig(content, format="png")
+    sheet.save(content, "PNG")
     write_with(path, lambda file: file.write(content.getvalue()))
 
 
-def _draw(ax: Any, store: Store, case: CaseRecord) -> None:
+def _drawn(store: Store, case: CaseRecord) -> NDArray[np.uint8]:
+    """(rows, columns, 3): the slice at its true proportions, the second axis upwards."""
     image = store.image(case.id)
     label = store.label(case.id) if case.labeled else None
     if image.ndim == 4:
         at = _middle(label) if label is not None else image.shape[-1] // 2
         image, label = image[..., at], None if label is None else label[..., at]
-    step = max(1, -(-max(image.shape[1:]) // LARGEST))
-    image = image[:, ::step, ::step]
-    shape = image.shape[1] * case.spacing[0], image.shape[2] * case.spacing[1]
-    extent = (0.0, shape[0], 0.0, shape[1])
-    ax.imshow(_visible(image), cmap="gray", origin="lower", extent=extent)
+    lengths = np.multiply(image.shape[1:], case.spacing[:2])
+    size = np.maximum(1, (SIDE * lengths / lengths.max()).astype(int))
+    x, y = (np.arange(n) * side // n for n, side in zip(size, image.shape[1:], strict=True))
+    picture = _visible(image[:, x][:, :, y])
     if label is not None:
-        label = label[::step, ::step]
+        label = label[x][:, y]
         for value in range(len(store.classes), 0, -1):  # the first class on top
-            mask = label == value
-            if mask.any() and not mask.all():
-                colour = f"C{(value - 1) % 10}"
-                ax.contour(
-                    mask.T, [0.5], colors=[colour], linewidths=0.8, origin="lower", extent=extent
-                )
-    side = "test" if case.split == "test" else "labeled" if case.labeled else "unlabeled"
-    ax.set_title(f"{case.id[-24:]}\n{side}", fontsize=6, parse_math=False)
+            picture[_outline(label == value)] = COLOURS[(value - 1) % len(COLOURS)]
+    return np.ascontiguousarray(picture.transpose(1, 0, 2)[::-1])
 
 
 def _middle(label: NDArray[np.uint8]) -> int:
@@ -70,9 +67,16 @@ def _middle(label: NDArray[np.uint8]) -> int:
     return int(inside[len(inside) // 2]) if len(inside) else label.shape[-1] // 2
 
 
-def _visible(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(y, x), or (y, x, 3) of three channels, within 0..1."""
-    low, high = np.percentile(image, (1, 99))
-    scaled = ((image - low) / max(float(high - low), 1e-6)).clip(0, 1)
-    picture: NDArray[np.float32] = scaled.transpose(2, 1, 0) if len(image) == 3 else scaled[0].T
-    return picture
+def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels of a mask that have a neighbour outside it."""
+    wide = np.pad(mask, 1, mode="edge")
+    inner = wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
+    return mask & ~inner
+
+
+def _visible(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(x, y, 3) in 0..255: of three channels as colours, else of the first."""
+    shown = image if len(image) == 3 else image[:1].repeat(3, axis=0)
+    low, high = np.percentile(shown, (1, 99))
+    scaled = (shown - low) / max(float(high - low), 1e-6)
+    return np.ascontiguousarray((scaled.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))

@@ -104,4 +104,4 @@ def test_a_contact_sheet_shows_outlines_on_labeled_cases_alone(tmp_path):
     shown(store)
     labeled = np.asarray(Image.open(store.folder / "summary.png").convert("RGB")).astype(int)
     assert (np.ptp(labeled, axis=2) > 60).any()  # outlines are the only colour
-    assert labeled.shape[1] == 1200 and labeled.shape[0] == 4 * 220  # 24 of 32, six in a row
+    assert labeled.shape[1] == 1200 and labeled.shape[0] == 4 * 228  # 24 of 32, six in a row
