@@ -5,18 +5,35 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ssl_methods.errors import UserError
 
 Recipe = Literal["unified", "as_released"]
 LabeledCases = Literal["partition", "drawn", "first"]
-Budget = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, le=1.0)]
+Budget = Annotated[int, Field(ge=1, le=1_000_000)] | Annotated[float, Field(gt=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
-Sizes = tuple[int, int] | tuple[int, int, int]
-Lengths = tuple[float, float] | tuple[float, float, float]
+
+# What has one value per axis says so in its meaning, with these words.
+IN_ORDER = "one per axis of the file's array (x, y, z; of pictures x, y)"
+PER_AXIS = "per axis"
+Sizes = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=100_000)], ...],
+    Field(min_length=2, max_length=3),
+    PER_AXIS,
+]
+Lengths = Annotated[
+    tuple[Annotated[float, Field(gt=0, le=1000)], ...],
+    Field(min_length=2, max_length=3),
+    PER_AXIS,
+]
+
+LARGEST_SEED = 2**32 - 1
+MOST_STEPS = 100_000_000
+MOST_THINGS = 1000  # patches, windows, threads at a time: more fit in no machine
 
 
 def setting(
@@ -28,10 +45,35 @@ def setting(
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, no unknown keys, NaN and infinity refused."""
+    """Base of all settings: immutable, no unknown keys, no NaN or infinity, no true as a number."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for key, value in data.items():
+                if _holds_truth(value) and key in cls.model_fields and key not in _truths(cls):
+                    raise ValueError(f"{key}: must not be true or false")
+        return data
+
+
+def _holds_truth(value: Any) -> bool:
+    return isinstance(value, bool) or (
+        isinstance(value, list | tuple) and any(isinstance(item, bool) for item in value)
+    )
+
+
+@cache
+def _truths(model: type[Settings]) -> frozenset[str]:
+    """The fields that may be true or false, or anything."""
+    return frozenset(
+        name
+        for name, field in model.model_fields.items()
+        if "bool" in str(field.annotation) or "Any" in str(field.annotation)
     )
 
 
@@ -45,9 +87,12 @@ def parse_budget(text: str) -> int | float:
     if text == "all":
         return 1.0
     try:
-        return int(text) if text.isdigit() else float(text)
+        budget: int | float = int(text) if text.isdecimal() else float(text)
     except ValueError:
-        raise UserError(f"budget '{text}': give a count (8), a fraction (0.1) or 'all'") from None
+        budget = 0
+    if (isinstance(budget, int) and budget >= 1) or 0 < budget <= 1:
+        return budget
+    raise UserError(f"budget '{text}': give a count (8), a fraction (0.1) or 'all'")
 
 
 def digest(data: Any) -> str:

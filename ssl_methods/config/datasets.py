@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, model_validator
+from pydantic import Discriminator, Field, field_validator, model_validator
 
-from ssl_methods.config.base import Lengths, Name, Settings, Sizes, digest, setting
+from ssl_methods.config.base import (
+    IN_ORDER,
+    LARGEST_SEED,
+    Lengths,
+    Name,
+    Settings,
+    Sizes,
+    digest,
+    setting,
+)
+
+MOST_GENERATED_VOXELS = 512**3
+
+
+def check_voxels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a generated case. Raises ValueError if there is nothing in it, or too much."""
+    if any(size < 1 for size in shape):
+        raise ValueError("must be at least 1 along each axis")
+    if math.prod(shape) > MOST_GENERATED_VOXELS:
+        raise ValueError(f"must hold at most {MOST_GENERATED_VOXELS} voxels (512 x 512 x 512)")
+    return shape
+
 
 AXES = ("RL", "AP", "SI")  # right or left, anterior or posterior, superior or inferior
 Orientation = Annotated[str, Field(pattern="^[RLAPSI]{2,3}$")]
@@ -32,8 +54,8 @@ class DatasetBase(Settings):
     )
     spacing: Lengths | None = setting(
         None,
-        "resample to this voxel size in mm, in the order of the prepared axes; none keeps each "
-        "scan's own",
+        f"resample to this voxel size in mm, {IN_ORDER}, once all scans are turned alike; none keeps "
+        "each scan's own",
     )
     normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
         "zscore",
@@ -111,13 +133,18 @@ class PhantomDataset(DatasetBase):
     classes: Literal["merged", "separate"] = setting(
         "merged", "chamber and branches as one class, or one class each"
     )
-    shape: Sizes = setting((48, 48, 32), "voxels of a case, 2D or 3D")
+    shape: Sizes = setting((48, 48, 32), f"voxels of a case, 2D or 3D, {IN_ORDER}")
     train_cases: int = setting(20, "number of training cases", ge=1, le=100_000)
-    test_cases: int | float | None = setting(8, "number of test cases", ge=1)
+    test_cases: int | float | None = setting(8, "number of test cases", ge=1, le=100_000)
     difficulty: float = setting(
         0.5, "0: bright and clean; 1: faint, noisy, among look-alikes", ge=0, le=1
     )
-    seed: int = setting(0, "the same seed gives the same cases, bit for bit", ge=0)
+    seed: int = setting(0, "the same seed gives the same cases, bit for bit", ge=0, le=LARGEST_SEED)
+
+    @field_validator("shape")
+    @classmethod
+    def _fits_in_memory(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return check_voxels(value)
 
 
 class DecathlonDataset(DatasetBase):
@@ -177,7 +204,9 @@ class PancreasCTDataset(DatasetBase):
     repeated_scans: bool = setting(
         False, "keep PANCREAS_0025 and 0070, repeats that TCIA removed and papers still used"
     )
-    spacing: Lengths | None = setting((1.0, 1.0, 1.0), "resample to this", source="DTC paper")
+    spacing: Lengths | None = setting(
+        (1.0, 1.0, 1.0), f"resample to this voxel size in mm, {IN_ORDER}", source="DTC paper"
+    )
     clip_values: tuple[float, float] | None = setting(
         (-125.0, 275.0), "window in HU", source="DTC paper"
     )
@@ -217,25 +246,30 @@ class PhantomHistologyDataset(DatasetBase, StainSettings):
     """Generated H&E tiles with glands, of five laboratories; two are in the test set alone."""
 
     importer: Literal["phantom_histology"]
-    shape: tuple[int, int] = setting((96, 96), "pixels of a tile, each of 2 um")
+    shape: tuple[int, int] = setting((96, 96), f"pixels of a tile, each of 2 um, {IN_ORDER}")
     train_cases: int = setting(
         16, "training tiles of each of the three training laboratories", ge=1, le=10_000
     )
     labeled_laboratories: int = setting(
         1, "how many of the three have labels; tiles of the others are unlabeled", ge=1, le=3
     )
-    test_cases: int | float | None = setting(8, "test tiles of each of the five", ge=1)
+    test_cases: int | float | None = setting(8, "test tiles of each of the five", ge=1, le=10_000)
     difficulty: float = setting(
         0.5,
         "0: stained alike and clean; 1: laboratories far apart, tissue hard to tell",
         ge=0,
         le=1,
     )
-    seed: int = setting(0, "the same seed gives the same cases, bit for bit", ge=0)
+    seed: int = setting(0, "the same seed gives the same cases, bit for bit", ge=0, le=LARGEST_SEED)
     normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
         "window", "the same for every tile, so that colours stay what they are"
     )
     clip_values: tuple[float, float] | None = setting((0.0, 255.0), "the range of 8 bits")
+
+    @field_validator("shape")
+    @classmethod
+    def _fits_in_memory(cls, value: tuple[int, int]) -> tuple[int, ...]:
+        return check_voxels(value)
 
 
 Dataset = Annotated[

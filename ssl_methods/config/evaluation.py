@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ssl_methods.config.base import Settings, Sizes, setting
+from ssl_methods.config.base import IN_ORDER, MOST_THINGS, Settings, Sizes, setting
 
 
 class EvaluationConfig(Settings):
     """Sliding-window inference and the metrics."""
 
-    stride: Sizes | None = setting(None, "voxels between windows; none: half a patch")
+    stride: Sizes | None = setting(None, f"voxels between windows, {IN_ORDER}; none: half a patch")
     nsd_tolerance_mm: float = setting(1.0, "tolerance of the normalised surface distance, mm", gt=0)
-    window_batch: int = setting(4, "windows per forward pass", ge=1)
+    window_batch: int = setting(4, "windows per forward pass", ge=1, le=MOST_THINGS)
     save_predictions: bool = setting(False, "also write each prediction as NIfTI")

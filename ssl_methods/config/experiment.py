@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -9,6 +10,7 @@ from typing import Any, Self
 from pydantic import Field, field_serializer, field_validator, model_validator
 
 from ssl_methods.config.base import (
+    LARGEST_SEED,
     Budget,
     LabeledCases,
     Name,
@@ -29,6 +31,7 @@ from ssl_methods.config.yaml_files import find_config, read_yaml
 from ssl_methods.errors import UserError
 from ssl_methods.shown import all_masked
 
+MOST_RUNS = 1_000_000  # of a grid; Snakemake plans a hundredth of it in a minute
 RESERVED_EXPERIMENT_NAMES = {"prepared", "showcase"}
 
 
@@ -66,7 +69,9 @@ class Experiment(Settings):
     seeds: tuple[int, ...] = setting((0,), "which seeds; a number n means 0..n-1")
     recipe: Recipe = setting("unified", "for every method that names none")
     baseline: str = setting("supervised", "every other method is compared with this one")
-    validation_cases: int = setting(0, "labeled training cases held out for validation", ge=0)
+    validation_cases: int = setting(
+        0, "labeled training cases held out for validation", ge=0, le=1_000_000
+    )
     labeled_cases: LabeledCases = setting(
         "drawn",
         "partition: blocks of one random order, so that subsets share no case until all cases were "
@@ -108,9 +113,11 @@ class Experiment(Settings):
     @field_validator("subsets", "seeds", mode="before")
     @classmethod
     def _count_means_range(cls, value: Any) -> Any:
-        return (
-            tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
-        )
+        if not isinstance(value, int):
+            return value
+        if value > MOST_RUNS:
+            raise ValueError(f"must be at most {MOST_RUNS}")
+        return tuple(range(value))
 
     @field_validator("subsets", "seeds", "budgets")
     @classmethod
@@ -119,6 +126,8 @@ class Experiment(Settings):
             raise ValueError("must name at least one value, and none twice")
         if any(item < 0 for item in value):
             raise ValueError("must not be negative")
+        if max(value) > LARGEST_SEED:
+            raise ValueError(f"must be at most {LARGEST_SEED}")
         return value
 
     @field_validator("budgets", mode="before")
@@ -127,7 +136,10 @@ class Experiment(Settings):
         """'all', and numbers in quotes, in which 1.0 would else become the count 1."""
         if not isinstance(value, list | tuple):
             return value
-        return tuple(parse_budget(item) if isinstance(item, str) else item for item in value)
+        try:
+            return tuple(parse_budget(item) if isinstance(item, str) else item for item in value)
+        except UserError as error:
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -155,6 +167,9 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        grid = (self.methods, self.budgets, self.subsets, self.seeds)
+        if (runs := math.prod(map(len, grid))) > MOST_RUNS:
+            raise ValueError(f"declares {runs} runs, and may declare at most {MOST_RUNS}")
         dimensions = len(self.training.patch_size)
         factor = self.network.divisor
         if any(size < factor or size % factor for size in self.training.patch_size):

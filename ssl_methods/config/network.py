@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from ssl_methods.config.base import Settings, setting
 
@@ -34,6 +34,14 @@ class NetworkConfig(Settings):
     def divisor(self) -> int:
         """Every size of a patch must be a multiple of this; MONAI's networks say it themselves."""
         return 1 if self.name.startswith("monai:") else 2 ** (self.levels - 1)
+
+    @field_validator("arguments")
+    @classmethod
+    def _no_old_truths(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for key, item in value.items():
+            if str(item).lower() in {"yes", "no", "on", "off"}:
+                raise ValueError(f"{key}: '{item}' is text; write true or false")
+        return value
 
     @model_validator(mode="after")
     def _arguments_are_of_monai(self) -> Self:

@@ -70,6 +70,10 @@ def _one_line(model: type[BaseModel], fault: Any) -> str:
     if fault["type"] == "union_tag_invalid":
         given = fault["ctx"]["tag"]
         return f"{key}.importer: there is no '{given}'{did_you_mean(given, _importers())}"
+    if fault["type"] == "string_type":
+        fault = fault | {"msg": "must be text; in a file, write it in quotes"}
+    if fault["type"] in ("tuple_type", "list_type"):
+        fault = fault | {"msg": "must be a list, e.g. [1, 2]"}
     message = fault["msg"].removeprefix("Value error, ")
     given = fault.get("input")
     shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""

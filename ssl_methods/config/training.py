@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from ssl_methods.config.base import Settings, Sizes, setting
+from ssl_methods.config.base import (
+    IN_ORDER,
+    MOST_STEPS,
+    MOST_THINGS,
+    PER_AXIS,
+    Settings,
+    Sizes,
+    setting,
+)
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Precision = Literal["bfloat16", "tf32", "float32"]
@@ -22,12 +30,18 @@ def rounds_more(precision: str, than: str) -> bool:
 class TrainingConfig(Settings):
     """The loop, the same for every method."""
 
-    iterations: int = setting(6000, "optimiser steps", source="DTC paper: 6000", ge=1)
-    patch_size: Sizes = setting(
-        (112, 112, 80), "voxels of a training patch", source="DTC paper, LA"
+    iterations: int = setting(
+        6000, "optimiser steps", source="DTC paper: 6000", ge=1, le=MOST_STEPS
     )
-    labeled_batch: int = setting(2, "labeled patches per step", source="DTC paper: 2", ge=1)
-    unlabeled_batch: int = setting(2, "unlabeled patches per step", source="DTC paper: 2", ge=0)
+    patch_size: Sizes = setting(
+        (112, 112, 80), f"voxels of a training patch, {IN_ORDER}", source="DTC paper, LA"
+    )
+    labeled_batch: int = setting(
+        2, "labeled patches per step", source="DTC paper: 2", ge=1, le=MOST_THINGS
+    )
+    unlabeled_batch: int = setting(
+        2, "unlabeled patches per step", source="DTC paper: 2", ge=0, le=MOST_THINGS
+    )
     optimizer: Literal["sgd", "adam", "adamw"] = setting(
         "sgd", "adamw: Adam with decoupled weight decay", source="DTC paper: sgd"
     )
@@ -50,12 +64,14 @@ class TrainingConfig(Settings):
         "fractions of the run after which the learning rate is divided by ten",
         source="DTC paper: every 2500 of 6000",
     )
-    flip_axes: tuple[int, ...] = setting(
-        (0, 1), "axes that may be mirrored", source="UA-MT, DTC code: the first two"
+    flip_axes: Annotated[tuple[int, ...], Field(max_length=3), PER_AXIS] = setting(
+        (0, 1),
+        f"axes that may be mirrored: 0, 1, 2, {IN_ORDER}",
+        source="UA-MT, DTC code: the first two",
     )
     rotate: bool = setting(
         True,
-        "rotate by a multiple of 90 degrees in the plane of the first two axes",
+        "rotate by a multiple of 90 degrees in the plane of the first two axes (x, y)",
         source="UA-MT, DTC code",
     )
     orientations: Literal["all", "released"] = setting(
@@ -101,11 +117,11 @@ class TrainingConfig(Settings):
         ge=0,
     )
     cpu_threads: int = setting(
-        1, "threads of one run on the CPU; part of the result's last bits", ge=1
+        1, "threads of one run on the CPU; part of the result's last bits", ge=1, le=MOST_THINGS
     )
-    checkpoint_every: int = setting(200, "iterations between checkpoints", ge=1)
-    log_every: int = setting(10, "iterations between rows of history.csv", ge=1)
-    validate_every: int = setting(0, "iterations between validations; 0: none", ge=0)
+    checkpoint_every: int = setting(200, "iterations between checkpoints", ge=1, le=MOST_STEPS)
+    log_every: int = setting(10, "iterations between rows of history.csv", ge=1, le=MOST_STEPS)
+    validate_every: int = setting(0, "iterations between validations; 0: none", ge=0, le=MOST_STEPS)
     snapshots: int = setting(
         0,
         "evenly spaced iterations whose weights are kept and measured, for the audit of checkpoint "
@@ -113,6 +129,13 @@ class TrainingConfig(Settings):
         ge=0,
         le=100,
     )
+
+    @field_validator("flip_axes")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("must not name an axis twice")
+        return value
 
     @field_validator("learning_rate_steps")
     @classmethod
