@@ -197,9 +197,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _results(it: argparse.ArgumentParser, flag: str = "--results") -> None:
+def _results(it: argparse.ArgumentParser, *also: str) -> None:
     it.add_argument(
-        flag,
+        "--results",
+        *also,
         dest="results",
         type=Path,
         default=Path("results"),

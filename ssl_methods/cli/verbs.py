@@ -179,6 +179,7 @@ def tune(arguments: argparse.Namespace) -> None:
 
 
 def collect(arguments: argparse.Namespace) -> None:
+    from ssl_methods import rests_on
     from ssl_methods.analysis.collect import collect
     from ssl_methods.config import load_experiment
     from ssl_methods.locks import alone
@@ -186,11 +187,14 @@ def collect(arguments: argparse.Namespace) -> None:
     experiment = load_experiment(arguments.file)
     tables = arguments.results / experiment.name / "tables"
     with alone(tables):
+        (tables.parent / rests_on.COLLECTED).unlink(missing_ok=True)
         collect(experiment, arguments.results)
+        rests_on.record_tables(experiment, arguments.results)
     print(tables)
 
 
 def report(arguments: argparse.Namespace) -> None:
+    from ssl_methods import rests_on
     from ssl_methods.config import load_experiment
     from ssl_methods.locks import alone
     from ssl_methods.reporting.report import report
@@ -198,7 +202,9 @@ def report(arguments: argparse.Namespace) -> None:
     experiment = load_experiment(arguments.file)
     folder = arguments.results / experiment.name
     with alone(folder), alone(folder / "figures"):
+        (folder / rests_on.REPORTED).unlink(missing_ok=True)
         print(report(experiment, arguments.results))
+        rests_on.record_report(experiment, arguments.results)
 
 
 def methods(arguments: argparse.Namespace) -> None:

@@ -54,8 +54,8 @@ class DatasetBase(Settings):
     )
     spacing: Lengths | None = setting(
         None,
-        f"resample to this voxel size in mm, {IN_ORDER}, once all scans are turned alike; none keeps "
-        "each scan's own",
+        f"resample to this voxel size in mm, {IN_ORDER}, once all scans are turned alike; "
+        "none keeps each scan's own",
     )
     normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
         "zscore",

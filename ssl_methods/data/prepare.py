@@ -126,6 +126,12 @@ def say_if_outdated(dataset: Dataset, folder: Path) -> None:
         logger.warning("%s: its source has changed since; run 'prepare' to take that up", folder)
 
 
+def made_from(folder: Path) -> str | None:
+    """The fingerprint of the source that a store was made from; None if it does not say."""
+    path = folder / SOURCE_FILE
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+
+
 def verify_or_mend(dataset: Dataset, store: Store, ids: Iterable[str], labels: bool = True) -> None:
     """``Store.verify``; if an array is broken, the data are prepared again, which is said.
 

@@ -17,16 +17,17 @@ from ssl_methods.config import (
     budget_text,
     digest,
     load_experiment,
-    published_folder,
     read_yaml,
 )
-from ssl_methods.data.prepare import source_fingerprint
+from ssl_methods import rests_on
+from ssl_methods.data.prepare import made_from, source_fingerprint
 from ssl_methods.data.splits import split_name
 from ssl_methods.data.store import store_folder
 from ssl_methods.devices import visible_gpus
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_yaml
 from ssl_methods.locks import holder, take
+from ssl_methods.memory import recall
 from ssl_methods.methods import check_choice
 from ssl_methods.provenance import source_digest
 from ssl_methods.training.plan import lines, plan
@@ -67,6 +68,18 @@ def with_own_methods(settings):
     return settings
 
 
+def fingerprint(dataset):
+    """Of the source; if that is not here, but data prepared from it are, of what it was."""
+    try:
+        return source_fingerprint(dataset)
+    except UserError:
+        store = store_folder(dataset, Path("results"))
+        if (prepared_from := made_from(store)) is None:
+            raise
+        print(f"{store}: its source is not here; taken as it is", file=sys.stderr)
+        return prepared_from
+
+
 try:
     given = as_given(
         [settings_in(file) for file in workflow.configfiles],
@@ -79,7 +92,7 @@ try:
     studies = load_studies(given) if is_study else studies_of(experiment)
     for choice in experiment.methods.values():
         check_choice(choice, f"{experiment.name}: methods")
-    data_fingerprint = source_fingerprint(experiment.dataset)
+    data_fingerprint = fingerprint(experiment.dataset)
 except UserError as error:
     # Snakemake's own error would bury the line in the position in this file.
     sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
@@ -88,22 +101,7 @@ HOME = f"results/{experiment.name}"
 EXPERIMENT = f"{HOME}/experiment.yaml"
 STORE = store_folder(experiment.dataset, Path("results")).as_posix()
 MANIFEST = f"{STORE}/manifest.json"
-TABLES = [
-    f"{HOME}/tables/{name}.csv"
-    for name in (
-        "cases",
-        "runs",
-        "summary",
-        "comparisons",
-        "published",
-        "claims",
-        "ranks",
-        "agreement",
-        "false_claims",
-        "variance",
-        "audits",
-    )
-]
+TABLES = [f"{HOME}/tables/{name}.csv" for name in rests_on.TABLES]
 REPORT = f"{HOME}/report.html"
 STUDIES = {study.name: study for study in studies}
 TUNING = f"{HOME}/tuning/{{study}}"
@@ -172,6 +170,10 @@ if workflow.is_main_process and not workflow.output_settings.dryrun:
         sys.exit(f"error: {error}")
 
 
+if LOCKED is not None or workflow.output_settings.dryrun:
+    recall(experiment, RUNS, Path("results"), data_fingerprint)
+
+
 def be_alone():
     if LOCKED is None:
         sys.exit(
@@ -218,30 +220,8 @@ def of_every_split():
     ]
 
 
-def training_digests(wildcards):
-    """Of the settings and of the sources; one value, since each costs time at every job of the grid."""
-    return f"{run_of(wildcards).training_digest()} {sources('train', wildcards.method)}"
-
-
-def evaluation_digests(wildcards):
-    return f"{run_of(wildcards).evaluation_digest()} {sources('evaluate', wildcards.method)}"
-
-
 def run_of(wildcards):
     return RUNS[RUN.format(**wildcards)]
-
-
-@cache
-def sources(stage, name):
-    return source_digest(stage, experiment.methods[name].method)
-
-
-def beside_the_runs():
-    """Digest of what the tables are made from beside the runs: published values, cases of experiments beside."""
-    named = filter(None, [experiment.other_crop, experiment.other_precision])
-    others = [Path("results", name, "tables", "cases.csv") for name in named]
-    files = [*sorted(published_folder().glob("*.yaml")), *filter(Path.is_file, others)]
-    return digest({path.as_posix(): path.read_text(encoding="utf-8") for path in files})
 
 
 def of_every_worker(wildcards):

@@ -16,7 +16,7 @@ rule evaluate:
     resources:
         gpu=GPUS,
     params:
-        rests_on=evaluation_digests,
+        rests_on=lambda wildcards: rests_on.evaluation(run_of(wildcards)),
     message:
         "Evaluate {wildcards.method}: {wildcards.budget} labeled, subset {wildcards.subset}, seed {wildcards.seed}"
     shell:

@@ -12,14 +12,12 @@ rule prepare:
         "../envs/ssl_methods.yaml"
     threads: 8
     params:
-        settings=f"{STORE}.yaml",
-        data=data_fingerprint,
-        sources=source_digest("prepare"),
+        rests_on=data_fingerprint,  # of the source's files, and of the code that prepares them
     message:
         "Prepare the data: {output}"
     shell:
-        "python -m ssl_methods prepare {params.settings} --out results --workers {threads}"
-        " > {log} 2>&1"
+        f"python -m ssl_methods prepare {STORE}.yaml --results results"
+        " --workers {threads} > {log} 2>&1"
 
 
 rule split:
@@ -34,12 +32,10 @@ rule split:
     conda:
         "../envs/ssl_methods.yaml"
     params:
-        validation_cases=experiment.validation_cases,
-        labeled_cases=experiment.labeled_cases,
-        sources=source_digest("split"),
+        rests_on=rests_on.splitting(experiment),
     message:
         "Draw the labeled cases: {wildcards.budget}, subset {wildcards.subset}"
     shell:
-        "python -m ssl_methods split results/{wildcards.experiment}/experiment.yaml --out results"
+        "python -m ssl_methods split results/{wildcards.experiment}/experiment.yaml --results results"
         " --budget {wildcards.budget} --subset {wildcards.subset}"
         " > {log} 2>&1"

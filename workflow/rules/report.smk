@@ -14,14 +14,11 @@ rule collect:
     conda:
         "../envs/ssl_methods.yaml"
     params:
-        experiment=EXPERIMENT,
-        settings=digest(experiment.model_dump(mode="json")),
-        beside=beside_the_runs(),
-        sources=source_digest("collect"),
+        rests_on=rests_on.tables(experiment, Path("results")),
     message:
         "Gather the measurements into tables"
     shell:
-        "python -m ssl_methods collect {params.experiment} --out results > {log} 2>&1"
+        f"python -m ssl_methods collect {EXPERIMENT} --results results" " > {log} 2>&1"
 
 
 rule report:
@@ -37,10 +34,8 @@ rule report:
     conda:
         "../envs/ssl_methods.yaml"
     params:
-        experiment=EXPERIMENT,
-        settings=digest(experiment.model_dump(mode="json")),
-        sources=source_digest("report"),
+        rests_on=rests_on.report(experiment),
     message:
         "Draw the figures and write {output}"
     shell:
-        "python -m ssl_methods report {params.experiment} --out results > {log} 2>&1"
+        f"python -m ssl_methods report {EXPERIMENT} --results results" " > {log} 2>&1"

@@ -18,7 +18,7 @@ rule train:
     resources:
         gpu=GPUS,
     params:
-        rests_on=training_digests,
+        rests_on=lambda wildcards: rests_on.training(run_of(wildcards)),
     message:
         "Train {wildcards.method}: {wildcards.budget} labeled, subset {wildcards.subset}, seed {wildcards.seed}"
     shell:

@@ -1,0 +1,222 @@
+"""What results rest on, as their own folders say it: settings, sources and data, each a digest.
+
+Snakemake remembers in `.snakemake` what it made from what. Results that were copied, moved,
+restored or made by hand come without that memory; here their own records answer instead:
+``run.yaml`` and ``measured.yaml`` of a run, ``collected.yaml`` beside the tables, ``reported.yaml``
+of the report.
+Imports no torch: each plan of the workflow reads this.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from ssl_methods.config import Experiment, Run, digest, published_folder, read_yaml
+from ssl_methods.data.splits import (
+    Split,
+    make_split,
+    measuring_checksum,
+    split_name,
+    training_checksum,
+    with_every_label,
+)
+from ssl_methods.data.store import Store, store_folder
+from ssl_methods.errors import UserError
+from ssl_methods.files import file_sha256, read_text, write_yaml
+from ssl_methods.provenance import source_digest
+
+COLLECTED, REPORTED = "tables/collected.yaml", "reported.yaml"
+TABLES = (
+    "cases", "runs", "summary", "comparisons", "published", "claims", "ranks", "agreement",
+    "false_claims", "variance", "audits",
+)  # fmt: skip
+OF_TRAINING = ("history.csv", "cost.json", "provenance.json")
+OF_EVALUATION = ("slices.npz",)
+
+sources = cache(source_digest)
+
+
+# ---- what is declared now ------------------------------------------------------------------------
+# Each is 'settings sources': one value, since each parameter costs time at every job of a grid.
+
+
+def training(run: Run) -> str:
+    return f"{run.training_digest()} {sources('train', run.choice.method)}"
+
+
+def evaluation(run: Run) -> str:
+    return f"{run.evaluation_digest()} {sources('evaluate', run.choice.method)}"
+
+
+def splitting(experiment: Experiment) -> str:
+    return f"{experiment.validation_cases} {experiment.labeled_cases} {sources('split')}"
+
+
+def tables(experiment: Experiment, results: Path) -> str:
+    """With what the tables are made from beside the runs: published values, experiments beside."""
+    named = filter(None, [experiment.other_crop, experiment.other_precision])
+    others = [results / name / "tables" / "cases.csv" for name in named]
+    beside = [*sorted(published_folder().glob("*.yaml")), *filter(Path.is_file, others)]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in beside}
+    return f"{digest([experiment.model_dump(mode='json'), texts])} {sources('collect')}"
+
+
+def report(experiment: Experiment) -> str:
+    return f"{digest(experiment.model_dump(mode='json'))} {sources('report')}"
+
+
+# ---- records of tables and report ----------------------------------------------------------------
+
+
+def record_tables(experiment: Experiment, results: Path) -> None:
+    """Written by `collect` when all tables are."""
+    folder = results / experiment.name
+    made = [f"tables/{path.name}" for path in folder.glob("tables/[!.]*.*")]
+    data = _measurements(experiment, results)
+    _record(folder / COLLECTED, tables(experiment, results), data, made)
+
+
+def record_report(experiment: Experiment, results: Path) -> None:
+    """Written by `report` when the page is."""
+    folder = results / experiment.name
+    made = [f"figures/{path.name}" for path in folder.glob("figures/[!.]*.*")]
+    _record(folder / REPORTED, report(experiment), _tables(experiment, results), made)
+
+
+def _record(path: Path, text: str, data: str, made: Iterable[str]) -> None:
+    settings, used = text.split()
+    rests_on = {"settings": settings, "sources": used, "data": data}
+    made = sorted(name for name in made if not name.endswith((".log", ".tsv", ".yaml")))
+    write_yaml(path, {"rests_on": rests_on, "made": made})
+
+
+def _measurements(experiment: Experiment, results: Path) -> str:
+    """Of the prepared store and of every run's measurements."""
+    manifest = store_folder(experiment.dataset, results) / "manifest.json"
+    measured = [results / run.folder / "cases.csv" for run in experiment.runs()]
+    return _files(results, [manifest, *measured])
+
+
+def _tables(experiment: Experiment, results: Path) -> str:
+    return _files(results, [results / experiment.name / f"tables/{name}.csv" for name in TABLES])
+
+
+def _files(results: Path, paths: Iterable[Path]) -> str:
+    return digest(
+        {
+            path.relative_to(results).as_posix(): file_sha256(path)
+            for path in paths
+            if path.is_file()
+        }
+    )
+
+
+# ---- what is recorded ----------------------------------------------------------------------------
+
+
+class Recorded:
+    """Of an experiment's results: what each rests on, compared with what is declared and prepared.
+
+    Each question is answered by a text: the one above if the result is current, else another that
+    says of what it is instead.
+    """
+
+    def __init__(self, experiment: Experiment, results: Path) -> None:
+        self.experiment, self.results = experiment, results
+        self.folder = results / experiment.name
+        self._splits: dict[tuple[Any, ...], Split | None] = {}
+
+    def split(self, budget: int | float, subset: int) -> str:
+        path = self.folder / "splits" / split_name(budget, subset)
+        now = self._split(budget, subset)
+        try:
+            same = now is None or Split.read(path) == now
+        except UserError:
+            same = False
+        return splitting(self.experiment) if same else "of other settings or data"
+
+    def training(self, run: Run) -> str:
+        text, recorded = _head(self.results / run.folder / "run.yaml")
+        split = self._split(run.budget, run.subset)
+        if split is not None and self.store is not None:
+            if re.search(r"^role: bound$", text, re.MULTILINE):
+                split = with_every_label(split, self.store)
+            if recorded.get("data") != training_checksum(self.store, split):
+                return f"{_text(recorded)}, of other data"
+        return _text(recorded)
+
+    def evaluation(self, run: Run) -> str:
+        text, recorded = _head(self.results / run.folder / "measured.yaml")
+        model = re.search(r"^model_sha256: '?(\w+)'?$", text, re.MULTILINE)
+        path = self.results / run.folder / "model.pt"
+        if path.is_file() and (model is None or model[1] != file_sha256(path)):
+            return f"{_text(recorded)}, of another model"
+        split = self._split(run.budget, run.subset)
+        if split is None or self.store is None:
+            return _text(recorded)
+        same = recorded.get("data") == measuring_checksum(self.store, split)
+        return _text(recorded) + ("" if same else ", of other data")
+
+    def tables(self) -> str:
+        recorded = _head(self.folder / COLLECTED)[1]
+        same = recorded.get("data") == _measurements(self.experiment, self.results)
+        return _text(recorded) + ("" if same else ", of other measurements")
+
+    def report(self) -> str:
+        recorded = _head(self.folder / REPORTED)[1]
+        same = recorded.get("data") == _tables(self.experiment, self.results)
+        return _text(recorded) + ("" if same else ", of other tables")
+
+    def gone(self, record: str) -> list[str]:
+        """What was made with the tables (COLLECTED) or the report (REPORTED), and is not there."""
+        path = self.folder / record
+        try:
+            made = read_yaml(path).get("made") if path.is_file() else []
+        except UserError:
+            return [record]
+        names = [name for name in made or [] if isinstance(name, str)]
+        return [name for name in names if not (self.folder / name).is_file()]
+
+    @cached_property
+    def store(self) -> Store | None:
+        try:
+            return Store.open(store_folder(self.experiment.dataset, self.results))
+        except UserError:
+            return None
+
+    def _split(self, budget: int | float, subset: int) -> Split | None:
+        """As it would be drawn now; None without prepared data, or if they cannot give it."""
+        if (budget, subset) not in self._splits:
+            self._splits[budget, subset] = self._drawn(budget, subset)
+        return self._splits[budget, subset]
+
+    def _drawn(self, budget: int | float, subset: int) -> Split | None:
+        if self.store is None:
+            return None
+        held, labeled = self.experiment.validation_cases, self.experiment.labeled_cases
+        try:
+            return make_split(self.store, budget, subset, held, labeled)
+        except UserError:
+            return None
+
+
+def _head(path: Path) -> tuple[str, Mapping[str, str]]:
+    """A record's text, and what it says under ``rests_on``, its first key; nothing of none."""
+    try:
+        text = read_text(path)
+    except UserError:
+        return "", {}
+    if not text.startswith("rests_on:\n"):
+        return text, {}
+    lines = re.findall(r"^  (settings|sources|data): '?(\w+)'?$", text[:400], re.MULTILINE)
+    return text, dict(lines)
+
+
+def _text(recorded: Mapping[str, str]) -> str:
+    if "settings" not in recorded or "sources" not in recorded:
+        return "nothing is recorded"
+    return f"{recorded['settings']} {recorded['sources']}"
