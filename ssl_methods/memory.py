@@ -100,9 +100,15 @@ class _Recall:
     def store(self) -> None:
         """A store is not replaced under runs that were brought with it."""
         folder = Path(self.manifest).parent
-        if not os.path.exists(self.manifest) or self.memory.has(self.manifest):
+        if not os.path.exists(self.manifest):
+            if any(os.path.exists(f"{run}/model.pt") for run in self.runs):
+                _say(
+                    f"{folder}: is not here, though trained runs are; 'prepare' it by hand before "
+                    "more are trained, or those that are there will be trained again too"
+                )
+        elif self.memory.has(self.manifest):
             return
-        if made_from(folder) == self.fingerprint:
+        elif made_from(folder) == self.fingerprint:
             self.memory.write("prepare", [self.manifest], [], self.fingerprint)
         else:
             _say(

@@ -95,10 +95,7 @@ def _record(path: Path, text: str, data: str, made: Iterable[str]) -> None:
 
 
 def _measurements(experiment: Experiment, results: Path) -> str:
-    """Of the prepared store and of every run's measurements."""
-    manifest = store_folder(experiment.dataset, results) / "manifest.json"
-    measured = [results / run.folder / "cases.csv" for run in experiment.runs()]
-    return _files(results, [manifest, *measured])
+    return _files(results, [results / run.folder / "cases.csv" for run in experiment.runs()])
 
 
 def _tables(experiment: Experiment, results: Path) -> str:
