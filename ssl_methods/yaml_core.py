@@ -2,7 +2,8 @@
 
 PyYAML speaks YAML 1.1, where ``1e-3`` is text, ``010`` is eight, ``1:30`` is ninety and ``no`` is
 false. Here numbers are what they look like, ``true`` and ``false`` are the two truth values, and a
-date is text. A mapping that names a key twice is refused, and so is what would not fit in memory.
+date is text. Keys are text, whatever they look like. A mapping that names a key twice is refused,
+and so is what would not fit in memory.
 """
 
 from __future__ import annotations
@@ -136,9 +137,9 @@ def _check_keys(node: Any) -> None:
         line = key.start_mark.line + 1
         if key.tag == "tag:yaml.org,2002:merge":
             continue
-        if key.tag != _TEXT:
-            shown = f"'{key.value}'" if isinstance(key.value, str) else "(a list or a mapping)"
-            raise BadYaml(f"line {line}: the key {shown} is no word; if it is a name, quote it")
+        if not isinstance(key, yaml.ScalarNode):
+            raise BadYaml(f"line {line}: a key must be a word, not a list or a mapping")
+        key.tag = _TEXT  # also if it looks like a number: `4:` is what `"4":` is
         if key.value in lines:
             twice = f"in lines {lines[key.value]} and {line}"
             raise BadYaml(f"key '{key.value}' is given twice, {twice}")

@@ -31,14 +31,14 @@ def prepare(arguments: argparse.Namespace) -> None:
 def split(arguments: argparse.Namespace) -> None:
     from ssl_methods.config import load_experiment
     from ssl_methods.data.prepare import prepare
-    from ssl_methods.data.splits import make_split, split_name
+    from ssl_methods.data.splits import check_budgets, make_split, split_name
     from ssl_methods.data.store import Store
     from ssl_methods.locks import alone
 
     experiment = load_experiment(arguments.file)
+    experiment.check_cell(arguments.budget, arguments.subset)
     store = Store.open(prepare(experiment.dataset, arguments.results))
-    for budget in experiment.budgets:  # one that cannot be drawn stops all, before any training
-        make_split(store, budget, 0, experiment.validation_cases, experiment.labeled_cases)
+    check_budgets(store, experiment)  # one that cannot be drawn stops all, before any training
     budgets = experiment.budgets if arguments.budget is None else [arguments.budget]
     subsets = experiment.subsets if arguments.subset is None else [arguments.subset]
     folder = arguments.results / experiment.name / "splits"
@@ -74,12 +74,14 @@ def train(arguments: argparse.Namespace) -> None:
 
 def plan(arguments: argparse.Namespace) -> None:
     from ssl_methods.config import load_experiment
+    from ssl_methods.data.splits import check_prepared
     from ssl_methods.methods import check_choice
     from ssl_methods.training.plan import lines, plan
 
     experiment = load_experiment(arguments.file)
     for choice in experiment.methods.values():
         check_choice(choice, f"{arguments.file}: methods")
+    check_prepared(experiment, arguments.results)
     rows = plan(experiment, arguments.results, arguments.measure)
     print("\n".join(lines(rows, experiment.name, arguments.devices)))
 
@@ -295,7 +297,7 @@ def _run(arguments: argparse.Namespace) -> tuple[Run, bool]:
             raise UserError(
                 f"{arguments.file}: is an experiment; say which run with --method and --budget"
             )
-    return experiment.run(
+    return experiment.declared_run(
         arguments.method, arguments.budget, arguments.subset, arguments.seed
     ), True
 

@@ -8,13 +8,16 @@ import json
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ssl_methods.errors import UserError
 
 Recipe = Literal["unified", "as_released"]
 LabeledCases = Literal["partition", "drawn", "first"]
-Budget = Annotated[int, Field(ge=1, le=1_000_000)] | Annotated[float, Field(gt=0.0, le=1.0)]
+Budget = Annotated[
+    Annotated[int, Field(ge=1, le=1_000_000)] | Annotated[float, Field(gt=0.0, le=1.0)],
+    BeforeValidator(lambda value: _budget(value)),
+]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 
 # What has one value per axis says so in its meaning, with these words.
@@ -93,6 +96,14 @@ def parse_budget(text: str) -> int | float:
     if (isinstance(budget, int) and budget >= 1) or 0 < budget <= 1:
         return budget
     raise UserError(f"budget '{text}': give a count (8), a fraction (0.1) or 'all'")
+
+
+def _budget(value: Any) -> Any:
+    """'all', and numbers in quotes, of which pydantic would take '1.0' for the count 1."""
+    try:
+        return parse_budget(value) if isinstance(value, str) else value
+    except UserError as error:
+        raise ValueError(str(error)) from None
 
 
 def digest(data: Any) -> str:

@@ -18,7 +18,6 @@ from ssl_methods.config.base import (
     Settings,
     budget_text,
     did_you_mean,
-    parse_budget,
     setting,
 )
 from ssl_methods.config.datasets import Dataset
@@ -130,17 +129,6 @@ class Experiment(Settings):
             raise ValueError(f"must be at most {LARGEST_SEED}")
         return value
 
-    @field_validator("budgets", mode="before")
-    @classmethod
-    def _words_are_read(cls, value: Any) -> Any:
-        """'all', and numbers in quotes, in which 1.0 would else become the count 1."""
-        if not isinstance(value, list | tuple):
-            return value
-        try:
-            return tuple(parse_budget(item) if isinstance(item, str) else item for item in value)
-        except UserError as error:
-            raise ValueError(str(error)) from None
-
     @model_validator(mode="before")
     @classmethod
     def _spread_methods(cls, data: Any) -> Any:
@@ -221,6 +209,22 @@ class Experiment(Settings):
             evaluation=self.evaluation,
         )
 
+    def declared_run(self, name: str, budget: int | float, subset: int, seed: int) -> Run:
+        """``run``, of the declared grid alone. Raises UserError that says what is declared."""
+        self.check_cell(budget, subset)
+        if seed not in self.seeds:
+            raise UserError(f"{self.name}: no seed {seed}; declared: {_listed(self.seeds)}")
+        return self.run(name, budget, subset, seed)
+
+    def check_cell(self, budget: int | float | None, subset: int | None) -> None:
+        """Raises UserError for a budget or subset that is not declared; None is any."""
+        budgets = [budget_text(it) for it in self.budgets]
+        if budget is not None and budget_text(budget) not in budgets:
+            text = budget_text(budget)
+            raise UserError(f"{self.name}: no budget {text}; declared: {_listed(budgets)}")
+        if subset is not None and subset not in self.subsets:
+            raise UserError(f"{self.name}: no subset {subset}; declared: {_listed(self.subsets)}")
+
     def runs(self, compared: Mapping[str, Sequence[int]] | None = None) -> Iterator[Run]:
         """Every run of the grid, in order.
 
@@ -247,6 +251,11 @@ class Experiment(Settings):
         if phases is None or phases.compared is None or name == self.baseline:
             return every
         return compared.get(budget_text(budget), ())
+
+
+def _listed(values: Sequence[Any]) -> str:
+    shown = ", ".join(map(str, values[:10]))
+    return shown + (f", ... {values[-1]}" if len(values) > 10 else "")
 
 
 def _method_choice(name: str, overrides: Any, recipe: str) -> Any:

@@ -57,6 +57,8 @@ def parse(model: type[Model], data: Any, where: str) -> Model:
     except ValidationError as error:
         lines = sorted({masked(_one_line(model, fault)) for fault in error.errors()})
         raise UserError("\n".join(f"{where}: {line}" for line in lines)) from None
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def _one_line(model: type[BaseModel], fault: Any) -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ssl_methods.config import LabeledCases, Run, budget_text, digest
+from ssl_methods.config import Experiment, LabeledCases, Run, budget_text, digest
 from ssl_methods.data.draw import drawn, share, shuffled
 from ssl_methods.data.duplicates import same_scans
-from ssl_methods.data.store import Store
+from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.files import read_json, write_json
 
@@ -137,6 +137,34 @@ def _check_apart(store: Store, split: Split) -> None:
 
 def _labeled(store: Store, ids: list[str]) -> list[str]:
     return [case for case in ids if store.cases[case].labeled]
+
+
+def check_budgets(store: Store, experiment: Experiment) -> None:
+    """Raises UserError if the data cannot give a budget, or if two budgets mean equally many cases.
+
+    Such two would be trained twice, and shown as two rows.
+    """
+    of_count: dict[int, int | float] = {}
+    for budget in experiment.budgets:
+        split = make_split(store, budget, 0, experiment.validation_cases, experiment.labeled_cases)
+        count = len(split.labeled)
+        if count in of_count:
+            both = " and ".join(
+                "all" if it == 1 and isinstance(it, float) else budget_text(it)
+                for it in (of_count[count], budget)
+            )
+            raise UserError(
+                f"{experiment.name}: budgets {both} both mean {count} labeled cases of "
+                f"{store.manifest.dataset}; keep one of them"
+            )
+        of_count[count] = budget
+
+
+def check_prepared(experiment: Experiment, results: Path) -> None:
+    """``check_budgets``, if the data are prepared."""
+    folder = store_folder(experiment.dataset, results)
+    if (folder / "manifest.json").is_file():
+        check_budgets(Store.open(folder), experiment)
 
 
 def load_split(run: Run, store: Store, results: Path) -> Split:

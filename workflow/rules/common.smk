@@ -21,7 +21,7 @@ from ssl_methods.config import (
 )
 from ssl_methods import rests_on
 from ssl_methods.data.prepare import made_from, source_fingerprint
-from ssl_methods.data.splits import split_name
+from ssl_methods.data.splits import check_prepared, split_name
 from ssl_methods.data.store import store_folder
 from ssl_methods.devices import visible_gpus
 from ssl_methods.errors import UserError
@@ -93,6 +93,8 @@ try:
     for choice in experiment.methods.values():
         check_choice(choice, f"{experiment.name}: methods")
     data_fingerprint = fingerprint(experiment.dataset)
+    if made_from(store_folder(experiment.dataset, Path("results"))) == data_fingerprint:
+        check_prepared(experiment, Path("results"))
 except UserError as error:
     # Snakemake's own error would bury the line in the position in this file.
     sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
