@@ -68,7 +68,7 @@ def declare(folder: Path, device: str, network: dict[str, int]) -> str:
     declared["network"] |= network
     declared["training"] |= {"iterations": 3, "device": device}
     path = folder / f"{device}.yaml"
-    path.write_text(yaml.safe_dump(declared))
+    path.write_text(yaml.safe_dump(declared), encoding="utf-8")
     return str(path)
 
 

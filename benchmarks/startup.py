@@ -123,7 +123,7 @@ def main() -> None:
     for row in rows:
         print(f"{row['what']:30}{row['seconds']:8.2f} s{row['cpu_seconds']:8.2f} s of CPU")
     if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def show(rows: list[dict[str, Any]], json_path: Path | None) -> None:
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
     if json_path is not None:
-        json_path.write_text(json.dumps(rows, indent=1) + "\n")
+        json_path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 def text(value: object) -> str:

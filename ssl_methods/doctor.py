@@ -11,22 +11,26 @@ from pathlib import Path
 from ssl_methods.errors import UserError
 
 LEAST_FREE_GB = 2.0
+SIGNS = {True: "ok ", False: "NOT", None: "   "}  # None: nobody asked
 
 
-def doctor(required: list[Path]) -> int:
+def doctor(files: list[Path], results: Path) -> int:
     """Print the state of this machine for the project.
 
     Args:
-        required: experiment files whose data must be there; the others in configs/ are only shown.
+        files: experiments whose data must be there; without any, one line says which examples'
+            data are.
+        results: where their prepared data are, if there are any.
 
     Returns:
         0 if all that is needed is there, else 1.
     """
     healthy = True
-    for check in (_packages(), _devices(), _disk(), _data(required)):
+    data = _asked_for(files, results) if files else _examples()
+    for check in (_packages(), _devices(), _disk(), data):
         for fine, line in check:
-            healthy &= fine
-            print(f"{'ok ' if fine else 'NOT'}  {line}")
+            healthy &= fine is not False
+            print(f"{SIGNS[fine]}  {line}")
     return 0 if healthy else 1
 
 
@@ -79,17 +83,37 @@ def _disk() -> Iterator[tuple[bool, str]]:
     yield free >= LEAST_FREE_GB, f"{free:.0f} GB free in {Path.cwd()}"
 
 
-def _data(required: list[Path]) -> Iterator[tuple[bool, str]]:
+def _asked_for(files: list[Path], results: Path) -> Iterator[tuple[bool, str]]:
+    """Of each experiment: are its data there, and can they give its budgets?"""
+    from ssl_methods.config import load_experiment
+    from ssl_methods.data.prepare import source_fingerprint
+    from ssl_methods.data.splits import check_prepared
+
+    for path in files:
+        try:
+            experiment = load_experiment(path)
+            source_fingerprint(experiment.dataset)
+            check_prepared(experiment, results)
+        except UserError as error:
+            yield from ((False, f"{path}: {line}") for line in str(error).splitlines())
+        else:
+            yield True, f"{path}: data are there"
+
+
+def _examples() -> Iterator[tuple[None, str]]:
+    """Nobody asked for these, so that none of them is missing."""
     from ssl_methods.config import load_experiment
     from ssl_methods.data.prepare import source_fingerprint
 
-    for path in [*required, *(path for path in _declared() if path not in required)]:
+    there, absent = [], []
+    for path in _declared():
         try:
             source_fingerprint(load_experiment(path).dataset)
-        except UserError as error:
-            yield path not in required, f"{path}: not ready ({error})"
-        else:
-            yield True, f"{path}: data are there"
+            there.append(path.stem)
+        except UserError:
+            absent.append(path.stem)
+    line = f"example experiments whose data are here: {', '.join(there) or 'none'}"
+    yield None, line + (f"; elsewhere: {', '.join(absent)}" if absent else "")
 
 
 def _declared() -> list[Path]:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ssl_methods.cli.arguments import parser
+from ssl_methods.cli.arguments import check_verb, parser
 from ssl_methods.errors import Stopped, UserError
 
 __all__ = ["main", "parser"]
@@ -22,7 +22,13 @@ __all__ = ["main", "parser"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb. Returns the exit status: 0, 2 for the user's to mend, 130 if interrupted, 143
     if terminated."""
-    arguments = parser().parse_args(argv)
+    top, argv = parser(), sys.argv[1:] if argv is None else argv
+    try:
+        check_verb(top, argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    arguments = top.parse_args(argv)
     with suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGTERM, _stop)
     for stream in (sys.stdout, sys.stderr):  # a locale may lack a letter of what is said

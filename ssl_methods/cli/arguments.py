@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,22 @@ from ssl_methods.cli import verbs
 from ssl_methods.errors import UserError
 
 
+def check_verb(top: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    """Raises UserError if the first word is no verb, with the nearest that is one."""
+    verbs_of = next(it for it in top._actions if isinstance(it, argparse._SubParsersAction))
+    if argv and not argv[0].startswith("-") and argv[0] not in verbs_of.choices:
+        from ssl_methods.config import did_you_mean
+
+        raise UserError(f"there is no verb '{argv[0]}'{did_you_mean(argv[0], verbs_of.choices)}")
+
+
 def parser() -> argparse.ArgumentParser:
     """All verbs and their arguments."""
     top = argparse.ArgumentParser(
         prog="python -m ssl_methods",
         description="Semi-supervised medical image segmentation methods, compared fairly.",
-        epilog="The whole experiment at once: snakemake --cores all --configfile EXPERIMENT.yaml",
+        epilog="The whole experiment at once: snakemake --cores all --configfile EXPERIMENT.yaml."
+        " In parentheses: what holds without an option.",
     )
     top.add_argument("--version", action="version", version=__version__)
     added_to = top.add_subparsers(metavar="VERB", required=True)
@@ -29,25 +40,40 @@ def parser() -> argparse.ArgumentParser:
         return added
 
     it = verb("prepare", verbs.prepare, "import the scans of an experiment, or of one dataset")
-    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml|DATASET.yaml")
+    it.add_argument(
+        "file",
+        type=Path,
+        metavar="EXPERIMENT.yaml|DATASET.yaml",
+        help="whose scans: those of an experiment, or of a file of configs/datasets/",
+    )
     it.add_argument("--workers", type=_positive, default=1, help="cases read at the same time (1)")
     _results(it, "--out")
 
     it = verb("split", verbs.split, "draw which cases are labeled, for the whole grid or one cell")
-    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
-    it.add_argument("--budget", type=_budget, help="labeled cases: a count, a fraction or 'all'")
-    it.add_argument("--subset", type=int)
+    _experiment(it)
+    it.add_argument(
+        "--budget",
+        type=_budget,
+        metavar="N",
+        help="one of the declared budgets: a count, a fraction or 'all' (each)",
+    )
+    it.add_argument("--subset", type=int, metavar="I", help="one of the declared subsets (each)")
     _results(it, "--out")
 
     it = verb("train", verbs.train, "train one run of an experiment, or an earlier run once more")
-    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml|RUN.yaml")
+    it.add_argument(
+        "file",
+        type=Path,
+        metavar="EXPERIMENT.yaml|RUN.yaml",
+        help="an experiment, whose run --method and --budget name; or the run.yaml of a run",
+    )
     _cell(it)
     it.add_argument("--out", type=Path, help="folder of the run (RESULTS/<experiment>/runs/...)")
     _results(it)
     _own_files(it)
 
     it = verb("plan", verbs.plan, "say what is left to train, and how long it will take")
-    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    _experiment(it)
     it.add_argument(
         "--measure",
         type=_positive,
@@ -59,7 +85,12 @@ def parser() -> argparse.ArgumentParser:
     _results(it)
 
     it = verb("evaluate", verbs.evaluate, "measure a trained run on the test cases")
-    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml|RUN.yaml|RUN_FOLDER")
+    it.add_argument(
+        "file",
+        type=Path,
+        metavar="EXPERIMENT.yaml|RUN.yaml|RUN_FOLDER",
+        help="an experiment, whose run --method and --budget name; or a run's run.yaml or folder",
+    )
     _cell(it)
     it.add_argument("--out", type=Path, help="folder of the measurements (the run's own)")
     _results(it)
@@ -68,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     it = verb(
         "reproduce", verbs.reproduce, "train a run again, and say whether its results are the same"
     )
-    it.add_argument("file", type=Path, metavar="RUN.yaml")
+    it.add_argument("file", type=Path, metavar="RUN.yaml", help="the run.yaml of a trained run")
     it.add_argument("--out", type=Path, help="folder of the second run (a temporary one)")
     _results(it)
     _own_files(it)
@@ -98,7 +129,13 @@ def parser() -> argparse.ArgumentParser:
     _own_files(it)
 
     it = verb("export", verbs.export, "write trained runs as one file, to be used elsewhere")
-    it.add_argument("runs", type=Path, nargs="+", metavar="RUN|FILE.zip", help="trained runs")
+    it.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN|FILE.zip",
+        help="folders of trained runs, or what 'export' wrote",
+    )
     it.add_argument("--out", type=Path, metavar="FILE.zip", help="for 'predict' and Python")
     it.add_argument(
         "--onnx", type=Path, metavar="FILE.onnx", help="the network alone, on one patch; one run"
@@ -114,15 +151,17 @@ def parser() -> argparse.ArgumentParser:
         verbs.metrics,
         "compare two label files (NIfTI, NRRD, MetaImage, PNG, TIFF or npy)",
     )
-    it.add_argument("prediction", type=Path)
-    it.add_argument("reference", type=Path)
+    it.add_argument("prediction", type=Path, metavar="PREDICTION", help="the label file to judge")
+    it.add_argument(
+        "reference", type=Path, metavar="REFERENCE", help="the label file that is taken as true"
+    )
     it.add_argument(
         "--spacing",
         type=float,
         nargs="+",
         metavar="MM",
-        help="voxel size (the reference's own), in the order of the reference's array axes as"
-        " stored: x, y, z for NIfTI",
+        help="voxel size in mm, one per axis of the file's array (x, y, z; of pictures x, y)"
+        " (the reference's own)",
     )
     it.add_argument(
         "--tolerance", type=float, default=1.0, metavar="MM", help="of the surface distance (1)"
@@ -136,11 +175,18 @@ def parser() -> argparse.ArgumentParser:
         default="agree",
         help="what is taken where a file states its grid twice and the two differ (agree: refused)",
     )
-    it.add_argument("--json", action="store_true", help="print JSON")
+    it.add_argument("--json", action="store_true", help="print the measurements as JSON")
 
     it = verb("tune", verbs.tune, "search the settings of methods, as a study declares it")
-    it.add_argument("file", type=Path, metavar="STUDY.yaml|EXPERIMENT.yaml")
-    it.add_argument("--study", metavar="NAME", help="one of those that the experiment declares")
+    it.add_argument(
+        "file",
+        type=Path,
+        metavar="STUDY.yaml|EXPERIMENT.yaml",
+        help="a study, or an experiment that declares some",
+    )
+    it.add_argument(
+        "--study", metavar="NAME", help="one of those that the experiment declares (each)"
+    )
     it.add_argument(
         "--part",
         choices=["layout", "work", "answers"],
@@ -150,19 +196,19 @@ def parser() -> argparse.ArgumentParser:
     _results(it)
 
     it = verb("collect", verbs.collect, "gather the measurements of all runs into tables")
-    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    _experiment(it)
     _results(it, "--out")
 
     it = verb("report", verbs.report, "draw the figures and write report.html")
-    it.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    _experiment(it)
     _results(it, "--out")
 
     it = verb("methods", verbs.methods, "list the methods and their settings")
-    it.add_argument("--json", action="store_true", help="print JSON, with every setting")
+    it.add_argument("--json", action="store_true", help="print them as JSON, with every setting")
     _own_files(it)
     more = it.add_subparsers(metavar="check")
     it = more.add_parser("check", help="go through the properties that a method must have")
-    it.add_argument("name", metavar="NAME", help="of the method; that of its file")
+    it.add_argument("name", metavar="NAME", help="name of the method, which is that of its file")
     _own_files(it, default=argparse.SUPPRESS)
     it.set_defaults(verb=verbs.check)
 
@@ -172,27 +218,32 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="*",
         metavar="EXPERIMENT.yaml",
-        help="whose data must be there (none)",
+        help="experiments whose data must be there (none)",
     )
+    _results(it)
 
     it = verb(
         "import-checkpoint",
         verbs.import_checkpoint,
         "turn a released .pth of DTC, SASSNet, UA-MT or SSL4MIS into a model.pt",
     )
-    it.add_argument("file", type=Path, metavar="FILE.pth")
-    it.add_argument("--out", type=Path, required=True, metavar="model.pt")
+    it.add_argument("file", type=Path, metavar="FILE.pth", help="a checkpoint as it was released")
+    it.add_argument(
+        "--out", type=Path, required=True, metavar="model.pt", help="the file to be written"
+    )
 
     it = verb("score", verbs.score, "measure an authors' released .pth beside the published values")
-    it.add_argument("file", type=Path, metavar="FILE.pth")
-    it.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml")
+    it.add_argument("file", type=Path, metavar="FILE.pth", help="a checkpoint as it was released")
+    it.add_argument(
+        "experiment", type=Path, metavar="EXPERIMENT.yaml", help="whose data and row are meant"
+    )
     it.add_argument(
         "--method", required=True, help="the row's name under 'methods' in the experiment"
     )
     it.add_argument(
         "--out", type=Path, help="folder of cases.csv (RESULTS/<experiment>/scores/METHOD/FILE)"
     )
-    it.add_argument("--json", action="store_true", help="print JSON")
+    it.add_argument("--json", action="store_true", help="print the measurements as JSON")
     _results(it)
     return top
 
@@ -220,15 +271,32 @@ def _own_files(it: argparse.ArgumentParser, **default: Any) -> None:
 
 
 def _cell(it: argparse.ArgumentParser) -> None:
-    it.add_argument("--method", help="the row's name under 'methods' in the experiment")
-    it.add_argument("--budget", type=_budget, help="labeled cases: a count, a fraction or 'all'")
-    it.add_argument("--subset", type=int, default=0)
-    it.add_argument("--seed", type=int, default=0)
+    it.add_argument(
+        "--method", metavar="NAME", help="the row's name under 'methods' in the experiment"
+    )
+    it.add_argument(
+        "--budget",
+        type=_budget,
+        metavar="N",
+        help="one of the declared budgets: a count, a fraction or 'all'",
+    )
+    it.add_argument(
+        "--subset", type=int, default=0, metavar="I", help="one of the declared subsets (0)"
+    )
+    it.add_argument(
+        "--seed", type=int, default=0, metavar="J", help="one of the declared seeds (0)"
+    )
+
+
+def _experiment(it: argparse.ArgumentParser) -> None:
+    it.add_argument(
+        "file", type=Path, metavar="EXPERIMENT.yaml", help="the experiment, of configs/experiments/"
+    )
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a positive whole number")
+    if not text.isdecimal() or len(text) > 6 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 to 999999")
     return int(text)
 
 

@@ -238,7 +238,7 @@ def check(arguments: argparse.Namespace) -> int:
 def doctor(arguments: argparse.Namespace) -> int:
     from ssl_methods.doctor import doctor
 
-    return doctor(arguments.files)
+    return doctor(arguments.files, arguments.results)
 
 
 def import_checkpoint(arguments: argparse.Namespace) -> None:

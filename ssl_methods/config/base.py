@@ -101,9 +101,13 @@ def parse_budget(text: str) -> int | float:
 def _budget(value: Any) -> Any:
     """'all', and numbers in quotes, of which pydantic would take '1.0' for the count 1."""
     try:
-        return parse_budget(value) if isinstance(value, str) else value
+        budget = parse_budget(value) if isinstance(value, str) else value
     except UserError as error:
         raise ValueError(str(error)) from None
+    is_number = isinstance(budget, int | float) and not isinstance(budget, bool)
+    if is_number and not (0 < budget <= 1 or (isinstance(budget, int) and 1 <= budget <= 10**6)):
+        raise ValueError("must be a count up to 1000000, a fraction above 0 and up to 1, or 'all'")
+    return budget
 
 
 def digest(data: Any) -> str:

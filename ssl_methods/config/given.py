@@ -13,20 +13,24 @@ from ssl_methods import yaml_core
 from ssl_methods.errors import UserError
 
 
-def as_given(files: Sequence[Mapping[str, Any]], words: Mapping[str, Any]) -> dict[str, Any]:
+def as_given(
+    files: Sequence[Mapping[str, Any]], words: Mapping[str, Any], handed_on: bool = False
+) -> dict[str, Any]:
     """One mapping: later files replace the keys of earlier ones, mappings key by key, words last.
 
-    ``words`` is what Snakemake made of ``--config`` (``workflow.config_settings.config``).
+    Args:
+        files: what is in each configuration file, in the order of the command line.
+        words: what Snakemake made of ``--config`` (``workflow.config_settings.config``).
+        handed_on: this is a job on another machine, to which Snakemake hands nothing as 'None'.
     """
     given: Any = {}
-    for data in (*files, {key: _top(key, value) for key, value in words.items()}):
+    for data in (*files, {key: _top(key, words[key], handed_on) for key in words}):
         given = _merged(given, data)
     return dict(given)
 
 
-def _top(key: str, value: Any) -> Any:
-    """`key=` is nothing, which Snakemake hands on to jobs on other machines as `key=None`."""
-    if value == "None":
+def _top(key: str, value: Any, handed_on: bool) -> Any:
+    if handed_on and value == "None":
         return None
     try:
         return _meant(value)

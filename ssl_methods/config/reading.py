@@ -55,10 +55,17 @@ def parse(model: type[Model], data: Any, where: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        lines = sorted({masked(_one_line(model, fault)) for fault in error.errors()})
+        lines = sorted({masked(_one_line(model, fault)) for fault in _causes(error)})
         raise UserError("\n".join(f"{where}: {line}" for line in lines)) from None
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
+
+
+def _causes(error: ValidationError) -> list[Any]:
+    """Of a list with bad items pydantic also says that it is too short without them."""
+    faults = error.errors()
+    parents = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
+    return [it for it in faults if it["type"] != "too_short" or it["loc"] not in parents]
 
 
 def _one_line(model: type[BaseModel], fault: Any) -> str:

@@ -8,7 +8,6 @@ these settings is said to be not measured.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from itertools import groupby
 from pathlib import Path
@@ -23,6 +22,9 @@ from ssl_methods.files import read_json, write_json
 ENOUGH = 3  # finished runs of a method that are asked for their seconds
 
 
+Known = tuple[float | None, str, float]  # seconds of an iteration, device, peak memory in MB
+
+
 class Cost(NamedTuple):
     """What the runs of one method that are left will cost."""
 
@@ -31,6 +33,7 @@ class Cost(NamedTuple):
     iterations: int
     seconds: float | None  # of one iteration
     device: str  # on which it was measured
+    memory_mb: float = 0.0  # the peak; 0: not measured
 
 
 def plan(experiment: Experiment, results: Path, measure: int = 0) -> list[Cost]:
@@ -48,8 +51,8 @@ def plan(experiment: Experiment, results: Path, measure: int = 0) -> list[Cost]:
         known = _of_finished_runs(runs, results) or _of_earlier_measurement(left[0], results)
         if known is None and measure:
             known = _measured_now(left[0], results, measure)
-        seconds, device = known or (None, "")
-        rows.append(Cost(name, len(left), experiment.training.iterations, seconds, device))
+        known = known or (None, "", 0.0)
+        rows.append(Cost(name, len(left), experiment.training.iterations, *known))
     return rows
 
 
@@ -64,7 +67,7 @@ def lines(rows: list[Cost], experiment: str, devices: int = 1) -> list[str]:
         found.append(
             f"{what}  not measured"
             if row.seconds is None
-            else f"{what} x {row.seconds:.3g} s = {_long(_seconds(row))}  ({row.device})"
+            else f"{what} x {row.seconds:.3g} s = {_long(_seconds(row))}  ({_where(row)})"
         )
     known = [row for row in rows if row.seconds is not None]
     runs = sum(row.runs for row in rows)
@@ -72,6 +75,7 @@ def lines(rows: list[Cost], experiment: str, devices: int = 1) -> list[str]:
     text = f"{experiment}: {runs} runs to train"
     if known:
         text += f"; {_long(total)} of training, {_long(total / devices)} with {devices} at a time"
+        text += " (evaluation and report come on top)"
     if len(known) < len(rows):
         text += f"; {sum(row.runs for row in rows if row.seconds is None)} of them not measured"
     return [*found, text]
@@ -81,16 +85,23 @@ def _seconds(row: Cost) -> float:
     return row.runs * row.iterations * (row.seconds or 0.0)
 
 
+def _where(row: Cost) -> str:
+    return row.device + (f", {row.memory_mb / 1024:.1f} GiB" if row.memory_mb else "")
+
+
 def _long(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
+    hours = seconds / 3600
+    if hours >= 48:
+        return f"{hours / 24:.1f} days"
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
-def _of_finished_runs(runs: list[Run], results: Path) -> tuple[float, str] | None:
-    """The median over a few finished runs of these settings."""
+def _of_finished_runs(runs: list[Run], results: Path) -> Known | None:
+    """The median over a few finished runs of these settings; of memory the most."""
     seconds: list[float] = []
-    device = ""
+    device, memory = "", 0.0
     for run in runs:
         folder = results / run.folder
         if len(seconds) < ENOUGH and (folder / "cost.json").exists():
@@ -102,20 +113,21 @@ def _of_finished_runs(runs: list[Run], results: Path) -> tuple[float, str] | Non
             if same:
                 seconds.append(cost["seconds_per_iteration"])
                 device = cost["device"]
-    return (median(seconds), device) if seconds else None
+                memory = max(memory, cost.get("peak_memory_mb") or 0.0)
+    return (median(seconds), device, memory) if seconds else None
 
 
-def _of_earlier_measurement(run: Run, results: Path) -> tuple[float, str] | None:
+def _of_earlier_measurement(run: Run, results: Path) -> Known | None:
     path = _file(run, results)
     if not path.exists():
         return None
     found = read_json(path).get(run.name)
     if found is None or found["settings"] != _settings(_as_trained(run)):
         return None
-    return found["seconds_per_iteration"], found["device"]
+    return found["seconds_per_iteration"], found["device"], found.get("peak_memory_mb") or 0.0
 
 
-def _measured_now(run: Run, results: Path, iterations: int) -> tuple[float, str]:
+def _measured_now(run: Run, results: Path, iterations: int) -> Known:
     """Train a few iterations in a folder that is thrown away."""
     from ssl_methods.training.train import train
 
@@ -124,7 +136,7 @@ def _measured_now(run: Run, results: Path, iterations: int) -> tuple[float, str]
     )
     with tempfile.TemporaryDirectory() as folder:
         train(run.model_copy(update={"training": training}), results, Path(folder, "run"))
-        cost = json.loads(Path(folder, "run", "cost.json").read_text(encoding="utf-8"))
+        cost = read_json(Path(folder, "run", "cost.json"))
     path = _file(run, results)
     measured = read_json(path) if path.exists() else {}
     measured[run.name] = {
@@ -132,9 +144,10 @@ def _measured_now(run: Run, results: Path, iterations: int) -> tuple[float, str]
         "iterations": iterations,
         "seconds_per_iteration": cost["seconds_per_iteration"],
         "device": cost["device"],
+        "peak_memory_mb": cost["peak_memory_mb"],
     }
     write_json(path, measured)
-    return cost["seconds_per_iteration"], cost["device"]
+    return cost["seconds_per_iteration"], cost["device"], cost["peak_memory_mb"]
 
 
 def _file(run: Run, results: Path) -> Path:

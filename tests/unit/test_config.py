@@ -3,21 +3,29 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, TypeAdapter
+from snakemake.cli import parse_config
 
-from ssl_methods import methods
+from ssl_methods import methods, yaml_core
 from ssl_methods.config import (
+    Dataset,
     Experiment,
     MethodChoice,
     TrainingConfig,
+    as_given,
     find_config,
     load_experiment,
     load_run,
     parse_budget,
 )
+from ssl_methods.config.base import AXES
 from ssl_methods.errors import UserError
 from ssl_methods.schema import experiment_schema
 
@@ -182,6 +190,175 @@ def test_released_schedules_and_batches():
     assert loop("urpc").learning_rate == 0.1 and loop("cps").learning_rate == 0.01
     assert (loop("bcp").labeled_batch, loop("bcp").unlabeled_batch) == (4, 4)
     assert (loop("supervised").labeled_batch, loop("supervised").unlabeled_batch) == (4, 0)
+
+
+# ---- values from --config ------------------------------------------------------------------------
+
+
+def by_config(*entries: str) -> dict:
+    """What Snakemake makes of the words after ``--config``, and the workflow of that."""
+    return as_given([], parse_config(list(entries)))
+
+
+def settings_of(model, path=()):
+    """Every setting with its path: those of an experiment, and those of every data set."""
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from settings_of(inner, (*path, name))
+        else:
+            yield (*path, name), field
+
+
+ALL = [
+    *((path, field) for path, field in settings_of(Experiment) if path[0] != "dataset"),
+    *(
+        (("dataset", *path), field)
+        for kind in get_args(get_args(Dataset)[0])
+        for path, field in settings_of(kind)
+    ),
+]
+VALUES = [
+    "null", "~", "true", "false", "yes", "off", "4", "-4", "4.0", "1e-3", "1E5", ".5", "5.", "010",
+    "0o10", "0x1f", "1_000", "1:30", "2018-01-01", "all", "abc", "[1.0]", "[all]", "[1, 0.1, all]",
+    "[0.25, 1e-1]", "[16, 16, 16]", "[null, true]", "{a: 1, b: [null]}", "[dtc, supervised]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted({path for path, _ in ALL}), ids=lambda path: ".".join(path))
+def test_a_value_by_config_is_what_it_is_in_the_file(path):
+    """For every setting, and every kind of word; those that Snakemake cuts are tested apart."""
+    for value in VALUES:
+        text = value
+        for name in reversed(path[1:]):
+            text = f"{{{name}: {text}}}"
+        in_file = yaml_core.load(f"{path[0]}: {text}")
+        found = by_config(f"{path[0]}={text}")
+        assert repr(found) == repr(in_file)
+
+
+def test_the_default_of_every_setting_can_be_given_by_config():
+    for path, field in ALL:
+        if field.is_required() or field.default == "":
+            continue
+        default = TypeAdapter(Any).dump_python(field.default, mode="json")
+        text = json.dumps(default)
+        for name in reversed(path[1:]):
+            text = f"{{{name}: {text}}}"
+        found = by_config(f"{path[0]}={text}")
+        for name in path:
+            found = found[name]
+        assert found == default and type(found) is type(default), path
+
+
+@given(st.text("0123456789+-_.eExonulyrsaNf~", min_size=1, max_size=6))
+def test_any_word_in_a_list_means_by_config_what_it_means_in_a_file(word):
+    try:
+        in_file = yaml_core.load(f"budgets: [{word}]")
+    except yaml_core.BadYaml:
+        return
+    assert repr(by_config(f"budgets=[{word}]")) == repr(in_file)
+
+
+def test_config_files_and_words_are_merged_key_by_key():
+    files = [{"training": {"iterations": 1, "momentum": 0.5}, "budgets": [1, 2]}]
+    files.append({"training": {"iterations": 2}, "methods": ["dtc"]})
+    assert as_given(files, parse_config(["training={momentum: 1e-1}", "budgets=[1.0]"])) == {
+        "training": {"iterations": 2, "momentum": 0.1},
+        "budgets": [1.0],
+        "methods": ["dtc"],
+    }
+
+
+def test_nothing_is_handed_on_to_other_machines_as_nothing():
+    assert by_config("other_crop=") == {"other_crop": None}
+    # As Snakemake writes it on the command line of a job there.
+    assert as_given([], parse_config(["other_crop=None"]), handed_on=True) == {"other_crop": None}
+
+
+def test_a_word_that_is_no_text_says_how_to_write_it(experiment):
+    with pytest.raises(UserError, match="description: must be text; in a file, write it in quotes"):
+        experiment(description=4)
+
+
+# ---- bounds and axes -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"subsets": 10**9}, "subsets"),
+        ({"seeds": 10**9}, "seeds"),
+        ({"subsets": [10**10]}, "subsets"),
+        ({"subsets": 2000, "seeds": 2000}, "declares"),
+        ({"budgets": [10**9]}, "budgets.0"),
+        ({"budgets": ["2.0"]}, "budgets.0"),
+        ({"budgets": ["nan"]}, "budgets.0"),
+        ({"budgets": [True]}, "budgets"),
+        ({"budgets": 4}, "budgets: must be a list"),
+        ({"validation_cases": 10**9}, "validation_cases"),
+        ({"training": {"iterations": 10**12}}, "training.iterations"),
+        ({"training": {"iterations": True}}, "iterations: must not be true or false"),
+        ({"training": {"labeled_batch": 10**6}}, "training.labeled_batch"),
+        ({"training": {"patch_size": [16, 16]}}, "evaluation.stride"),
+        ({"training": {"patch_size": [16]}}, "training.patch_size"),
+        ({"training": {"patch_size": [16, 16, 0]}}, "training.patch_size.2"),
+        ({"training": {"patch_size": [16, 16, -16]}}, "training.patch_size.2"),
+        ({"training": {"flip_axes": [0, 0]}}, "training.flip_axes"),
+        ({"training": {"cpu_threads": 10**9}}, "training.cpu_threads"),
+        ({"evaluation": {"window_batch": 10**9}}, "evaluation.window_batch"),
+        ({"network": {"name": "monai:UNet", "arguments": {"bias": "no"}}}, "write true or false"),
+    ],
+)
+def test_what_no_machine_holds_is_refused_in_one_line(experiment, change, key):
+    stride = {"evaluation": {"stride": [8, 8, 8]}} if "evaluation" not in change else {}
+    with pytest.raises(UserError) as caught:
+        experiment(**(stride | change))
+    assert key in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": [100_000] * 3},
+        {"shape": [1024, 1024, 1024]},
+        {"shape": [0, 0, 0]},
+        {"shape": [-5, 4, 4]},
+        {"shape": [8]},
+        {"shape": [8, 8, 8, 8]},
+        {"train_cases": 10**9},
+        {"test_cases": 10**9},
+        {"seed": 10**12},
+        {"spacing": [0, 1, 1]},
+        {"spacing": [1, 1, 10**6]},
+    ],
+)
+def test_phantoms_have_bounds(experiment, change):
+    with pytest.raises(UserError) as caught:
+        experiment(dataset={"name": "a", "importer": "phantom"} | change)
+    lines = str(caught.value).splitlines()
+    assert 1 <= len(lines) <= 3  # one per fault
+    assert all(f"tiny: dataset.{next(iter(change))}" in line for line in lines)
+
+
+NOT_PER_AXIS = {
+    "budgets", "subsets", "seeds", "looks", "learning_rate_steps", "clip_values", "clip_percentiles"
+}  # fmt: skip
+
+
+def test_what_is_per_axis_says_in_which_order():
+    """What has several numbers is per axis, unless it is named here."""
+    several = [
+        (path, field)
+        for path, field in ALL
+        if "tuple[" in str(field.annotation) and not NOT_PER_AXIS & set(path)
+    ]
+    assert {path[-1] for path, _ in several} >= {
+        *("patch_size", "stride", "flip_axes", "spacing", "shape")
+    }
+    for path, field in several:
+        assert AXES in (field.description or ""), path
 
 
 def test_every_setting_has_a_meaning():

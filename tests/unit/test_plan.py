@@ -29,6 +29,7 @@ def test_runs_left_times_the_median_of_those_that_are_done(tmp_path):
     assert row[:4] == ("dtc", 6, 600, 0.5)
     assert lines([row], "simulated", 2)[-1] == (
         "simulated: 6 runs to train; 30 min of training, 15 min with 2 at a time"
+        " (evaluation and report come on top)"
     )
 
 
@@ -66,5 +67,6 @@ def test_the_unknown_is_said():
     assert lines(rows, "la", 4) == [
         "dtc            2 runs x 6000 iterations x 0.3 s = 1.0 h  (cpu)",
         "supervised     3 runs x 6000 iterations  not measured",
-        "la: 5 runs to train; 1.0 h of training, 15 min with 4 at a time; 3 of them not measured",
+        "la: 5 runs to train; 1.0 h of training, 15 min with 4 at a time"
+        " (evaluation and report come on top); 3 of them not measured",
     ]

@@ -84,6 +84,7 @@ try:
     given = as_given(
         [settings_in(file) for file in workflow.configfiles],
         workflow.config_settings.config,
+        handed_on=not workflow.is_main_process,
     )
     # A file of configs/studies/ names its experiment.
     is_study = "experiment" in given

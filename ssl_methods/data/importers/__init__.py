@@ -6,6 +6,7 @@ An importer lists cases and says how to load one; no scan is opened before ``Raw
 from __future__ import annotations
 
 import importlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_methods.config import DatasetBase
+from ssl_methods.config import DatasetBase, read_yaml
 from ssl_methods.data.draw import drawn, share
 from ssl_methods.data.store import is_folder_name
 from ssl_methods.errors import UserError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ssl_methods.data.volumes import Choice
 
 MAX_FAULTS = 10
+DATA_FILE, DATA_VARIABLE = "data.yaml", "SSL_METHODS_DATA"
 
 
 class Scan(NamedTuple):
@@ -115,17 +117,37 @@ def check_groups(dataset: DatasetBase, cases: list[RawCase]) -> None:
 
 
 def source_folder(dataset: DatasetBase) -> Path:
-    """The folder of the data. Raises UserError if it is not set or not there."""
+    """The folder of the data: ``dataset.path``, unless this machine has them elsewhere.
+
+    ``data.yaml`` in the working directory names folders by data set, or by the last part of its
+    path; ``SSL_METHODS_DATA`` is a
+    folder in which the last part of a relative path is looked for. Neither is a setting: where data
+    lie changes no digest. Raises UserError if the folder is not set or not there.
+    """
     if dataset.path is None:
         raise UserError(
             f"{dataset.name}: dataset.path is missing; name the folder that holds the data"
         )
     folder = dataset.path.expanduser()
+    named = _paths_of_this_machine()
+    if own := named.get(dataset.name) or named.get(folder.name):
+        if not (here := Path(str(own)).expanduser()).is_dir():
+            raise UserError(f"{DATA_FILE}: {here} is not a folder ({dataset.name})")
+        return here
+    root = os.environ.get(DATA_VARIABLE)
+    if root and not folder.is_absolute() and (below := Path(root, folder.name)).is_dir():
+        return below
     if not folder.is_dir():
         raise UserError(
-            f"{dataset.name}: dataset.path {folder} is not a folder; change it to yours"
+            f"{dataset.name}: dataset.path {folder} is not a folder; name yours in {DATA_FILE} "
+            f"({dataset.name}: /path/to/it), or set {DATA_VARIABLE} to the folder that holds "
+            f"'{folder.name}', or change the path"
         )
     return folder
+
+
+def _paths_of_this_machine() -> dict[str, Any]:
+    return read_yaml(Path(DATA_FILE)) if os.path.lexists(DATA_FILE) else {}
 
 
 def check_ids(dataset: DatasetBase, ids: list[str]) -> None:
