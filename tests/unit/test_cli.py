@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -16,7 +17,8 @@ import numpy as np
 import pytest
 import yaml
 
-from ssl_methods.cli import main
+from ssl_methods.cli import main, parser
+from ssl_methods.config.base import AXES
 
 VERBS = [
     "prepare",
@@ -97,8 +99,8 @@ def test_every_step_works_by_hand(declared, tmp_path, capsys):
     assert run("split", declared) == 0
     splits = [Path(line) for line in capsys.readouterr().out.split()]
     assert [path.name for path in splits] == [f"labeled-2_subset-{i}.json" for i in (0, 1)]
-    assert run("split", declared, "--budget", "all", "--subset", 5) == 0
-    assert len(json.loads(Path(capsys.readouterr().out.strip()).read_text())["unlabeled"]) == 0
+    assert run("split", declared, "--budget", 2, "--subset", 1) == 0
+    assert Path(capsys.readouterr().out.strip()) == splits[1]
 
     assert run("train", declared, "--method", "dtc", "--budget", 2, "--subset", 1) == 0
     folder = Path(capsys.readouterr().out.strip())
@@ -130,7 +132,7 @@ def test_evaluation_follows_the_experiment_and_not_what_it_was_at_training(decla
 
 
 def test_training_needs_no_step_before_it(declared):
-    assert run("train", declared, "--method", "supervised", "--budget", "all", "--out", "here") == 0
+    assert run("train", declared, "--method", "supervised", "--budget", 2, "--out", "here") == 0
     assert Path("here/model.pt").is_file()
 
 
@@ -295,9 +297,132 @@ def test_a_folder_that_cannot_be_written_is_named(declared, tmp_path, capsys):
     assert len(errors) == 1 and str(out) in errors[0]
 
 
-def test_a_budget_beyond_the_training_set(declared, capsys):
-    assert run("split", declared, "--budget", 99) == 2
-    assert "99" in error_of(capsys)
+def redeclare(declared: Path, **changes) -> None:
+    declared.write_text(yaml.safe_dump(yaml.safe_load(declared.read_text()) | changes))
+
+
+@pytest.mark.parametrize("verb", ["split", "plan", "doctor"])
+@pytest.mark.parametrize(
+    ("budgets", "message"),
+    [
+        ([2, 99], "budget 99 is larger than the training set: there are 6"),
+        ([6, "all"], "budgets 6 and all both mean 6 labeled cases of tiny; keep one of them"),
+        ([0.1, 1], "budgets 0.1 and 1 both mean 1 labeled cases"),
+    ],
+)
+def test_budgets_that_the_data_cannot_tell_apart_or_give(declared, capsys, verb, budgets, message):
+    assert run("prepare", declared) == 0
+    redeclare(declared, budgets=budgets)
+    capsys.readouterr()
+    assert run(verb, declared) == (1 if verb == "doctor" else 2)
+    printed = "".join(capsys.readouterr())
+    assert message in printed
+    assert "ok   tiny.yaml" not in printed and "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--method", "dtc", "--budget", 3], "no budget 3; declared: 2"),
+        (["train", "--method", "dtc", "--budget", "all"], "no budget 1.0; declared: 2"),
+        (["train", "--method", "dtc", "--budget", 2, "--subset", 9], "no subset 9; declared: 0, 1"),
+        (["train", "--method", "dtc", "--budget", 2, "--seed", 5], "no seed 5; declared: 0"),
+        (["evaluate", "--method", "dtc", "--budget", 2, "--subset", 9], "no subset 9"),
+        (["split", "--subset", 9], "no subset 9; declared: 0, 1"),
+        (["split", "--budget", 99], "no budget 99; declared: 2"),
+    ],
+)
+def test_a_cell_that_is_not_declared_is_refused(declared, capsys, arguments, message):
+    verb, *options = arguments
+    assert run(verb, declared, *options) == 2
+    assert message in error_of(capsys)
+
+
+def test_one_label_and_all_labels_are_not_the_same_budget(declared, capsys):
+    redeclare(declared, budgets=[1.0])
+    assert run("train", declared, "--method", "dtc", "--budget", 1) == 2
+    assert "no budget 1; declared: 1.0" in error_of(capsys)
+
+
+def test_a_mistyped_verb_is_answered_with_the_nearest(capsys):
+    assert run("trian", "x.yaml") == 2
+    assert error_of(capsys) == "error: there is no verb 'trian'; did you mean 'train'?"
+    assert run("frobnicate") == 2
+    assert "known: collect, doctor" in error_of(capsys)
+
+
+def test_every_argument_of_every_verb_is_explained():
+    """In whole phrases, and what is per axis with the order of the axes."""
+    (verbs,) = [it for it in parser()._actions if isinstance(it, argparse._SubParsersAction)]
+    for name, verb in verbs.choices.items():
+        for action in verb._actions:
+            if not isinstance(action, argparse._SubParsersAction):
+                assert len((action.help or "").split()) >= 3, (name, action.dest)
+            if action.dest == "spacing":
+                assert AXES in action.help
+
+
+def test_results_may_be_named_alike_everywhere(declared, capsys):
+    """``--out`` is the older name of the same, where there is nothing else to write."""
+    assert run("prepare", declared, "--results", "there") == 0
+    assert Path(capsys.readouterr().out.strip()).parts[0] == "there"
+    assert run("split", declared, "--results", "there") == 0
+    assert len(list(Path("there").glob("tiny/splits/*.json"))) == 2
+    assert run("split", declared, "--out", "there") == 0
+    for verb in ("collect", "report"):
+        assert run(verb, declared, "--results", "there") == 2
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    "verb", ["prepare", "split", "plan", "collect", "report", "tune", "doctor"]
+)
+def test_a_pipe_or_folder_for_a_file_is_one_line(tmp_path, capsys, verb):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, "absent.yaml"):
+        assert run(verb, path) in (1, 2)
+        printed = "".join(capsys.readouterr())
+        assert len([line for line in printed.splitlines() if str(path) in line]) == 1
+
+
+# ---- where the data are --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scans(declared, tmp_path) -> Path:
+    """Scans that lie elsewhere than the experiment says (``../data/scans``)."""
+    folder = tmp_path / "disk" / "scans"
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for case in range(5):
+        image = rng.normal(size=(16, 18, 20)).astype(np.float32)
+        label = np.zeros(image.shape, np.uint8)
+        label[4:9, 5:9, 6:12] = 1
+        for kind, array in (("images", image), ("labels", label)):
+            nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), folder / kind / f"c{case}.nii.gz")
+    dataset = {"name": "mine", "importer": "folder", "path": "../data/scans"}
+    redeclare(declared, dataset=dataset)
+    return folder
+
+
+def test_data_are_found_where_this_machine_has_them(declared, scans, capsys, monkeypatch, tmp_path):
+    assert run("prepare", declared) == 2
+    line = error_of(capsys)
+    assert "data.yaml (mine: /path/to/it)" in line and "SSL_METHODS_DATA" in line
+
+    monkeypatch.setenv("SSL_METHODS_DATA", str(scans.parent))
+    assert run("prepare", declared) == 0
+    by_variable = capsys.readouterr().out
+    monkeypatch.delenv("SSL_METHODS_DATA")
+    for name in ("mine", "scans"):  # of the data set, or the last part of its path
+        Path("data.yaml").write_text(f"{name}: {scans}\nother: /nowhere\n")
+        assert run("prepare", declared) == 0
+        assert capsys.readouterr().out == by_variable  # where they lie is in no digest
+
+    Path("data.yaml").write_text("mine: /nowhere")
+    assert run("prepare", declared) == 2
+    assert "data.yaml: /nowhere is not a folder" in error_of(capsys)
 
 
 def test_a_run_is_not_retrained_over_itself(declared, capsys):
@@ -344,11 +469,20 @@ def test_ctrl_c_ends_training_quietly(declared, tmp_path):
 # ---- doctor --------------------------------------------------------------------------------------
 
 
-def test_doctor_finds_this_installation_healthy(capsys):
+def test_doctor_finds_this_installation_healthy(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no example's scans are
     assert run("doctor") == 0
     printed = capsys.readouterr().out
     assert re.search(r"^ok +torch ", printed, re.M)
-    assert re.search(r"quickstart\.yaml: data are there", printed)
+    (line,) = [line for line in printed.splitlines() if "example experiments" in line]
+    assert re.match(r"     \S.*here: .*quickstart.*; elsewhere: .*hippocampus", line)
+
+
+def test_doctor_speaks_of_what_it_was_asked_about(declared, capsys):
+    assert run("doctor", declared) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^ok +\S*tiny\.yaml: data are there$", printed, re.M)
+    assert "quickstart" not in printed and "hippocampus" not in printed
 
 
 def test_doctor_misses_the_data_that_it_is_asked_for(declared, capsys):
@@ -356,4 +490,5 @@ def test_doctor_misses_the_data_that_it_is_asked_for(declared, capsys):
     experiment["dataset"] = {"name": "x", "importer": "folder", "path": "absent"}
     declared.write_text(yaml.safe_dump(experiment))
     assert run("doctor", declared) == 1
-    assert re.search(r"^NOT +.*tiny\.yaml: not ready .*absent", capsys.readouterr().out, re.M)
+    printed = capsys.readouterr().out
+    assert re.search(r"^NOT +.*tiny\.yaml: x: dataset\.path absent is not a folder", printed, re.M)

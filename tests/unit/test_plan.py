@@ -55,11 +55,20 @@ def test_a_few_iterations_are_trained_and_remembered(tmp_path, prepared_results,
     results = shutil.copytree(prepared_results, tmp_path / "results")
     assert [row.seconds for row in plan(declared, results)] == [None, None]
     measured = plan(declared, results, measure=2)
-    assert all(row.seconds and row.device == "cpu" for row in measured)
+    assert all(row.seconds and row.device == "cpu" and row.memory_mb > 10 for row in measured)
     assert plan(declared, results) == measured
     assert not (results / "tiny" / "runs").exists()
     kept = json.loads((results / "tiny" / "measured.json").read_text())
     assert kept["dtc"]["iterations"] == 2
+
+
+def test_days_and_memory_are_said():
+    rows = [Cost("dtc", 100, 6000, 0.5, "NVIDIA H100", 10_240.0)]
+    assert lines(rows, "la", 2) == [
+        "dtc   100 runs x 6000 iterations x 0.5 s = 3.5 days  (NVIDIA H100, 10.0 GiB)",
+        "la: 100 runs to train; 3.5 days of training, 41.7 h with 2 at a time"
+        " (evaluation and report come on top)",
+    ]
 
 
 def test_the_unknown_is_said():
