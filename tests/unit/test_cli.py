@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from ssl_methods.cli import main, parser
-from ssl_methods.config.base import AXES
+from ssl_methods.config.base import IN_ORDER
 
 VERBS = [
     "prepare",
@@ -359,7 +359,7 @@ def test_every_argument_of_every_verb_is_explained():
             if not isinstance(action, argparse._SubParsersAction):
                 assert len((action.help or "").split()) >= 3, (name, action.dest)
             if action.dest == "spacing":
-                assert AXES in action.help
+                assert IN_ORDER in action.help
 
 
 def test_results_may_be_named_alike_everywhere(declared, capsys):

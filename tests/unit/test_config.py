@@ -25,7 +25,7 @@ from ssl_methods.config import (
     load_run,
     parse_budget,
 )
-from ssl_methods.config.base import AXES
+from ssl_methods.config.base import IN_ORDER
 from ssl_methods.errors import UserError
 from ssl_methods.schema import experiment_schema
 
@@ -358,7 +358,7 @@ def test_what_is_per_axis_says_in_which_order():
         *("patch_size", "stride", "flip_axes", "spacing", "shape")
     }
     for path, field in several:
-        assert AXES in (field.description or ""), path
+        assert IN_ORDER in (field.description or ""), path
 
 
 def test_every_setting_has_a_meaning():
