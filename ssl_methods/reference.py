@@ -38,6 +38,8 @@ def settings_page() -> str:
         MADE,
         "What an experiment file may say. A key that is not here is refused, and the nearest valid "
         "one named. The settings of each method: [methods](methods.md).",
+        "What has one value per axis has them in the order of the file's array: x, y, z of NIfTI, "
+        "NRRD and MetaImage, x, y of pictures, the axes of other arrays as they are.",
     ]
     for title, model in EXPERIMENT.items():
         inherited = set(config.MethodConfig.model_fields) if model is config.RampedConfig else set()
