@@ -70,6 +70,38 @@ def test_a_config_file_is_not_merged_with_the_quickstart(workflow: Workflow):
     assert workflow.planned(experiment)["split"] == 3
 
 
+def test_values_by_config_are_those_of_a_file(workflow: Workflow):
+    """And files after one another; that it is so for every setting: tests/unit/test_config.py."""
+    second = workflow.folder / "second.yaml"
+    second.write_text("subsets: [7]\ntraining: {learning_rate: 1e-3}\n")
+    words = ["budgets=[1.0, all_is_no_number]", "evaluation={stride: null}"]
+    plan = [*workflow.command("-n", "splits", experiment=TINY), str(second), "--config"]
+
+    def planned(*words: str) -> str:
+        done = subprocess.run(
+            [*plan, *words],
+            cwd=workflow.project,
+            env=workflow.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.stdout
+
+    found = planned("budgets=[1.0]", words[1])
+    assert set(re.findall(r"labeled-\S+_subset-\d+", found)) == {"labeled-1.0_subset-7"}
+    assert "error: tiny: budgets.1: budget 'all_is_no_number'" in planned(words[0])
+
+
+def test_budgets_that_mean_the_same_are_refused_before_anything_is_trained(workflow: Workflow):
+    data = workflow.snakemake("data", experiment=TINY)
+    assert data.returncode == 0, data.stdout
+    done = workflow.snakemake("-n", experiment=TINY | {"budgets": [4, "all"]})
+    assert done.returncode == 1
+    assert "error: tiny: budgets 4 and all both mean 4 labeled cases of tiny" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
