@@ -35,7 +35,7 @@ TABLES = (
     "false_claims", "variance", "audits",
 )  # fmt: skip
 OF_TRAINING = ("history.csv", "cost.json", "provenance.json")
-OF_EVALUATION = ("slices.npz",)
+OF_EVALUATION = ("slices.npz", "measured.yaml")
 
 sources = cache(source_digest)
 

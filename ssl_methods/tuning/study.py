@@ -90,7 +90,9 @@ class Study(Settings):
     validation_cases: int = setting(
         4, "labeled training cases held out, by which a setting is judged", ge=1
     )
-    trials: int = setting(40, "settings tried per method, the same for every method", ge=1)
+    trials: int = setting(
+        40, "settings tried per method, the same for every method", ge=1, le=100_000
+    )
     grid: dict[str, tuple[Any, ...]] = setting(
         {}, "values of each setting: all combinations are tried instead of a search"
     )
@@ -105,7 +107,9 @@ class Study(Settings):
         lt=1,
     )
     seed: int = setting(0, "of the sampler", ge=0)
-    workers: int = setting(2, "jobs that share the trials; with 1 the study is deterministic", ge=1)
+    workers: int = setting(
+        2, "jobs that share the trials; with 1 the study is deterministic", ge=1, le=1000
+    )
     storage: str = setting(
         "journal", "journal (a file), postgresql://USER@HOST/DATABASE, or sqlite:///FILE"
     )
