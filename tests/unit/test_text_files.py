@@ -96,7 +96,9 @@ def test_every_text_file_is_opened_with_its_encoding():
             owner = ast.unparse(node.func.value)
             binary = any(isinstance(mode, str) and "b" in mode for mode in modes)
             if node.func.attr == "open" and (
-                binary or owner in {"Image", "os", "Store", "cls"} or "ab" in ast.unparse(node)
+                binary
+                or owner in {"Image", "os", "Store", "cls", "archive"}
+                or "ab" in ast.unparse(node)
             ):
                 continue
             raise AssertionError(f"{path}:{node.lineno}: {ast.unparse(node)}: without encoding")
