@@ -122,7 +122,7 @@ def _path(name: str) -> Path | None:
     if name.endswith(".py"):  # a method in a file of the user's own, or what it imports
         return Path(name)
     top, *below = name.split(".")
-    folder: Path | None = PACKAGE
+    folder = PACKAGE
     if top != PACKAGE.name:
         spec = find_spec(top)
         if spec is None:
