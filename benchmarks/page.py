@@ -61,10 +61,8 @@ def origin(name: str) -> str:
     seen = read_json(file)
     gpu = f"; {seen['gpu']}" if seen["gpu"] else "; no GPU"
     versions = ", ".join(f"{key} {value}" for key, value in seen["versions"].items() if value)
-    return (
-        f"{seen['cpu']}, {seen['cores']} cores{gpu}; load before the start {seen['load']:.1f}; "
-        f"{versions}."
-    )
+    load = f"; load before the start {seen['load']:.1f}" if "load" in seen else ""
+    return f"{seen['cpu']}, {seen['cores']} cores{gpu}{load}; {versions}."
 
 
 def table(rows: list[dict[str, Any]]) -> str:

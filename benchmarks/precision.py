@@ -256,6 +256,14 @@ def enough(cosines: Mapping[str, float]) -> str:
     return next((it for it in reversed(PRECISIONS) if cosines[it] >= ENOUGH), "float32")
 
 
+def complete(rows: list[dict[str, Any]], names: list[str]) -> list[dict[str, Any]]:
+    """By method in the order of the names; one that was not measured has a row that says so."""
+    columns = [f"{kind}: {what}" for what in ("cosine", "error") for kind in PRECISIONS]
+    gap = dict.fromkeys(["term", "after", *columns, "enough"])
+    found = {name: [row for row in rows if row["method"] == name] for name in names}
+    return [row for name, own in found.items() for row in own or [{"method": name} | gap]]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the rows there too")
@@ -269,7 +277,7 @@ def main() -> None:
         torch.set_num_threads(1)
     chosen = options.methods or trained
     kept = read_json(options.json) if options.json and options.json.exists() else []
-    rows = [row for row in kept if row["method"] in trained and row["method"] not in chosen]
+    rows = [row for row in kept if row["term"] and row["method"] not in chosen]
     with tempfile.TemporaryDirectory() as folder:
         scans = PhantomDataset(
             name="precision", importer="phantom", shape=scale.scans, train_cases=12, test_cases=1
@@ -278,10 +286,9 @@ def main() -> None:
         store = Store.open(store_folder(scans, Path(folder)))
         for name in chosen:
             rows += measure(name, scale, store, device)
-            rows.sort(key=lambda row: trained.index(row["method"]))
             if options.json:  # after each, so that what was measured is not lost
-                write_text(options.json, json.dumps(rows, indent=1) + "\n")
-    show(rows, None)
+                write_text(options.json, json.dumps(complete(rows, trained), indent=1) + "\n")
+    show(complete(rows, trained), None)
 
 
 if __name__ == "__main__":
