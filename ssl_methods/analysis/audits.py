@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ssl_methods.analysis.records import read_snapshots
+from ssl_methods.analysis.records import read_cost, read_snapshots
 from ssl_methods.analysis.statistics import bootstrap_interval, bounds_of_difference
 from ssl_methods.analysis.tables import (
     CELL,
@@ -34,7 +34,6 @@ from ssl_methods.analysis.tables import (
 )
 from ssl_methods.config import Experiment, Run, budget_text
 from ssl_methods.errors import UserError
-from ssl_methods.files import read_json
 
 COLUMNS = [
     "audit", "method", "role", "recipe", "budget", "labeled", "metric",
@@ -272,7 +271,7 @@ def _by_precision(
 def computed_in(run_folder: Path) -> str:
     """The precision that a run records. Raises UserError if it records none."""
     path = run_folder / "cost.json"
-    precision = read_json(path).get("precision")
+    precision = read_cost(path).get("precision")
     if precision is None:
         raise UserError(f"{path}: records no precision; train the run again")
     return str(precision)
