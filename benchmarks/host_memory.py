@@ -22,6 +22,7 @@ import torch
 from benchmarks.released_step import ReleasedStep, write_hdf5
 from benchmarks.step import LABELED, Scale, harness_step, prepared, scales
 from benchmarks.timing import arguments, ratio, show
+from ssl_methods.config import TrainingConfig
 from ssl_methods.devices.host_memory import keep_freed_memory
 
 CPU = torch.device("cpu")
@@ -40,7 +41,8 @@ def turn(title: str, folder: Path) -> dict[str, float]:
         keep_freed_memory()
     call: Callable[[], None]
     if title.startswith("harness"):
-        call = harness_step("dtc", scale, store, CPU)
+        training = TrainingConfig(patch_size=scale.patch)
+        call = harness_step("dtc", scale, store, CPU, training)
     else:
         files = sorted(store.folder.glob("*.h5"))
         call = ReleasedStep(files, LABELED, scale.patch, scale.width, 0, CPU)

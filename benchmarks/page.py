@@ -28,7 +28,8 @@ def names() -> list[str]:
     return [
         file.stem
         for file in files
-        if "\ndef main(" in file.read_text(encoding="utf-8") and file.stem not in ("all", "page")
+        if "\ndef main(" in file.read_text(encoding="utf-8")
+        and file.stem not in ("all", "page", "gpu_day")
     ]
 
 

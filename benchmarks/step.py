@@ -13,7 +13,7 @@ import copy
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.bare import bare_step
 from benchmarks.released_step import ReleasedStep, write_hdf5
-from benchmarks.timing import alternate, arguments, ratio, show
+from benchmarks.timing import alternate, options_of, ratio, show
 from ssl_methods import methods
 from ssl_methods.config import NetworkConfig, PhantomDataset, TrainingConfig
 from ssl_methods.data.prepare import prepare
@@ -54,13 +54,20 @@ class Scale:
     methods: list[str]
 
 
+TINY = Scale("tiny", (18, 20, 16), (16, 16, 16), 2, 1, 1, 1, [])
+PAPER = Scale("paper", (176, 140, 88), (112, 112, 80), 16, 20, 7, 21, [])
+
+
 def scales(device: torch.device, rounds: int) -> list[Scale]:
-    trained = [name for name in methods.names() if methods.method_class(name).role == "method"]
-    on_gpu = device.type == "cuda"
-    small = Scale("hippocampus", (36, 50, 36), (32, 48, 32), 8, 4, rounds, 9 * rounds, trained)
-    paper = Scale("paper", (176, 140, 88), (112, 112, 80), 16, 1, 0, 9, ["dtc"])
-    large = Scale("paper", (176, 140, 88), (112, 112, 80), 16, 20, rounds, 3 * rounds, trained)
-    return [small, large] if on_gpu else [small, paper]
+    """What is measured unless other scales or methods are asked for."""
+    small = Scale("hippocampus", (36, 50, 36), (32, 48, 32), 8, 4, rounds, 9 * rounds, trained())
+    large = replace(PAPER, rounds=rounds, dtc_rounds=3 * rounds, methods=trained())
+    few = replace(PAPER, steps=1, rounds=0, dtc_rounds=9, methods=["dtc"])
+    return [small, large if device.type == "cuda" else few]
+
+
+def trained() -> list[str]:
+    return [name for name in methods.names() if methods.method_class(name).role == "method"]
 
 
 class HarnessStep:
@@ -76,7 +83,7 @@ class HarnessStep:
     def __call__(self) -> None:
         torch.use_deterministic_algorithms(self.training.deterministic)
         progress, batch = Progress(self.t, ITERATIONS), self.sampler.batch(self.t)
-        with precision(self.method, self.sampler.device) as cast:
+        with precision(self.method, self.training, self.sampler.device) as cast:
             terms = step(self.optimizers, batch, progress, cast)
         self.method.after_step(progress)
         rate, gradients = self.training.learning_rate, self.watch.taken()
@@ -88,9 +95,11 @@ class HarnessStep:
 
 
 @contextmanager
-def precision(method: Method, device: torch.device) -> Iterator[torch.autocast]:
-    """That which `auto` gives the method here; the autocast is for its forward passes."""
-    chosen = resolve("auto", method.least_precision, device)
+def precision(
+    method: Method, training: TrainingConfig, device: torch.device
+) -> Iterator[torch.autocast]:
+    """That which the settings give the method here; the autocast is for its forward passes."""
+    chosen = resolve(training.precision, method.least_precision, device)
     with tf32(chosen == "tf32"):
         yield autocast(chosen, device)
 
@@ -116,9 +125,11 @@ def prepared(scale: Scale, folder: Path) -> Store:
     return Store.open(store_folder(scans, folder))
 
 
-def harness_step(name: str, scale: Scale, store: Store, device: torch.device) -> HarnessStep:
+def harness_step(
+    name: str, scale: Scale, store: Store, device: torch.device, training: TrainingConfig
+) -> HarnessStep:
     torch.manual_seed(0)
-    ids, training = store.ids("train"), TrainingConfig(patch_size=scale.patch)
+    ids = store.ids("train")
     network = NetworkConfig(width=scale.width)
     method = place(methods.create(name, network=network), scale.patch, device).train()
     accelerate(method, training, device)
@@ -126,19 +137,25 @@ def harness_step(name: str, scale: Scale, store: Store, device: torch.device) ->
     return HarnessStep(method, sampler, training)
 
 
-def measure(scale: Scale, folder: Path, device: torch.device) -> list[dict[str, Any]]:
+def measure(
+    scale: Scale, folder: Path, device: torch.device, **changes: Any
+) -> list[dict[str, Any]]:
+    """One row per method; ``changes`` are of the training's settings."""
     store = prepared(scale, folder)
+    training = TrainingConfig(patch_size=scale.patch, **changes)
     files = write_hdf5(store, store.folder)
     rows = []
     for name in scale.methods:
-        harness = harness_step(name, scale, store, device)
-        training, alone = harness.training, copy.deepcopy(harness.method)
-        with precision(alone, device) as cast, cast:
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        harness = harness_step(name, scale, store, device, training)
+        alone = copy.deepcopy(harness.method)
+        with precision(alone, training, device) as cast, cast:
             batch, progress = harness.sampler.batch(0), Progress(ITERATIONS - 1, ITERATIONS)
             bare = bare_step(alone, training, batch, progress)
 
         def bare_in_precision(bare: Callable[[], None] = bare, method: Method = alone) -> None:
-            with precision(method, device) as cast, cast:
+            with precision(method, training, device) as cast, cast:
                 bare()
 
         calls: dict[str, Callable[[], None]] = {"bare": bare_in_precision, "harness": harness}
@@ -157,29 +174,52 @@ def measure(scale: Scale, folder: Path, device: torch.device) -> list[dict[str, 
                 "scale": scale.name,
                 "device": device.type,
                 "method": name,
+                "precision": training.precision,
+                "compile": training.compile,
                 "bare, s": seconds["bare"],
                 "harness, s": seconds["harness"],
                 "overhead, %": ratio(rounds["harness"], rounds["bare"]).percent_above_one(),
                 "released, 0 workers, s": seconds.get("released, 0 workers"),
                 "released, 4 workers, s": seconds.get("released, 4 workers"),
                 "released / harness": min(faster, default=None),
+                "memory, GB": peak_memory_gb(device),
             }
         )
         print(rows[-1], flush=True)
     return rows
 
 
+def peak_memory_gb(device: torch.device) -> float | None:
+    """Allocated on the GPU at most, by the bare network and the released step too."""
+    return torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
+
+
 def main() -> None:
-    options = arguments(__doc__, rounds=7)
+    parser = options_of(__doc__, rounds=7)
+    parser.add_argument("--scales", nargs="+", choices=["tiny", "hippocampus", "paper"])
+    parser.add_argument("--methods", nargs="+", metavar="NAME")
+    for name in ("precision", "compile"):
+        default = TrainingConfig.model_fields[name].default
+        parser.add_argument(f"--{name}", default=default, help=f"training.{name} ({default})")
+    options = parser.parse_args()
     torch.set_num_threads(2)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         keep_freed_memory()
+    wanted = [*scales(device, options.rounds), replace(TINY, methods=trained())]
+    names = options.scales or [scale.name for scale in wanted[:-1]]
+    changes = {"precision": options.precision, "compile": options.compile}
     with tempfile.TemporaryDirectory() as folder:
         rows = [
             row
-            for scale in scales(device, options.rounds)
-            for row in measure(scale, Path(folder), device)
+            for scale in wanted
+            if scale.name in names
+            for row in measure(
+                replace(scale, methods=options.methods or scale.methods),
+                Path(folder),
+                device,
+                **changes,
+            )
         ]
     show(rows, options.json)
 

@@ -62,10 +62,15 @@ def ratio(first: Sequence[float], second: Sequence[float]) -> Ratio:
 
 def arguments(description: str, rounds: int) -> argparse.Namespace:
     """``--rounds`` and ``--json`` of a benchmark's command line."""
+    return options_of(description, rounds).parse_args()
+
+
+def options_of(description: str, rounds: int) -> argparse.ArgumentParser:
+    """A parser of these two, for a benchmark that has more."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, help="write the rows there too")
     parser.add_argument("--rounds", type=int, default=rounds, help="timed calls of each")
-    return parser.parse_args()
+    return parser
 
 
 def show(rows: list[dict[str, Any]], json_path: Path | None) -> None:

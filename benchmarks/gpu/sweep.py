@@ -1,0 +1,107 @@
+"""An experiment through Snakemake within a time limit: one row per run, finished or not.
+
+What is not finished in time writes its checkpoint and goes on when the same command comes again.
+Runs share the GPU (`--runs-per-gpu`); their seconds are those of runs side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from benchmarks.timing import show
+from ssl_methods.config import load_experiment
+from ssl_methods.config.experiment import Experiment
+from ssl_methods.files import read_json, write_yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+TINY = {
+    "dataset": {"name": "tiny", "importer": "phantom", "shape": [18, 20, 16], "train_cases": 6,
+                "test_cases": 2},
+    "methods": ["supervised", "dtc"],
+    "budgets": [2],
+    "subsets": 1,
+    "network": {"width": 2, "levels": 2},
+    "training": {"iterations": 4, "patch_size": [16, 16, 16]},
+}  # fmt: skip
+
+
+def declared(options: argparse.Namespace) -> Experiment:
+    """The experiment as this sweep runs it."""
+    settings = yaml.safe_load((PROJECT / options.experiment).read_text())
+    if options.tiny:
+        settings = {"name": "gpu_day_tiny"} | TINY
+    experiment = load_experiment(settings)
+    training = experiment.training.model_copy(update={"runs_per_gpu": options.runs_per_gpu})
+    changes: dict[str, Any] = {"training": training}
+    if options.budget is not None:
+        changes["budgets"] = (options.budget,)
+    if options.subset is not None:
+        changes["subsets"] = (options.subset,)
+    return experiment.model_copy(update=changes)
+
+
+def sweep(experiment: Experiment, minutes: float, cores: int) -> None:
+    """Run what is left of it, for so long at most."""
+    file = PROJECT / "results" / experiment.name / "gpu_day.yaml"
+    write_yaml(file, experiment.model_dump(mode="json"))
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--keep-going"]
+    process = subprocess.Popen(
+        [*command, "measurements", "--configfile", str(file)], cwd=PROJECT, start_new_session=True
+    )
+    try:
+        process.wait(60 * minutes)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
+
+
+def rows(experiment: Experiment) -> list[dict[str, Any]]:
+    found = []
+    for run in experiment.runs():
+        folder = PROJECT / "results" / run.folder
+        complete = (folder / "cases.csv").exists() and (folder / "cost.json").exists()
+        cost = read_json(folder / "cost.json") if complete else {}
+        dice = pd.read_csv(folder / "cases.csv")["dice"].mean() if complete else None
+        found.append(
+            {
+                "method": run.name,
+                "budget": run.budget,
+                "subset": run.subset,
+                "seed": run.seed,
+                "complete": complete,
+                "seconds per iteration": cost.get("seconds_per_iteration"),
+                "seconds": cost.get("wall_seconds"),
+                "memory, MB": cost.get("peak_memory_mb"),
+                "device": cost.get("device"),
+                "dice": None if dice is None else float(dice),
+            }
+        )
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment", type=Path)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--budget", type=int)
+    parser.add_argument("--subset", type=int)
+    parser.add_argument("--runs-per-gpu", type=int, default=1)
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    experiment = declared(options)
+    sweep(experiment, options.minutes, os.cpu_count() or 1)
+    show(rows(experiment), options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Everything that only a GPU can tell, within a given number of minutes.
+
+    python -m benchmarks.gpu_day --minutes 25 --out DIR [--tiny]
+
+A queue, the most telling items per minute first. Each is a process of its own with a limit of time;
+its rows are written whole to ``DIR/<item>.json`` as soon as it ends. An item whose rows are there is
+passed over, a sweep goes on from its checkpoints, and what the time does not allow is named: the
+same command goes on another day. ``DIR/day.json`` says what became of each item, on which machine.
+
+``--tiny`` rehearses the whole day on generated scans, on the CPU where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.all import machine
+from ssl_methods.files import read_json, write_json
+
+PROJECT = Path(__file__).resolve().parents[1]
+PRECISIONS = ("float32", "tf32", "bfloat16")
+COMPILED = ("none", "compile", "graphs")
+GRACE = 20.0  # seconds that a process has to end after its time
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question to the machine: ``module`` with its arguments writes the rows."""
+
+    name: str
+    minutes: float  # at most
+    module: str
+    arguments: tuple[str, ...] = ()
+    goes_on: bool = False  # a sweep: asked again until its rows say that it is complete
+
+    def command(self, file: Path, minutes: float) -> list[str]:
+        limit = ["--minutes", f"{minutes:.2f}"] if self.goes_on else []
+        return [
+            sys.executable, "-m", self.module, *self.arguments, *limit, "--json", str(file)
+        ]  # fmt: skip
+
+
+def queue(tiny: bool) -> list[Item]:
+    """All items in order of value per minute."""
+    if tiny:
+        step = ("--scales", "tiny", "--rounds", "1")
+        sweep = ("configs/experiments/quickstart.yaml", "--tiny")
+        return [
+            Item("tests", 3, "benchmarks.gpu.tests", ("--tiny",)),
+            Item("step-dtc-float32-none", 1, "benchmarks.step", (*step, "--methods", "dtc")),
+            Item("kernels", 1, "benchmarks.gpu.kernels", ("--tiny",)),
+            Item("precision", 2, "benchmarks.precision", ("--tiny",)),
+            Item("step-all", 2, "benchmarks.step", (*step, "--methods", "supervised", "dtc")),
+            Item("sweep", 3, "benchmarks.gpu.sweep", sweep, goes_on=True),
+        ]
+    paper = ("--scales", "paper", "--methods", "dtc", "--rounds", "3")
+    steps = [
+        Item(
+            f"step-dtc-{precision}-{compiled}",
+            1 if compiled == "none" else 2.5,
+            "benchmarks.step",
+            (*paper, "--precision", precision, "--compile", compiled),
+        )
+        for compiled in COMPILED
+        for precision in PRECISIONS
+    ]
+    small = ("configs/experiments/left_atrium_small.yaml", "--runs-per-gpu", "8")
+    full = [
+        Item(
+            f"left_atrium-subset-{subset}",
+            30,
+            "benchmarks.gpu.sweep",
+            ("configs/experiments/left_atrium.yaml", "--budget", "8", "--subset", str(subset)),
+            goes_on=True,
+        )
+        for subset in range(3)
+    ]
+    return [
+        Item("tests", 4, "benchmarks.gpu.tests"),
+        *steps[:3],
+        Item("kernels", 1, "benchmarks.gpu.kernels"),
+        Item("precision", 4, "benchmarks.precision"),
+        Item("evaluation", 3, "benchmarks.full_size"),
+        *steps[3:],
+        Item("step-all", 5, "benchmarks.step", ("--scales", "paper", "--rounds", "2")),
+        Item("left_atrium_small", 15, "benchmarks.gpu.sweep", small, goes_on=True),
+        *full,
+    ]
+
+
+def run(item: Item, folder: Path, minutes: float) -> dict[str, Any]:
+    """Ask one question; what became of it. Its rows are in ``folder`` if it was answered."""
+    file, log = folder / f"{item.name}.json", folder / f"{item.name}.log"
+    start = time.monotonic()
+    with log.open("ab") as printed:
+        process = subprocess.Popen(
+            item.command(file, minutes),
+            cwd=PROJECT,
+            env=os.environ | {"PYTHONPATH": str(PROJECT)},
+            stdout=printed,
+            stderr=printed,
+            start_new_session=True,
+        )
+        try:
+            status = process.wait(60 * minutes + (GRACE if item.goes_on else 0))
+            state = "done" if status == 0 and file.exists() else f"failed (exit status {status})"
+        except subprocess.TimeoutExpired:
+            state = "out of time"
+        finally:
+            end(process)
+    return {"item": item.name, "state": state, "seconds": round(time.monotonic() - start, 1)}
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started; a sweep's jobs write their checkpoints first."""
+    for number, wait in ((signal.SIGTERM, GRACE), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(wait)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+def is_answered(item: Item, folder: Path) -> bool:
+    file = folder / f"{item.name}.json"
+    if not file.exists():
+        return False
+    rows = read_json(file)
+    return not item.goes_on or all(row["complete"] for row in rows)
+
+
+def day(items: list[Item], folder: Path, minutes: float) -> Iterator[dict[str, Any]]:
+    """What becomes of each item, in order, until the time is over."""
+    over = time.monotonic() + 60 * minutes
+    for item in items:
+        left = (over - time.monotonic()) / 60
+        if is_answered(item, folder):
+            yield {"item": item.name, "state": "done before", "seconds": 0.0}
+        elif left < 0.25 or (not item.goes_on and left < item.minutes / 2):
+            yield {"item": item.name, "state": "no time left", "seconds": 0.0}
+        else:
+            yield run(item, folder, min(left, item.minutes))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=25, help="in all (default: 25)")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the answers")
+    parser.add_argument("--tiny", action="store_true", help="rehearse on generated scans")
+    parser.add_argument("--only", nargs="+", metavar="ITEM", help="no other items")
+    options = parser.parse_args()
+    items = [item for item in queue(options.tiny) if not options.only or item.name in options.only]
+    options.out.mkdir(parents=True, exist_ok=True)
+    found: list[dict[str, Any]] = []
+    for row in day(items, options.out.resolve(), options.minutes):
+        found.append(row)
+        print(f"{row['item']:28} {row['state']:24} {row['seconds']:7.1f} s", flush=True)
+        write_json(options.out / "day.json", {"machine": machine(), "items": found})
+    sys.exit(any(row["state"].startswith("failed") for row in found))
+
+
+if __name__ == "__main__":
+    main()
