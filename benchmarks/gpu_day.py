@@ -2,10 +2,10 @@
 
     python -m benchmarks.gpu_day --minutes 25 --out DIR [--tiny]
 
-A queue, the most telling items per minute first. Each is a process of its own with a limit of time;
-its rows are written whole to ``DIR/<item>.json`` as soon as it ends. An item whose rows are there is
-passed over, a sweep goes on from its checkpoints, and what the time does not allow is named: the
-same command goes on another day. ``DIR/day.json`` says what became of each item, on which machine.
+A queue, the most telling items per minute first. Each is a process of its own with a time limit;
+its rows are written whole to ``DIR/<item>.json`` as soon as it ends. An item whose rows are there
+is passed over, a sweep goes on from its checkpoints, and what the time does not allow is named: the
+same command goes on another day. ``DIR/day.json`` says what became of each item, and where.
 
 ``--tiny`` rehearses the whole day on generated scans, on the CPU where there is no GPU.
 """
