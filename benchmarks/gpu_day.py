@@ -1,6 +1,7 @@
 """Everything that only a GPU can tell, within a given number of minutes.
 
     python -m benchmarks.gpu_day --minutes 25 --out DIR [--tiny]
+    python -m benchmarks.gpu_day --publish --out DIR
 
 A queue, the most telling items per minute first. Each is a process of its own with a time limit;
 its rows are written whole to ``DIR/<item>.json`` as soon as it ends. An item whose rows are there
@@ -8,6 +9,8 @@ is passed over, a sweep goes on from its checkpoints, and what the time does not
 same command goes on another day. ``DIR/day.json`` says what became of each item, and where.
 
 ``--tiny`` rehearses the whole day on generated scans, on the CPU where there is no GPU.
+``--publish`` copies the answers to ``benchmarks/measured/gpu/``, from where the performance page
+takes them beside those of the CPU.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.all import machine
+from benchmarks.page import MEASURED
+from ssl_methods.errors import UserError
 from ssl_methods.files import read_json, write_json
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -151,6 +156,36 @@ def day(items: list[Item], folder: Path, minutes: float) -> Iterator[dict[str, A
             yield run(item, folder, min(left, item.minutes))
 
 
+def publish(folder: Path, measured: Path) -> list[Path]:
+    """Write the rows to where the performance page looks for them; returns the files.
+
+    All steps become one table. A day's tiny rehearsal is not published.
+    """
+    written: list[Path] = []
+
+    def write(name: str, rows: list[Any]) -> None:
+        if rows:
+            write_json(measured / f"{name}.json", rows)
+            written.append(measured / f"{name}.json")
+
+    def read(pattern: str) -> list[Any]:
+        return [row for file in sorted(folder.glob(pattern)) for row in read_json(file)]
+
+    seen = read_json(folder / "day.json")
+    if seen["machine"]["gpu"] is None:
+        raise UserError(f"{folder}: was measured without a GPU; there is nothing to publish")
+    write("step", read("step-*.json"))
+    for item, name in (
+        ("kernels", "kernels"),
+        ("precision", "precision"),
+        ("evaluation", "full_size"),
+    ):
+        write(name, read(f"{item}.json"))
+    for name in [file.stem for file in written]:
+        write_json(measured / f"{name}.machine.json", seen["machine"] | {"load": 0.0})
+    return written
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -158,8 +193,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=25, help="in all (default: 25)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the answers")
     parser.add_argument("--tiny", action="store_true", help="rehearse on generated scans")
+    parser.add_argument("--publish", action="store_true", help="show what DIR holds on the page")
     parser.add_argument("--only", nargs="+", metavar="ITEM", help="no other items")
     options = parser.parse_args()
+    if options.publish:
+        print(*publish(options.out, MEASURED / "gpu"), sep="\n")
+        return
     items = [item for item in queue(options.tiny) if not options.only or item.name in options.only]
     options.out.mkdir(parents=True, exist_ok=True)
     found: list[dict[str, Any]] = []

@@ -37,13 +37,24 @@ def section(name: str) -> str:
     """What one benchmark does, on what machine it ran, and its rows."""
     document = ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8"))) or ""
     head = f"## {name.replace('_', ' ').capitalize()}\n\n{document}\n"
-    rows = measured(name)
-    return f"{head}\n{origin(name)}\n\n{table(rows)}\n" if rows else f"{head}\nNot measured.\n"
+    parts = [
+        f"{origin(where)}\n\n{table(rows)}\n" for where in homes(name) if (rows := read(where))
+    ]
+    return "\n".join([head, *(parts or ["Not measured.\n"])])
+
+
+def homes(name: str) -> list[str]:
+    """Where rows of a benchmark may be: of this machine, and of a day at a GPU."""
+    return [name, f"gpu/{name}"]
 
 
 def measured(name: str) -> list[dict[str, Any]]:
     """The rows of a benchmark; none if it was not run."""
-    file = MEASURED / f"{name}.json"
+    return [row for where in homes(name) for row in read(where)]
+
+
+def read(where: str) -> list[dict[str, Any]]:
+    file = MEASURED / f"{where}.json"
     rows: list[dict[str, Any]] = read_json(file) if file.exists() else []
     return rows
 
