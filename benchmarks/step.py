@@ -172,6 +172,8 @@ def measure(
         rows.append(
             {
                 "scale": scale.name,
+                "patch": "x".join(map(str, scale.patch)),
+                "width": scale.width,
                 "device": device.type,
                 "method": name,
                 "precision": training.precision,

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from benchmarks.timing import show
 from ssl_methods.config import load_experiment
@@ -36,10 +35,8 @@ TINY = {
 
 def declared(options: argparse.Namespace) -> Experiment:
     """The experiment as this sweep runs it."""
-    settings = yaml.safe_load((PROJECT / options.experiment).read_text())
-    if options.tiny:
-        settings = {"name": "gpu_day_tiny"} | TINY
-    experiment = load_experiment(settings)
+    tiny = {"name": "gpu_day_tiny"} | TINY
+    experiment = load_experiment(tiny if options.tiny else PROJECT / options.experiment)
     training = experiment.training.model_copy(update={"runs_per_gpu": options.runs_per_gpu})
     changes: dict[str, Any] = {"training": training}
     if options.budget is not None:

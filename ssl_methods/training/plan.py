@@ -1,9 +1,9 @@
 """The verb `plan`: what an experiment will cost before it starts, runs times measured seconds.
 
 In: an experiment and its results folder. Out: per method, the runs that are still to be trained and
-the seconds of an iteration: of its finished runs, or of a few iterations trained for it now
-(``measure``), which are kept in ``results/<experiment>/measured.json``. What nobody measured with
-these settings is said to be not measured.
+the seconds of an iteration: of its finished runs, of a few iterations trained for it now
+(``measure``), which are kept in ``results/<experiment>/measured.json``, or of the benchmarks that
+were published for a GPU. What nobody measured with these settings is said to be not measured.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from ssl_methods.errors import UserError
 from ssl_methods.files import read_json, write_json
 
 ENOUGH = 3  # finished runs of a method that are asked for their seconds
+# Steps of all methods on a GPU, where a checkout has them (benchmarks/gpu_day.py --publish).
+ON_A_GPU = Path(__file__).parents[2] / "benchmarks" / "measured" / "gpu"
 
 
 Known = tuple[float | None, str, float]  # seconds of an iteration, device, peak memory in MB
@@ -51,6 +53,7 @@ def plan(experiment: Experiment, results: Path, measure: int = 0) -> list[Cost]:
         known = _of_finished_runs(runs, results) or _of_earlier_measurement(left[0], results)
         if known is None and measure:
             known = _measured_now(left[0], results, measure)
+        known = known or _of_the_benchmarks(left[0])
         known = known or (None, "", 0.0)
         rows.append(Cost(name, len(left), experiment.training.iterations, *known))
     return rows
@@ -125,6 +128,25 @@ def _of_earlier_measurement(run: Run, results: Path) -> Known | None:
     if found is None or found["settings"] != _settings(_as_trained(run)):
         return None
     return found["seconds_per_iteration"], found["device"], found.get("peak_memory_mb") or 0.0
+
+
+def _of_the_benchmarks(run: Run) -> Known | None:
+    """The step of this method at this size on the GPU whose rows were published."""
+    if not (ON_A_GPU / "step.json").exists() or run.choice.settings:
+        return None
+    training = _as_trained(run).training
+    wanted = {
+        "method": run.choice.method,
+        "patch": "x".join(map(str, training.patch_size)),
+        "width": run.network.width,
+        "precision": training.precision,
+        "compile": training.compile,
+    }
+    for row in read_json(ON_A_GPU / "step.json"):
+        if wanted.items() <= row.items():
+            device = read_json(ON_A_GPU / "step.machine.json")["gpu"]
+            return row["harness, s"], f"benchmark on {device}", 1024 * (row["memory, GB"] or 0.0)
+    return None
 
 
 def _measured_now(run: Run, results: Path, iterations: int) -> Known:

@@ -6,8 +6,11 @@ import json
 import shutil
 
 from simulated import experiment, write_results
+from tiny import tiny_experiment
 
 from ssl_methods.config import load_experiment
+from ssl_methods.files import write_json
+from ssl_methods.training import plan as plan_module
 from ssl_methods.training.plan import Cost, lines, plan
 
 LEFT = tuple(("dtc", budget, subset, 0) for budget in ("16", "1.0") for subset in (0, 1, 2))
@@ -79,3 +82,16 @@ def test_the_unknown_is_said():
         "la: 5 runs to train; 1.0 h of training, 15 min with 4 at a time"
         " (evaluation and report come on top); 3 of them not measured",
     ]
+
+
+def test_a_first_run_is_forecast_from_the_published_steps_of_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan_module, "ON_A_GPU", tmp_path / "gpu")
+    declared = tiny_experiment(methods=["dtc", "supervised"])
+    assert all(row.seconds is None for row in plan(declared, tmp_path))
+    row = {"method": "dtc", "patch": "16x16x16", "width": 2, "precision": "auto"}
+    row |= {"compile": "none", "harness, s": 0.5, "memory, GB": 3.0}
+    write_json(tmp_path / "gpu" / "step.json", [row | {"width": 16, "harness, s": 9.0}, row])
+    write_json(tmp_path / "gpu" / "step.machine.json", {"gpu": "a GPU"})
+    found = {row.name: row for row in plan(declared, tmp_path)}
+    assert (found["dtc"].seconds, found["dtc"].device) == (0.5, "benchmark on a GPU")
+    assert found["supervised"].seconds is None
