@@ -11,14 +11,19 @@ With fewer than five subsets two or three numbers say too little of how subsets 
 subset SD has a half-t prior with three degrees of freedom, and the interval is of the posterior of
 the mean; where it is shown, that is said.
 
+With two phases the baseline has a level on many subsets and the methods are compared on some of
+them. The difference is regressed on the level: what the level explains is known on all of them, so
+that its part of the error is theirs, slope^2 var(level) / M, and only the residual's is that of the
+compared ones (double sampling: Cochran, Sampling Techniques, 1977, chapter 12).
+
 Over many methods the mean squares of subsets are alike. ``moderated`` squeezes each towards their
 common value, as limma does with the variances of genes (Smyth, Stat. Appl. Genet. Mol. Biol. 2004).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +49,11 @@ class Error(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """The mean squares of a balanced table; ``subset_freedom`` may be raised by moderation."""
+    """The mean squares of a balanced table.
+
+    ``subset_freedom`` may be raised by moderation. ``first_phase``: the variance of the mean that
+    comes from the first phase, and its degrees of freedom.
+    """
 
     mean: float
     subsets: int
@@ -53,6 +62,7 @@ class Table:
     ms_case: float
     ms_rest: float
     subset_freedom: float
+    first_phase: tuple[float, float] = (0.0, np.inf)
 
     @property
     def sd_subset(self) -> float:
@@ -88,6 +98,36 @@ def table(values: NDArray, subsets: Sequence[int]) -> Table:
     )
 
 
+def two_phase(values: NDArray, subsets: Sequence[int], levels: Mapping[int, float]) -> Table:
+    """The table of a difference that was measured on some of the subsets that have a level.
+
+    Args:
+        values: (runs, cases) of the compared subsets.
+        subsets: (runs,) the subset of each run.
+        levels: of the baseline on every subset of the first phase, in any unit.
+
+    With fewer than four compared subsets, or levels that do not differ, as ``table``.
+    """
+    found, names = table(values, subsets), np.unique(np.asarray(subsets))
+    level = np.array([levels[int(name)] for name in names])
+    every = np.array([*levels.values()])
+    if found.subsets < 4 or not np.ptp(level):
+        return found
+    values = np.asarray(values, float)
+    means = np.array([values[np.asarray(subsets) == name].mean() for name in names])
+    centred = level - level.mean()
+    slope = float(means @ centred / (centred @ centred))
+    residual = means - means.mean() - slope * centred
+    freedom = found.subsets - 2
+    return replace(
+        found,
+        mean=found.mean + slope * float(every.mean() - level.mean()),
+        ms_subset=found.cases * float(residual @ residual) / freedom,
+        subset_freedom=float(freedom),
+        first_phase=(slope**2 * float(every.var(ddof=1)) / len(every), len(every) - 1.0),
+    )
+
+
 def error(found: Table) -> Error:
     """Of the mean over subsets and cases. With one subset it is of the cases alone, and so on."""
     size = found.subsets * found.cases
@@ -114,9 +154,11 @@ def error(found: Table) -> Error:
     variance = sum(square for square, _ in parts) + signs * rest
     divisor = sum(square**2 / freedom for square, freedom in parts)
     divisor += abs(signs) * rest**2 / rest_freedom
+    first, first_freedom = found.first_phase
+    variance, divisor = variance / size + first, divisor / size**2 + first**2 / first_freedom
     if divisor == 0:
         return Error(0.0, np.inf)
-    return Error(float(np.sqrt(variance / size)), float(variance**2 / divisor))
+    return Error(float(np.sqrt(variance)), float(variance**2 / divisor))
 
 
 def interval(found: Table, prior_sd: float | None = None) -> Interval:
@@ -201,7 +243,7 @@ def moderated(tables: Sequence[Table]) -> list[Table]:
         posterior_freedom = np.full(len(tables), freedom.sum())
         squeezed = np.full(len(tables), squares.mean())
     return [
-        Table(it.mean, it.subsets, it.cases, float(square), it.ms_case, it.ms_rest, float(df))
+        replace(it, ms_subset=float(square), subset_freedom=float(df))
         for it, square, df in zip(tables, squeezed, posterior_freedom, strict=True)
     ]
 

@@ -1,0 +1,51 @@
+"""Verdicts in five words, each from one interval, one adjusted p and one declared margin.
+
+``equivalent``: the whole interval is within the margin on both sides; a difference that is there is
+one that does not matter. ``better``, ``worse``: the difference is not 0, by the p that is adjusted
+over the methods of the family. ``not_worse``: the whole interval is above minus the margin.
+``undecided``: none of these, and ``remedy`` says what would decide it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from ssl_methods.analysis.components import Interval
+from ssl_methods.analysis.designs import LEVEL, subsets_needed, upper_sd
+
+Verdict = Literal["better", "worse", "equivalent", "not_worse", "undecided"]
+
+
+def verdict(gain: Interval, p: float, margin: float, level: float = LEVEL) -> Verdict:
+    """The word for a paired difference.
+
+    Args:
+        gain: the difference with its interval, positive where the method is better.
+        p: two-sided, adjusted over the family.
+        margin: the largest difference that does not matter, in the unit of ``gain``.
+        level: below which p decides; at an early look less than 5 %.
+    """
+    if math.isnan(gain.low) or math.isnan(p):
+        return "undecided"
+    if -margin < gain.low and gain.high < margin:
+        return "equivalent"
+    if p < level and gain.mean != 0:
+        return "better" if gain.mean > 0 else "worse"
+    return "not_worse" if gain.low > -margin else "undecided"
+
+
+def remedy(sd_subset: float, freedom: float, error_case: float, subsets: int, margin: float) -> str:
+    """What would decide an undecided comparison, in words.
+
+    ``sd_subset`` of the difference over subsets, with its degrees of freedom; ``error_case`` is the
+    standard error that the test cases add. A difference of the margin is to be found with 80 %
+    power, with the SD at its upper 80 % limit.
+    """
+    if subsets < 2:
+        return "a second labeled subset"
+    needed = subsets_needed(margin, upper_sd(sd_subset, freedom), error_case)
+    if needed is None:
+        return f"more test cases: with these, a difference of {margin:g} cannot be told"
+    more = max(needed - subsets, 1)
+    return f"about {more} more subset{'s' * (more != 1)} for a difference of {margin:g}"
