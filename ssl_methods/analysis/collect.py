@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -94,6 +95,8 @@ def collect(experiment: Experiment, results: Path) -> None:
     folder = results / experiment.name / "tables"
     known_split.cache_clear()
     done = [run for run in experiment.runs() if is_done(run, results)]
+    for line in experiment.waiting():
+        log.warning(line)
     if not done:
         raise UserError(
             f"{results / experiment.name}: no run is done yet; train and evaluate first"
@@ -403,11 +406,11 @@ def summary_table(
     ``cases`` are all rows as they were measured, ``measured`` what ``summarise`` makes of them.
     """
     rows, groups = [], dict(tuple(cases.groupby(["method", "budget"], sort=False)))
+    declared = Counter((run.name, budget_text(run.budget)) for run in experiment.runs())
     blank = dict.fromkeys(measured.columns, np.nan)
     statistics = {
         (row["method"], row["budget"], row["class"]): row for row in measured.to_dict("records")
     }
-    declared = len(experiment.subsets) * len(experiment.seeds)
     for (method, budget), group in runs.groupby(["method", "budget"], sort=False):
         first, done = group.iloc[0], group[group["status"] == "done"]
         own_cases = by_class(groups[method, budget]) if (method, budget) in groups else {}
@@ -420,7 +423,7 @@ def summary_table(
                 for name in ("labeled", "unlabeled")
             }
             row |= {"crop_used_label": first["crop_used_label"], "class": klass}
-            row |= {"runs_done": len(own), "runs_declared": declared}
+            row |= {"runs_done": len(own), "runs_declared": declared[method, budget]}
             row |= counts(own_cases[klass]) if klass in own_cases else {}
             row |= {name: pd.to_numeric(own[name]).mean(skipna=False) for name in COST_COLUMNS[:-3]}
             for name in COST_COLUMNS[-3:]:

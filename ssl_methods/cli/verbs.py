@@ -83,7 +83,7 @@ def plan(arguments: argparse.Namespace) -> None:
         check_choice(choice, f"{arguments.file}: methods")
     check_prepared(experiment, arguments.results)
     rows = plan(experiment, arguments.results, arguments.measure)
-    print("\n".join(lines(rows, experiment.name, arguments.devices)))
+    print("\n".join([*experiment.waiting(), *lines(rows, experiment.name, arguments.devices)]))
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

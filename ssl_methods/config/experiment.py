@@ -56,13 +56,17 @@ class Experiment(Settings):
         {}, "budgets and subsets of single rows, given with the row under methods"
     )
     looks: tuple[int, ...] = setting(
-        (), "numbers of subsets at which the results may be looked at; none: at the end alone"
+        (),
+        "numbers of subsets at which the results may be looked at, for the record: nothing stops "
+        "there yet; none: at the end alone",
     )
-    primary: str = setting("dice", "the metric by which methods are judged; others are descriptive")
+    primary: str = setting(
+        "dice", "the metric by which methods are to be judged, for the record: no table uses it yet"
+    )
     margin: float = setting(
         2.0,
         "the largest difference of the primary metric that does not matter, in percentage points "
-        "of Dice and Jaccard, else in the metric's unit",
+        "of Dice and Jaccard, else in the metric's unit; for the record: no table uses it yet",
         gt=0,
     )
     seeds: tuple[int, ...] = setting((0,), "which seeds; a number n means 0..n-1")
@@ -236,6 +240,19 @@ class Experiment(Settings):
                 for subset in self.subsets_of(name, budget, compared or {}):
                     for seed in self.seeds:
                         yield self.run(name, budget, subset, seed)
+
+    def waiting(self) -> list[str]:
+        """One line for each row that has no runs before its compared subsets are chosen."""
+        return [
+            f"{self.name}: {name} at {budget_text(budget)} labels waits for the choice of its "
+            f"{phases.compared} compared subsets, which is not made yet"
+            for name in self.methods
+            for budget in self.budgets
+            if (phases := self.phases.get(budget_text(budget))) and phases.compared is not None
+            if self.scopes.get(name, Scope()).budgets is None
+            or budget in (self.scopes[name].budgets or ())
+            if not self.subsets_of(name, budget, {})
+        ]
 
     def subsets_of(
         self, name: str, budget: int | float, compared: Mapping[str, Sequence[int]]

@@ -424,6 +424,8 @@ def test_two_phases_train_the_baseline_on_all_subsets_and_the_others_on_the_chos
     first = {("mean_teacher", 4): 2, ("mean_teacher", 8): 2}
     first |= {("supervised", 4): 5, ("supervised", 8): 5}
     assert counted(experiment) == first
+    waiting = [line.split(": ")[1].split(" labels")[0] for line in experiment.waiting()]
+    assert waiting == ["dtc at 4", "dtc at 8", "bcp at 8"]
     chosen = {("bcp", 8): 3, ("dtc", 8): 3}
     assert counted(experiment, **{"8": [4, 0, 2]}) == chosen | first
     assert {run.subset for run in experiment.runs({"8": [4, 0, 2]}) if run.name == "dtc"} == {

@@ -148,7 +148,9 @@ def declare():
 
 
 def announce():
-    """What the runs ahead will cost, before they start: if this call trains any."""
+    """What the runs ahead will cost, before they start: if this call trains any; and what waits."""
+    for line in experiment.waiting():
+        print(line, flush=True)
     if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
         resources = workflow.global_resources
         gpus = resources["gpu"].value if "gpu" in resources else None
