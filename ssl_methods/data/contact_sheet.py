@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_methods.data.geometry import axis_codes
 from ssl_methods.data.store import CaseRecord, Store
 from ssl_methods.files import write_with
 
 MOST_CASES, COLUMNS = 24, 6
 SIDE, TITLE, GAP = 190, 28, 5  # pixels: of a slice, of the two lines above it, between slices
+LINE, LETTER = 18, 7  # pixels: height of a line of names, width of a letter
 COLOURS = ((255, 127, 14), (31, 119, 180), (44, 160, 44), (214, 39, 40), (148, 103, 189))
 
 
 def write_contact_sheet(store: Store, path: Path) -> None:
     """Draw up to 24 cases, spread evenly over the store, as PNG.
 
-    A slice lies across the last axis, through the middle of the foreground, or of the volume.
+    A slice lies across the last axis, where it shows most classes, or in the middle of the volume.
+    Where a scan says how its axes lie, anterior (or superior) is up, and the right of the body left
+    (or anterior). Below stands the colour of each class.
     """
     from PIL import Image, ImageDraw
 
@@ -27,7 +32,8 @@ def write_contact_sheet(store: Store, path: Path) -> None:
     places = np.unique(np.linspace(0, len(cases) - 1, MOST_CASES).round().astype(int))
     columns, rows = min(COLUMNS, len(places)), -(-len(places) // COLUMNS)
     width, height = SIDE + 2 * GAP, SIDE + TITLE + 2 * GAP
-    sheet = Image.new("RGB", (columns * width, rows * height), "white")
+    names = _lines_of_names(store.classes, columns * width)
+    sheet = Image.new("RGB", (columns * width, rows * height + LINE * len(names)), "white")
     pen = ImageDraw.Draw(sheet)
     for number, place in enumerate(places):
         case = cases[place]
@@ -38,17 +44,36 @@ def write_contact_sheet(store: Store, path: Path) -> None:
         pen.text(corner, f"{name}\n{side}", fill="black", spacing=2)
         slice_ = Image.fromarray(_drawn(store, case))
         sheet.paste(slice_, (corner[0], corner[1] + TITLE))
+    for number, line in enumerate(names):
+        for x, name, colour in line:
+            pen.text((x, rows * height + LINE * number), name, fill=colour)
     content = io.BytesIO()
     sheet.save(content, "PNG")
     write_with(path, lambda file: file.write(content.getvalue()))
 
 
+def _lines_of_names(
+    classes: Sequence[str], width: int
+) -> list[list[tuple[int, str, tuple[int, int, int]]]]:
+    """Place, name and colour of each class, in lines of at most ``width`` pixels."""
+    lines: list[list[tuple[int, str, tuple[int, int, int]]]] = [[]]
+    x = GAP
+    for number, full in enumerate(classes):
+        name = full.encode("ascii", "replace").decode()
+        if lines[-1] and x + LETTER * len(name) > width:
+            lines.append([])
+            x = GAP
+        lines[-1].append((x, name, COLOURS[number % len(COLOURS)]))
+        x += LETTER * (len(name) + 3)
+    return lines
+
+
 def _drawn(store: Store, case: CaseRecord) -> NDArray[np.uint8]:
-    """(rows, columns, 3): the slice at its true proportions, the second axis upwards."""
+    """(rows, columns, 3): the slice at its true proportions."""
     image = store.image(case.id)
     label = store.label(case.id) if case.labeled else None
     if image.ndim == 4:
-        at = _middle(label) if label is not None else image.shape[-1] // 2
+        at = _place(label) if label is not None else image.shape[-1] // 2
         image, label = image[..., at], None if label is None else label[..., at]
     lengths = np.multiply(image.shape[1:], case.spacing[:2])
     size = np.maximum(1, (SIDE * lengths / lengths.max()).astype(int))
@@ -58,13 +83,20 @@ def _drawn(store: Store, case: CaseRecord) -> NDArray[np.uint8]:
         label = label[x][:, y]
         for value in range(len(store.classes), 0, -1):  # the first class on top
             picture[_outline(label == value)] = COLOURS[(value - 1) % len(COLOURS)]
-    return np.ascontiguousarray(picture.transpose(1, 0, 2)[::-1])
+    axes = "LA" if case.affine is None else axis_codes(np.array(case.affine))
+    leftwards, downwards = axes[0] in "RA", axes[1] in "PI"  # in the picture
+    rows = picture.transpose(1, 0, 2)[:: 1 if downwards else -1, :: -1 if leftwards else 1]
+    return np.ascontiguousarray(rows)
 
 
-def _middle(label: NDArray[np.uint8]) -> int:
-    """The slice in the middle of the foreground, along the last axis."""
-    inside = np.flatnonzero((label > 0).any(axis=tuple(range(label.ndim - 1))))
-    return int(inside[len(inside) // 2]) if len(inside) else label.shape[-1] // 2
+def _place(label: NDArray[np.uint8]) -> int:
+    """Along the last axis: the middle one of the slices that show most classes."""
+    others = tuple(range(label.ndim - 1))
+    classes = np.sum([(label == value).any(axis=others) for value in np.unique(label) if value], 0)
+    if not np.any(classes):
+        return label.shape[-1] // 2
+    most = np.flatnonzero(classes == np.max(classes))
+    return int(most[len(most) // 2])
 
 
 def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_methods.config import DatasetBase
+from ssl_methods.config.datasets import AXES
 from ssl_methods.data.cases import PreparedCase
 from ssl_methods.data.duplicates import same_labels, same_scans
 from ssl_methods.data.importers import Source
@@ -24,6 +25,8 @@ from ssl_methods.files import read_text
 TABLE, PICTURE = "summary.md", "summary.png"
 WIDTH = 100  # columns of the table
 MOST = 5  # ids or kinds that are named one by one
+OBLIQUE = 1.0  # degrees that an axis lies beside one of the body
+BY, JOINED = " x ", "\u00a0x\u00a0"  # as it is printed, and as it is kept on one line
 
 
 def summary(
@@ -39,9 +42,9 @@ def summary(
         ("test set", _test_set(dataset, source)),
         ("label values", _values(dataset, source, table, cases)),
         *_volumes(table, cases),
-        ("spacing", _spacings(dataset, cases)),
+        ("spacing", _spacings(dataset, cases, orientation)),
         ("axes", _axes(cases, orientation)),
-        ("shape", _shapes(cases)),
+        ("shape", _shapes(cases, orientation)),
         *_intensities(cases),
         *(("note", remark) for remark in source.remarks),
         *(("ignored", line) for line in _ignored(dataset, source)),
@@ -137,8 +140,8 @@ def _volumes(
     return rows
 
 
-def _spacings(dataset: DatasetBase, cases: Sequence[PreparedCase]) -> str:
-    found = _kinds(_by(case.source_spacing) for case in cases)
+def _spacings(dataset: DatasetBase, cases: Sequence[PreparedCase], orientation: str | None) -> str:
+    found = _kinds(_by(_turned(case.source_spacing, case, orientation)) for case in cases)
     return f"{found} mm" + (
         f"; resampled to {_by(dataset.spacing)} mm" if dataset.spacing is not None else ""
     )
@@ -149,16 +152,54 @@ def _axes(cases: Sequence[PreparedCase], orientation: str | None) -> str:
         return "the source does not say how they lie"
     found = _kinds(case.orientation or "unknown" for case in cases)
     turned = [it.record.id for it in cases if it.orientation not in (None, orientation)]
-    return found + (f"; turned to {orientation}: {_named(turned)}" if turned else "")
+    angles = {it.record.id: _oblique(it) for it in cases}
+    oblique = [case_id for case_id, angle in angles.items() if angle > OBLIQUE]
+    return (
+        found
+        + (f"; turned to {orientation}: {_named(turned)}" if turned else "")
+        + (
+            f"; oblique, by {_up_to([angles[it] for it in oblique])} degrees, and left so: "
+            f"{_named(oblique)}"
+            if oblique
+            else ""
+        )
+    )
 
 
-def _shapes(cases: Sequence[PreparedCase]) -> str:
-    before = [case.source_shape for case in cases]
-    after = [case.record.shape for case in cases]
+def _oblique(case: PreparedCase) -> float:
+    """Degrees between an axis of the grid and the nearest one of the body, where that is most."""
+    if case.record.affine is None:
+        return 0.0
+    columns = np.asarray(case.record.affine)[:3, : len(case.record.shape)]
+    nearest = np.abs(columns).max(axis=0) / np.linalg.norm(columns, axis=0)
+    return float(np.degrees(np.arccos(nearest.clip(0, 1))).max())
+
+
+def _up_to(values: Sequence[float]) -> str:
+    least, most = f"{min(values):.2g}", f"{max(values):.2g}"
+    return most if least == most else f"{least} to {most}"
+
+
+def _turned(
+    sizes: Sequence[float], case: PreparedCase, orientation: str | None
+) -> tuple[float, ...]:
+    """What a scan has along each axis, in the order of the axes as prepared."""
+    if orientation is None or case.orientation is None:
+        return tuple(sizes)
+    own, wanted = (
+        [next(axis for axis in AXES if letter in axis) for letter in codes]
+        for codes in (case.orientation, orientation)
+    )
+    return tuple(sizes[own.index(axis)] for axis in wanted)
+
+
+def _shapes(cases: Sequence[PreparedCase], orientation: str | None) -> str:
+    before = [_turned(case.source_shape, case, orientation) for case in cases]
+    after = [tuple(case.record.shape) for case in cases]
     return f"{_extent(before)}" + (f"; prepared {_extent(after)}" if after != before else "")
 
 
-def _extent(shapes: Sequence[Sequence[int]]) -> str:
+def _extent(shapes: Sequence[Sequence[float]]) -> str:
     least, most = np.min(shapes, axis=0), np.max(shapes, axis=0)
     if (least == most).all():
         return _by(least)
@@ -223,13 +264,12 @@ def _range(values: Iterable[float], unit: str = "") -> str:
     """The median, and in brackets least and most."""
     numbers = np.asarray(list(values), dtype=np.float64)
     middle = f"{np.median(numbers):.4g} {unit}".rstrip()
-    if numbers.min() == numbers.max():
-        return middle
-    return f"{middle} ({numbers.min():.4g} to {numbers.max():.4g})"
+    least, most = f"{numbers.min():.4g}", f"{numbers.max():.4g}"
+    return middle if least == most else f"{middle} ({least} to {most})"
 
 
 def _by(sizes: Iterable[float]) -> str:
-    return " x ".join(f"{float(size):.4g}" for size in sizes)
+    return BY.join(f"{float(size):.4g}" for size in sizes)
 
 
 def _named(ids: Sequence[str]) -> str:
@@ -249,7 +289,8 @@ def _markdown(rows: Sequence[tuple[str, str]]) -> str:
     for what, found in rows:
         shown = "" if what == last else what
         last = what
-        for part in textwrap.wrap(found.replace("|", "/"), right, break_on_hyphens=False) or [""]:
-            lines.append(f"| {shown:{left}} | {part:{right}} |")
+        whole = found.replace("|", "/").replace(BY, JOINED)
+        for part in textwrap.wrap(whole, right, break_on_hyphens=False) or [""]:
+            lines.append(f"| {shown:{left}} | {part.replace(JOINED, BY):{right}} |")
             shown = ""
     return "\n".join(lines) + "\n"
