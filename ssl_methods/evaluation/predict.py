@@ -19,6 +19,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ssl_methods.config import DatasetBase
 from ssl_methods.data.importers import load_files, raise_faults
+from ssl_methods.data.importers.folder import detached
 from ssl_methods.data.volumes import (
     Volume,
     label_suffix,
@@ -200,7 +201,8 @@ def image_files(paths: Sequence[Path]) -> Iterator[Path]:
         found = [file for file in files if file.is_file() and volume_id(file) is not None]
         if not found:
             raise UserError(f"{path}: holds no images; if it is a run, train it first")
-        if others := [file.name for file in files if file not in found]:
+        used = {*found, *(data for file in found for data in detached(file))}
+        if others := [file.name for file in files if file not in used]:
             shown = ", ".join(others[:5] + ["..."] * (len(others) > 5))
             logger.warning("%s: not read, since no images: %s", path, shown)
         yield from found

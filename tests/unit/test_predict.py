@@ -274,6 +274,21 @@ def test_runs_and_images_are_told_apart(tmp_path: Path) -> None:
         predict_files([folder], [scans], tmp_path / "out", results)
 
 
+@pytest.mark.parametrize("suffix", [".nhdr", ".mhd"])
+def test_the_voxels_of_a_header_in_a_file_of_their_own_are_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
+) -> None:
+    """They are not spoken of as no images; another file is."""
+    scan = tmp_path / f"a{suffix}"
+    sitk.WriteImage(sitk.Image(4, 5, 6, sitk.sitkInt16), scan)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert list(predict.image_files([tmp_path])) == [scan]
+    assert not caplog.messages
+    (tmp_path / "other.raw").touch()
+    assert list(predict.image_files([tmp_path])) == [scan]
+    assert caplog.messages == [f"{tmp_path}: not read, since no images: other.raw"]
+
+
 def channel_files(folder: Path, *names: str, shape: tuple[int, ...] = (6, 5, 4)) -> list[Path]:
     folder.mkdir(exist_ok=True)
     rng = np.random.default_rng(0)
