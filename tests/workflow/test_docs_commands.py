@@ -12,8 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nibabel
-import numpy as np
 import pytest
 import yaml
 from harness import PROJECT, TINY, Workflow, new_workflow
@@ -23,7 +21,6 @@ pytestmark = [pytest.mark.workflow, pytest.mark.long]
 PAGES = [
     "docs/tutorial/quickstart.md",
     "docs/how-to/run-an-experiment.md",
-    "docs/how-to/use-your-own-scans.md",
     "docs/how-to/write-it-up.md",
     "docs/how-to/reproduce-the-paper.md",
     "README.md",
@@ -41,6 +38,7 @@ OTHER_PAGES = {
     "docs/how-to/add-a-method.md": "followed in test_own_method.py",
     "docs/how-to/measure-on-a-gpu.md": "test_gpu_day.py rehearses it",
     "docs/how-to/tune.md": "test_tune.py",
+    "docs/how-to/use-your-own-scans.md": "followed in test_own_scans.py",
     "docs/how-to/segment-histology.md": "three sweeps; test_stains_report.py compares such",
     "docs/how-to/run-on-a-cluster.md": "test_slurm.py; Kubernetes is not tested",
 }
@@ -60,14 +58,12 @@ def as_planned(command: str) -> str:
     """Whole sweeps are tested elsewhere: here to the models or measurements, or only planned."""
     if not command.startswith("snakemake") or " -n " in command or " models " in command:
         return command
-    if "my_scans" in command:
-        return command.replace("snakemake", "snakemake measurements", 1)
     return command.replace("snakemake", "snakemake -n", 1)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """The project's folder, all of its experiments tiny, and scans of one's own."""
+    """The project's folder, all of its experiments tiny."""
     project = new_workflow(tmp_path_factory.mktemp("docs")).project
     for path in (project / "configs/experiments").glob("*.yaml"):
         name = yaml.safe_load(path.read_text())["name"]
@@ -75,25 +71,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
         data = TINY["dataset"] | {"train_cases": 6}
         tiny = TINY | {"name": name, "dataset": data, "budgets": [4], "training": training}
         path.write_text(yaml.safe_dump(tiny))
-    page = (PROJECT / "docs/how-to/use-your-own-scans.md").read_text()
-    declared = yaml.safe_load(re.findall(r"^ *```yaml\n(.*?)^ *```", page, re.M | re.S)[0])
-    declared |= {"methods": ["supervised", "dtc"], "budgets": [4], "subsets": 1}
-    declared |= {"network": {"width": 2, "levels": 2}}
-    declared["training"] |= {"iterations": 2, "patch_size": [16, 16, 8]}
-    (project / "my_scans.yaml").write_text(yaml.safe_dump(declared))
-    random = np.random.default_rng(0)
-    for folder in ("scans/images", "scans/labels"):
-        (project / folder).mkdir(parents=True)
-    for i in range(1, 8):
-        label = np.zeros((20, 20, 8), np.uint8)
-        label[5:14, 4 + i : 10 + i, 2:6] = 1
-        image = (label + random.normal(0, 0.2, label.shape)).astype(np.float32)
-        affine = np.diag([1.0, 1.0, 2.0, 1.0])
-        nibabel.save(nibabel.Nifti1Image(image, affine), project / f"scans/images/p{i}.nii.gz")
-        if i < 7:
-            nibabel.save(nibabel.Nifti1Image(label, affine), project / f"scans/labels/p{i}.nii.gz")
-    nibabel.save(nibabel.Nifti1Image(image, affine), project / "new.nii.gz")
-    nibabel.save(nibabel.Nifti1Image(label, affine), project / "reference.nii.gz")
     workflow = Workflow(project, project)
     done = workflow.snakemake("measurements")  # for `make benchmark`
     assert done.returncode == 0, done.stdout
