@@ -2,6 +2,7 @@
 # make test        the same set-up, then the tests
 # make test-long   those that take a minute or more each: kills, studies, every command of the docs
 # make faults      kill, fill and break what can be: long; ROUNDS=50 SEED=0 are its defaults
+# make fuzz        damaged files of every format: minutes; FUZZ=1000 SEED=0 are its defaults
 # make lint        the checks of style, types and layers
 # make bench       speed beside the alternatives; writes docs/reference/performance.md (an idle machine, 45 minutes)
 # make clean       remove .venv and caches; results stay
@@ -12,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 # Of the tests: one more than cores, since many wait for what they started; memory allows four.
 WORKERS := $(shell echo $$(($$(nproc) < 4 ? $$(nproc) + 1 : 4)))
 
-.PHONY: benchmark test test-long faults lint bench clean
+.PHONY: benchmark test test-long faults fuzz lint bench clean
 .DEFAULT_GOAL := benchmark
 
 benchmark: $(INSTALLED)
@@ -27,6 +28,9 @@ test-long: $(INSTALLED)
 
 faults: $(INSTALLED)
 	$(BIN)/pytest --numprocesses 2 --timeout 3600 tests/faults
+
+fuzz: $(INSTALLED)
+	FUZZ=$${FUZZ:-1000} $(BIN)/pytest --numprocesses $(WORKERS) --dist load --timeout 3600 tests/fuzz
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -6,12 +6,26 @@ import signal
 
 
 class UserError(Exception):
-    """Bad input. The message names the file, key or case and says what to do."""
+    """Bad input. The message names the file, key or case and says what to do.
+
+    It has a line for each fault; what it quotes of others' files can be shown on a terminal.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__("\n".join(map(_escaped, str(message).split("\n"))))
 
 
-def printable(text: object) -> str:
-    """One line that is safe on a terminal: white space joined, control characters escaped."""
+def printable(text: object, most: int = 1000) -> str:
+    """One line that is safe on a terminal: white space joined, control characters escaped.
+
+    It is cut after ``most`` characters.
+    """
     line = " ".join(str(text).split())
+    line = line if len(line) <= most else f"{line[:most]}..."
+    return _escaped(line)
+
+
+def _escaped(line: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 

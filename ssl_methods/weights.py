@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, cast
@@ -15,9 +17,11 @@ from typing import IO, Any, cast
 import torch
 from torch import Tensor, nn
 
-from ssl_methods.errors import UserError
+from ssl_methods.errors import UserError, printable
 from ssl_methods.files import write_with
 
+ZIP = b"PK\3\4"  # with which its first part begins
+FOLDER = 0x10  # of a part's attributes
 # A ZIP file ends in the length of its comment, two bytes, and the comment: none, or a SHA-256 in
 # hexadecimal digits, of the file as it was without it.
 NO_COMMENT = (0).to_bytes(2, "little")
@@ -29,10 +33,35 @@ class Damaged(UserError):
     """A file is not what was written, or cannot be read."""
 
 
-def load(path: Path, mmap: bool = False) -> Any:
-    """What ``torch.save`` wrote, on the CPU, without running any code in it. Raises Damaged."""
+def load(path: Path) -> Any:
+    """What ``torch.save`` wrote, on the CPU, without running any code in it. Raises Damaged.
+
+    Every tensor is held to the checksum that it has in a ZIP file, which PyTorch passes over. What
+    PyTorch before 1.6 wrote is none, and has no checksum.
+    """
     if not path.is_file():
         raise Damaged(f"{path}: no such file")
+    try:
+        with path.open("rb") as file:
+            if file.read(len(ZIP)) == ZIP:
+                _check_members(file)
+    except Exception as error:  # of zipfile, which raises of all kinds
+        raise Damaged(f"{path}: is damaged ({reason(error)})") from None
+    return _loaded(path)
+
+
+def _check_members(file: IO[bytes]) -> None:
+    """Raises ValueError for what PyTorch never packs, and unless each checksum is right."""
+    with zipfile.ZipFile(file) as archive:
+        for part in archive.infolist():
+            # Of a folder, by this bit or its name, PyTorch reads nothing and says nothing.
+            if part.compress_type != zipfile.ZIP_STORED or part.external_attr & FOLDER:
+                raise ValueError(f"its part {part.filename} is compressed, or a folder")
+        if (name := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of its part {name} differs")
+
+
+def _loaded(path: Path, mmap: bool = False) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # whatever bytes may lie there; torch raises of all kinds
@@ -89,12 +118,14 @@ def load_sealed(path: Path, mmap: bool = False, unsealed: bool = False) -> Any:
     without = tail[TAIL - 22 :].startswith(b"PK\5\6") and tail.endswith(NO_COMMENT)
     if tail != LENGTH + sha256.hexdigest().encode() and not (unsealed and without):
         raise Damaged(f"{path}: is damaged (its checksum differs)")
-    return load(path, mmap)
+    return _loaded(path, mmap)
 
 
 def reason(error: Exception) -> str:
     """The first line of an exception, for people."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    if isinstance(error, pickle.UnpicklingError):  # torch's own words say how to run code in it
+        return "holds other things than tensors and plain values, or is damaged"
+    return printable((str(error).splitlines() or [""])[0], 200) or type(error).__name__
 
 
 class _Hashing:

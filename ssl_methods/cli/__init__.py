@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ssl_methods.cli.arguments import check_verb, parser
-from ssl_methods.errors import Stopped, UserError
+from ssl_methods.errors import Stopped, UserError, printable
 
 __all__ = ["main", "parser"]
 
@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"error: {line}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error.filename or 'file system'}: {error.strerror}", file=sys.stderr)
+        name = printable(error.filename or "file system")
+        print(f"error: {name}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -141,9 +141,9 @@ class Experiment(Settings):
             return data
         data = spread_subsets(data)
         methods = data["methods"]
-        if isinstance(methods, list):
+        if isinstance(methods, list) and all(isinstance(name, str) for name in methods):
             methods = {name: {} for name in methods}
-        if not isinstance(methods, dict):
+        if not isinstance(methods, dict) or not isinstance(data.get("scopes"), dict | None):
             return data
         recipe = data.get("recipe", "unified")
         scopes = dict(data.get("scopes") or {})

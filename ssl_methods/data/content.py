@@ -39,11 +39,13 @@ def reading(path: Path) -> Iterator[None]:
     except Refused as error:
         raise UserError(f"{path}: {printable(error)}") from None
     except Truncated as error:
-        raise UserError(f"{path}: cannot be read, it may be truncated ({error})") from None
+        raise UserError(
+            f"{path}: cannot be read, it may be truncated ({printable(error)})"
+        ) from None
     except MemoryError:
         raise UserError(f"{path}: does not fit into memory") from None
     except Exception as error:  # libraries raise what they like at a damaged file
-        reason = printable(error)[:200] or type(error).__name__
+        reason = printable(error, 200) or type(error).__name__
         raise UserError(f"{path}: cannot be read ({reason})") from None
 
 

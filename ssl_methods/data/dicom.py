@@ -79,7 +79,7 @@ def _read_slice(path: Path) -> Slice:
     except UserError:
         raise
     except Exception as error:  # pydicom and its decoders raise what they like
-        reason = printable(error)[:200] or type(error).__name__
+        reason = printable(error, 200) or type(error).__name__
         raise UserError(f"{path}: is no readable DICOM slice ({reason})") from None
     image = pixels.T.astype(np.float32)
     return Slice(path, series, plane, position, image)

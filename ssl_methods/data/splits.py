@@ -76,7 +76,12 @@ def make_split(
     candidates = _labeled(store, training)
     if not candidates:
         raise UserError(f"{name}: none of the {len(training)} training cases has a label")
-    seed = store.manifest.settings["split_seed"]
+    seed = store.manifest.settings.get("split_seed")
+    if not isinstance(seed, int):
+        raise UserError(
+            f"{store.folder / 'manifest.json'}: settings.split_seed: is no whole number; "
+            "run 'prepare' again"
+        )
     units = {case: store.cases[case].group or case for case in training}
     labeled_units = {case: units[case] for case in candidates}
     validation = drawn(labeled_units, validation_cases, "validation", name, seed)

@@ -55,7 +55,12 @@ def restore(record: Record, store: Store) -> Method:
     run, path = record.run, record.folder / "model.pt"
     choice = methods.named_by_the_user(run.choice, str(record.path))
     shape = store.channels, len(store.classes), store.dimensions
-    method = methods.build(choice, run.network, *shape, _labeled(record, store))
+    try:
+        method = methods.build(choice, run.network, *shape, _labeled(record, store))
+    except UserError as error:
+        raise UserError(f"{record.path}: {error}") from None
+    except (MemoryError, RuntimeError):  # PyTorch's, where memory is short
+        raise UserError(f"{record.path}: its network does not fit into memory") from None
     if not path.is_file():
         raise UserError(f"{record.folder}: is not trained (it has no model.pt); {train_again(run)}")
     try:
@@ -121,7 +126,10 @@ def open_trained(folder: Path, results: Path) -> Trained:
         settings = record.run.dataset.model_dump(mode="json")
         data = Store.without_cases(folder, record.content["data"], settings)
     else:
-        data = Store.open(store_folder(record.run.dataset, results))
+        try:
+            data = Store.open(store_folder(record.run.dataset, results))
+        except UserError as error:
+            raise UserError(f"{record.path}: does not describe its data, and {error}") from None
     return Trained(record, data, restore(record, data))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ssl_methods.errors import UserError
+from ssl_methods.errors import UserError, printable
 from ssl_methods.networks.encoder_decoder import EncoderDecoder
 from ssl_methods.weights import Damaged, load, save_sealed
 
@@ -40,6 +40,7 @@ BLOCKS = {
 }
 
 LEVELS = 5  # of every released V-Net
+WIDEST = 1024  # filters at full resolution, and channels
 WRAPPED_IN = ("state_dict", "model")  # what training scripts save beside an epoch and an optimiser
 SHOWN = 3  # faults of a file that are named; the rest are counted
 
@@ -55,7 +56,9 @@ def unwrapped(content: Any) -> dict[str, Tensor]:
             content = content[key]
     if not isinstance(content, Mapping) or not content:
         raise UserError("expected a state dict of tensors")
-    other = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    other = [
+        printable(name, 100) for name, value in content.items() if not isinstance(value, Tensor)
+    ]
     if other:
         known = " or ".join(f"'{key}'" for key in WRAPPED_IN)
         raise UserError(
@@ -81,7 +84,7 @@ def rename(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if match and block:
             renamed[f"{block}.{match[2] or ''}{match[3]}"] = tensor
         else:
-            unknown.append(f"'{name}'")
+            unknown.append(f"'{printable(name, 100)}'")
     if unknown:
         raise UserError(f"no part of the released V-Net (DTC, SASSNet, UA-MT): {listed(unknown)}")
     return renamed
@@ -108,6 +111,8 @@ def checked(state: dict[str, Tensor]) -> dict[str, Tensor]:
     if first is None or first.ndim != 5:
         raise UserError(f"lacks {released_name('encoder.blocks.0.0.weight')} of five axes")
     width, channels = first.shape[:2]
+    if not (1 <= width <= WIDEST and 1 <= channels <= WIDEST):
+        raise UserError(f"has {width} filters for {channels} channels; 1 to {WIDEST} can be")
     with torch.device("meta"):
         network = EncoderDecoder(channels, heads=1 + heads, width=width, levels=LEVELS)
     expected = network.state_dict()

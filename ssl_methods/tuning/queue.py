@@ -90,6 +90,8 @@ class Queue:
                 wrong = f"the slot of trial {trial.number} is {slot!r}, no whole number"
             elif not isinstance(runs, list) or not all(map(_is_run, runs)):
                 wrong = f"the runs of trial {trial.number} are {runs!r}"
+            elif (fault := self._fault(trial)) is not None:
+                wrong = f"trial {trial.number}: {fault}"
             if wrong is not None:
                 raise UserError(
                     f"{self.folder.parents[1]}: the storage is damaged: {printable(wrong)}; give"
@@ -98,6 +100,18 @@ class Queue:
             if slot in self.slots:
                 found.append(trial)
         return found
+
+    def _fault(self, trial: FrozenTrial) -> str | None:
+        """What of a completed trial contradicts itself, or is no setting of this queue."""
+        if trial.state != TrialState.COMPLETE:
+            return None
+        try:
+            trial._validate()
+        except (ValueError, TypeError) as error:
+            return str(error)
+        if trial.params.keys() != self.space.keys():
+            return f"its settings are {', '.join(trial.params)}, not {', '.join(self.space)}"
+        return None
 
     def refill(self) -> None:
         """Lay out every slot that is neither finished nor waiting nor running."""

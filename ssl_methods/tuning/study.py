@@ -230,7 +230,7 @@ def studies_of(experiment: Experiment, where: str = "") -> list[Study]:
     found = []
     for name, declared in experiment.studies.items():
         at = f"{where or experiment.name}: studies.{name}"
-        data: dict[str, Any] = dict(declared or {})
+        data = _mapping(declared, at)
         if declared is None:
             path = find_config("studies", name)
             data, at = read_yaml(path), str(path)
@@ -243,12 +243,10 @@ def _of_experiment(experiment: Experiment, data: Mapping[str, Any], where: str) 
     data = dict(data) | {"experiment": experiment.name, "dataset": experiment.dataset.model_dump()}
     for part in ("network", "training", "evaluation"):
         own: BaseModel = getattr(experiment, part)
-        data[part] = own.model_dump() | (data.get(part) or {})
+        data[part] = own.model_dump() | _mapping(data.get(part), f"{where}: {part}")
     if "budget" not in data and len(experiment.budgets) == 1:
         data["budget"] = experiment.budgets[0]
-    methods = data.get("methods") or list(experiment.methods)
-    if isinstance(methods, list):
-        methods = dict.fromkeys(methods)
+    methods = _mapping(data.get("methods") or list(experiment.methods), f"{where}: methods")
     data["methods"] = {row: _method(experiment, row, it, where) for row, it in methods.items()}
     study = parse(Study, data, where)
     if study.budget in experiment.budgets:
@@ -258,16 +256,25 @@ def _of_experiment(experiment: Experiment, data: Mapping[str, Any], where: str) 
 
 def _method(experiment: Experiment, row: str, given: Any, where: str) -> dict[str, Any]:
     """A row of the experiment, or one declared as there; ``search`` is taken out."""
-    given = dict(given or {})
+    given = _mapping(given, f"{where}: methods.{row}")
     search = given.pop("search", None)
-    if isinstance(search, list):
-        search = dict.fromkeys(search)
+    if search is not None:
+        search = _mapping(search, f"{where}: methods.{row}.search")
     if row in experiment.methods and not given:
         choice = experiment.methods[row]
     else:
         own = experiment.model_dump(mode="json") | {"methods": {row: given}, "baseline": row}
         choice = parse(Experiment, own, where).methods[row]
     return {"choice": choice.model_dump(), "search": search}
+
+
+def _mapping(given: Any, where: str) -> dict[str, Any]:
+    """What is given under names, also as a list of names alone; empty if it is left blank."""
+    if isinstance(given, list) and all(isinstance(name, str) for name in given):
+        return dict.fromkeys(given)
+    if not isinstance(given, Mapping | None):
+        raise UserError(f"{where}: must be 'key: value' lines, or a list of names")
+    return dict(given or {})
 
 
 def _not_reported(study: Study, experiment: Experiment, where: str) -> None:

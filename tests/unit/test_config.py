@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 from snakemake.cli import parse_config
+from tiny import TINY
 
 from ssl_methods import methods, yaml_core
 from ssl_methods.config import (
@@ -28,6 +29,7 @@ from ssl_methods.config import (
 from ssl_methods.config.base import IN_ORDER
 from ssl_methods.errors import UserError
 from ssl_methods.schema import experiment_schema
+from ssl_methods.tuning.study import load_studies
 
 ROOT = Path(__file__).parents[2]
 
@@ -443,3 +445,19 @@ def test_subsets_by_budget():
     assert counted(experiment) == alone | {("supervised", 4): 6, ("supervised", 8): 1}
     with pytest.raises(UserError, match=r"must name every budget and no other \(at fault: 8\)"):
         load_experiment(GRID | {"subsets": {"4": 2}})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"methods": ["supervised", {"dtc": {}}]},
+        {"scopes": ["a"]},
+        {"studies": {"s": {"methods": {"dtc": ["k", {}]}}}},
+        {"studies": {"s": {"methods": "dtc"}}},
+        {"studies": {"s": {"training": 3}}},
+        {"studies": {"s": {"methods": {"dtc": {"search": "k"}}}}},
+    ],
+)
+def test_a_list_or_word_where_names_have_values_is_one_line(wrong):
+    with pytest.raises(UserError, match=r"(methods|scopes|training).*(must|should) be"):
+        load_studies(TINY | wrong)

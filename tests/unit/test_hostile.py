@@ -34,7 +34,7 @@ from ssl_methods.config import (
     read_yaml,
 )
 from ssl_methods.data.importers import read_source
-from ssl_methods.data.splits import load_split, split_name
+from ssl_methods.data.splits import load_split, make_split, split_name
 from ssl_methods.data.store import Manifest, Store, store_folder
 from ssl_methods.data.volumes import read_volume
 from ssl_methods.errors import UserError
@@ -357,3 +357,29 @@ def test_the_page_shows_what_is_hidden(tmp_path: Path):
     text = report(declared, tmp_path).read_text(encoding="utf-8")
     assert "\u202e" not in text and "\x07" not in text
     assert r"left\u202eright" in text and "b|c" in text
+
+
+def test_a_manifest_without_the_seed_of_its_splits_is_one_line(tmp_path: Path):
+    write_json(tmp_path / "manifest.json", manifest_of("a"))
+    training = manifest_of("b")["cases"][0] | {"split": "train"}
+    content = manifest_of("a")
+    content["cases"].append(training)
+    write_json(tmp_path / "manifest.json", content)
+    with pytest.raises(UserError, match=r"manifest\.json: settings\.split_seed"):
+        make_split(Store.open(tmp_path), 1, 0)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_a_list_names_no_file_that_cannot_be(name: str, tmp_path: Path):
+    listed = {"labels": {"1": "x"}, "training": [{"image": name + ".nii.gz"}]}
+    (tmp_path / "dataset.json").write_text(json.dumps(listed))
+    with pytest.raises(UserError, match=r"dataset\.json: ") as error:
+        read_source(DecathlonDataset(name="x", importer="decathlon", path=tmp_path))
+    assert len(str(error.value)) < 400 and str(error.value).isprintable()
+
+
+def test_a_released_network_is_of_a_width_that_can_be(tmp_path: Path):
+    first = torch.zeros(1).expand(10**12, 1, 3, 3, 3)
+    torch.save({"block_one.conv.0.weight": first}, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"a\.pth: has 1000000000000 filters"):
+        read_released(tmp_path / "a.pth")

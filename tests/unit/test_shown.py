@@ -73,3 +73,9 @@ def test_an_error_about_another_key_shows_none_either():
         with pytest.raises(UserError) as error:
             load_experiment(TINY | wrong)
         assert "hush" not in str(error.value)
+
+
+def test_a_fault_that_quotes_a_file_can_be_shown():
+    fault = str(UserError("a: '\x1b[2J\u202e\u2028'\nb: '\ud800'"))
+    assert fault.splitlines() == ["a: '\\x1b[2J\\u202e\\u2028'", "b: '\\ud800'"]
+    assert printable("x" * 5000, 10) == "x" * 10 + "..."

@@ -357,3 +357,16 @@ def test_a_method_of_the_users_own_experiment_runs_from_a_record_of_it(
 def test_torch_is_told_no_more_than_to_read_weights(copied: Path) -> None:
     state = torch.load(copied / "model.pt", weights_only=True)
     assert all(isinstance(value, torch.Tensor) for value in state.values())
+
+
+def test_a_record_of_no_method_or_no_data_is_named(copied: Path, tmp_path: Path) -> None:
+    recorded = read_yaml(copied / "run.yaml")
+    method = recorded | {"choice": recorded["choice"] | {"method": "supervise"}}
+    unknown = {key: value for key, value in recorded.items() if key != "data"}
+    for content, why in (
+        (method, "there is no method 'supervise'"),
+        (unknown, "holds no prepared"),
+    ):
+        write_yaml(copied / "run.yaml", content)
+        with pytest.raises(UserError, match=rf"copied/run\.yaml: .*{why}"):
+            load(copied, results=tmp_path / "none")

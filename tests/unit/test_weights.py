@@ -119,3 +119,41 @@ def test_damaged_snapshots_are_said_and_lost(
     again = Snapshots(tmp_path, "key", 4, 8)
     assert again.lost and not again.path.exists()
     assert "snapshots.pt" in caplog.text and "starts anew" in caplog.text
+
+
+def test_every_bit_of_a_plain_file_is_held_to_its_checksum(tmp_path: Path) -> None:
+    """PyTorch alone loads such a file without a word."""
+    path = tmp_path / "x.pth"
+    torch.save({"a": torch.arange(5.0)}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.arange(5.0).numpy().tobytes()) + 6] ^= 1
+    path.write_bytes(content)
+    assert not torch.equal(torch.load(path, weights_only=True)["a"], torch.arange(5.0))
+    with pytest.raises(Damaged, match=r"x\.pth: is damaged \(the checksum of its part .*data/0"):
+        load_state(path)
+
+
+@pytest.mark.parametrize("kind", ["folder", "compressed"])
+def test_parts_that_pytorch_does_not_pack_are_refused(kind: str, tmp_path: Path) -> None:
+    """Of a part whose attributes are a folder's PyTorch gives what lay in memory."""
+    torch.save({"a": torch.arange(5.0)}, tmp_path / "good.pth")
+    path = tmp_path / "x.pth"
+    with zipfile.ZipFile(tmp_path / "good.pth") as good, zipfile.ZipFile(path, "w") as bad:
+        for info in good.infolist():
+            part = good.read(info)
+            if kind == "folder":
+                info.external_attr = 0x10
+            else:
+                info.compress_type = zipfile.ZIP_DEFLATED
+            bad.writestr(info, part)
+    with pytest.raises(
+        Damaged, match=r"x\.pth: is damaged \(its part .* is compressed, or a folder"
+    ):
+        load_state(path)
+
+
+def test_what_is_no_tensor_is_said_without_the_way_to_run_it(tmp_path: Path) -> None:
+    torch.save({"a": Path("x")}, tmp_path / "x.pth")
+    with pytest.raises(Damaged, match="holds other things than tensors") as raised:
+        load_state(tmp_path / "x.pth")
+    assert str(raised.value).isprintable() and "trust" not in str(raised.value)

@@ -31,7 +31,7 @@ from ssl_methods.data.importers import (
 from ssl_methods.data.importers.folder import files_of, volumes
 from ssl_methods.data.listing import Listing
 from ssl_methods.data.volumes import SUFFIXES, Choice, stays_below, volume_id
-from ssl_methods.errors import UserError
+from ssl_methods.errors import UserError, printable
 from ssl_methods.files import read_json
 
 LAYOUT = "dataset.json does not list it, and it is no image of imagesTr, labelsTr or imagesTs"
@@ -66,7 +66,13 @@ class Found:
             raise UserError(f"{self.path}: {name!r}: expected the path of a file")
         if not stays_below(name):
             raise UserError(f"{self.path}: {name}: is not within {self.folder}")
-        return self.folder / name
+        file = self.folder / name
+        try:
+            file.exists()
+        except (OSError, ValueError) as error:  # too long, or with a NUL
+            why = getattr(error, "strerror", None) or "cannot be the name of a file"
+            raise UserError(f"{self.path}: {printable(name, 100)}: {why}") from None
+        return file
 
 
 def read(dataset: DecathlonDataset) -> Source:

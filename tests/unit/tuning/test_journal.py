@@ -289,3 +289,14 @@ def test_the_verb_refuses_a_password_in_a_file(tmp_path, capsys):
     assert main(["tune", str(tmp_path / "e.yaml"), "--results", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert "hush" not in said and "postgresql://me:***@host/db" in said and "PGPASSWORD" in said
+
+
+@pytest.mark.parametrize("key", ["param_name", "datetime_start"])
+def test_a_completed_trial_that_cannot_be_is_no_traceback(key: str, journal: Path, tmp_path: Path):
+    lines = [json.loads(line) for line in journal.read_bytes().splitlines()]
+    line = next(it for it in lines if it.get(key))
+    line[key] = {"param_name": "another", "datetime_start": None}[key]
+    journal.write_text("".join(json.dumps(it) + "\n" for it in lines))
+    with pytest.raises(UserError, match="the storage is damaged: trial 0: ") as error:
+        rows(declare(trials=2), tmp_path)
+    assert str(error.value).isprintable()
