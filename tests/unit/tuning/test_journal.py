@@ -295,7 +295,10 @@ def test_the_verb_refuses_a_password_in_a_file(tmp_path, capsys):
 def test_a_completed_trial_that_cannot_be_is_no_traceback(key: str, journal: Path, tmp_path: Path):
     lines = [json.loads(line) for line in journal.read_bytes().splitlines()]
     line = next(it for it in lines if it.get(key))
-    line[key] = {"param_name": "another", "datetime_start": None}[key]
+    if key == "param_name":
+        line[key] = "another"
+    else:  # the line by which it was begun
+        lines.remove(line)
     journal.write_text("".join(json.dumps(it) + "\n" for it in lines))
     with pytest.raises(UserError, match="the storage is damaged: trial 0: ") as error:
         rows(declare(trials=2), tmp_path)
