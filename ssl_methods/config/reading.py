@@ -13,7 +13,7 @@ from ssl_methods.config.datasets import DatasetBase
 from ssl_methods.config.experiment import Experiment
 from ssl_methods.config.run import Run
 from ssl_methods.config.yaml_files import find_config, read_yaml
-from ssl_methods.errors import UserError
+from ssl_methods.errors import UserError, printable
 from ssl_methods.shown import masked
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -85,7 +85,8 @@ def _one_line(model: type[BaseModel], fault: Any) -> str:
         fault = fault | {"msg": "must be a list, e.g. [1, 2]"}
     message = fault["msg"].removeprefix("Value error, ")
     given = fault.get("input")
-    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+    is_word = isinstance(given, str | int | float | bool)
+    shown = f" (given: {printable(repr(given), 200)})" if is_word else ""
     return f"{key}: {message}{shown}" if key else f"{message}{shown}"
 
 

@@ -13,13 +13,14 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ssl_methods.config import DatasetBase
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, read_json
 
 FORMAT: Literal[2] = 2
+MOST_CHANNELS = 1024
 STAIN_REFERENCE = "stain_reference.npy"
 SplitName = Literal["train", "test"]
 
@@ -77,7 +78,7 @@ class Manifest(BaseModel):
     dataset: str
     settings: dict[str, Any]
     dimensions: Literal[2, 3]
-    channels: int
+    channels: int = Field(ge=1, le=MOST_CHANNELS)
     classes: list[str]
     label_values: list[list[int]] = []  # of each class, the values that the source's labels have
     orientation: str | None = None  # where the axes of all cases point, e.g. "RAS"

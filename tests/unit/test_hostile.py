@@ -383,3 +383,16 @@ def test_a_released_network_is_of_a_width_that_can_be(tmp_path: Path):
     torch.save({"block_one.conv.0.weight": first}, tmp_path / "a.pth")
     with pytest.raises(UserError, match=r"a\.pth: has 1000000000000 filters"):
         read_released(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("channels", [0, 10**30])
+def test_a_manifest_of_no_number_of_channels_is_one_line(channels: int, tmp_path: Path):
+    write_json(tmp_path / "manifest.json", manifest_of("a") | {"channels": channels})
+    with pytest.raises(UserError, match=r"manifest\.json: channels: "):
+        Store.open(tmp_path)
+
+
+def test_a_long_word_in_settings_is_shown_in_part():
+    with pytest.raises(UserError, match="given: 'xxx") as error:
+        load_experiment({"name": "a", "budgets": "x" * 5000})
+    assert max(map(len, str(error.value).splitlines())) < 500
