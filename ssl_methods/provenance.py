@@ -96,6 +96,8 @@ def source_digest(stage: str, method: str | None = None) -> str:
 def is_ignored(module: str) -> bool:
     """Is the module, or a package that holds it, of those that can change no number?"""
     parts = module.split(".")
+    if parts == [PACKAGE.name]:  # it only forwards to the parts that are asked for
+        return True
     return any(".".join(parts[:end]) in IGNORED for end in range(2, len(parts) + 1))
 
 

@@ -275,8 +275,8 @@ def write_store(declared: Experiment, results: Path) -> None:
         "foreground_voxels": [int(label.sum())],
     }  # fmt: skip
     manifest = {
-        "format": 1, "dataset": "blobs", "settings": {},
-        "dimensions": 3, "channels": 1,
+        "format": 2, "dataset": "blobs", "settings": {},
+        "dimensions": 3, "channels": 1, "label_values": [[1]],
         "classes": ["chamber"], "crop_used_label": False, "cases": [record],
     }  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest))

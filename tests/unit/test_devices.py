@@ -459,7 +459,7 @@ def test_out_of_memory_outside_a_step_is_one_line(monkeypatch):
 def test_doctor_shows_who_holds_what(monkeypatch, capsys):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     with leases.lease(["GPU-b"], "train results/x", 2):
-        doctor([])
+        doctor([], Path("results"))
     printed = capsys.readouterr().out
     assert "GPU GPU-a: free" in printed
     assert "GPU GPU-b: 1 of 2 slots held" in printed

@@ -335,23 +335,23 @@ def test_a_method_of_the_users_own_experiment_runs_from_a_record_of_it(
 ) -> None:
     monkeypatch.setattr(methods, "_own_files", {})
     monkeypatch.chdir(tmp_path)
+    results = shutil.copytree(prepared_results, tmp_path / "results")
     name = f"mine_{tmp_path.name.replace('-', '_')}"
     Path(f"{name}.py").write_text(OWN.format(mark="mark"))
     declared = TINY | {"methods": {name: {"module": f"{name}.py"}}, "baseline": name}
     Path("x.yaml").write_text(yaml.safe_dump(declared))
-    cell = ["x.yaml", "--method", name, "--budget", "2", "--results", str(prepared_results)]
+    cell = ["x.yaml", "--method", name, "--budget", "2", "--results", str(results)]
     assert main(["train", *cell]) == 0
     monkeypatch.setattr(methods, "_own_files", {})
     assert main(["evaluate", *cell]) == 0
-    folder = next(prepared_results.glob(f"tiny/runs/{name}/**/run.yaml")).parent
+    folder = next(results.glob(f"tiny/runs/{name}/**/run.yaml")).parent
     monkeypatch.setattr(methods, "_own_files", {})
-    assert main(["evaluate", str(folder), "--results", str(prepared_results)]) == 2
+    assert main(["evaluate", str(folder), "--results", str(results)]) == 2
     moved = Path("elsewhere", f"{name}.py")
     moved.parent.mkdir()
     Path(f"{name}.py").rename(moved)
-    again = ["evaluate", str(folder), "--results", str(prepared_results), "--method-module"]
+    again = ["evaluate", str(folder), "--results", str(results), "--method-module"]
     assert main([*again, str(moved)]) == 0
-    shutil.rmtree(prepared_results / f"tiny/runs/{name}")
 
 
 def test_torch_is_told_no_more_than_to_read_weights(copied: Path) -> None:

@@ -110,10 +110,6 @@ def test_the_released_loop_and_settings_of_this_budget_are_recorded(experiment, 
     )
     assert (own["weight"], own["discriminator_width"]) == (0.015, 64)  # of two labeled cases
     assert json.loads((tmp_path / "run/provenance.json").read_text())["precision"] == "float32"
-    methods.restore(
-        tmp_path / "run",
-        Store.open(store_folder(load_run(tmp_path / "run/run.yaml").dataset, results)),
-    )
 
 
 def test_the_history_has_the_rates_of_the_released_schedule(experiment, results, tmp_path):
