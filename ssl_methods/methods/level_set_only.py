@@ -37,6 +37,7 @@ class LevelSetOnly(Method):
 
     Config = LevelSetOnlyConfig
     targets = frozenset({"level_set"})
+    least_precision = "tf32"  # alone, the level set's gradient keeps too few of its digits
     config: LevelSetOnlyConfig
 
     def __init__(self, config: LevelSetOnlyConfig, make_network: MakeNetwork) -> None:
