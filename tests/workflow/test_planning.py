@@ -31,7 +31,7 @@ def test_every_declared_experiment_can_be_planned(path: Path, workflow: Workflow
     runs = len(list(experiment.runs()))
     counts = workflow.planned(yaml.safe_load(path.read_text()))
     assert counts["train"] == counts["evaluate"] == runs
-    assert counts["split"] == len(experiment.budgets) * len(experiment.subsets)
+    assert counts["split"] == len({(run.budget, run.subset) for run in experiment.runs()})
     assert counts["prepare"] == counts["collect"] == counts["report"] == 1
 
 
