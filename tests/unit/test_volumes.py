@@ -147,7 +147,8 @@ def test_a_label_keeps_the_placement_of_a_nifti_scan(
     scan = read_volume(path)
     scale = {"mm": 1.0, "micron": 1e-3, "meter": 1e3, "unknown": 1.0}[unit]
     expected = np.diag([scale, scale, scale, 1]) @ nibabel.load(path).affine
-    np.testing.assert_allclose(scan.affine, expected, atol=1e-4 * scale)
+    there = [*range(min(len(shape), 3)), 3]  # a picture's third axis has no size of its own
+    np.testing.assert_allclose(scan.affine[:, there], expected[:, there], atol=1e-4 * scale)
     out = tmp_path / "out.nii.gz"
     label = a_label(scan.image.shape[1:], 300)
     write_label(out, label, scan)
