@@ -1,6 +1,6 @@
 """What a run's folder says of what its model and its measurements rest on, and if that still holds.
 
-In: ``run.yaml``, by `train`, and ``measured.yaml``, by `evaluate` (formats: the design page).
+In: ``run.yaml``, by `train`, and ``measured.yaml``, by `evaluate` (docs/reference/formats.md).
 Settings are compared by the one definition of what a model depends on, ``Run.training_settings``.
 Imports no torch: tables and plans are made with it.
 """

@@ -1,7 +1,7 @@
 """The verb `train`: one run, from prepared data to `model.pt` and the records beside it.
 
 In: a ``Run``, the results folder (prepared store, splits). Out, in the run's folder: ``model.pt``,
-``history.csv``, ``cost.json``, ``run.yaml`` and ``provenance.json`` (formats: the design page).
+``history.csv``, ``cost.json``, ``run.yaml`` and ``provenance.json`` (docs/reference/formats.md).
 """
 
 from __future__ import annotations

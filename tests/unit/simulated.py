@@ -257,7 +257,7 @@ def _ellipse(x: np.ndarray, y: np.ndarray, a: float, b: float) -> np.ndarray:
 
 
 def write_store(declared: Experiment, results: Path) -> None:
-    """A prepared store of one test case, a ball, in the format of the design page."""
+    """A prepared store of one test case, a ball, as docs/reference/formats.md says."""
     from ssl_methods.data.store import store_folder
 
     folder = store_folder(declared.dataset, results)

@@ -1,6 +1,6 @@
 # One job per run. Its checkpoint lies in the same folder and is no output: Snakemake deletes the outputs
 # of a job that failed, and a run that was interrupted is to resume. Nor are the other records: no rule asks
-# for them, and each output more makes a plan of the grid longer (docs/explanation/design.md).
+# for them, and each output more makes a plan of the grid longer (docs/explanation/decisions.md).
 
 
 rule train:
