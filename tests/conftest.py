@@ -8,7 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
-from tiny import tiny_experiment
+from support.tiny import tiny_experiment
 
 torch.set_num_threads(1)
 

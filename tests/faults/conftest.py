@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-
-from stages import Stages, build
+from support.stages import Stages, build
 
 from ssl_methods.locks import held
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness import Workflow
-from processes import PATIENCE, running
-from stages import (
+from support.harness import Workflow
+from support.processes import PATIENCE, running
+from support.stages import (
     CELL,
     EXPERIMENT,
     ITERATIONS,

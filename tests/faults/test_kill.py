@@ -20,8 +20,8 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
-from processes import PATIENCE, cpu_seconds, gone, running, verb, workers
-from stages import (
+from support.processes import PATIENCE, cpu_seconds, gone, running, verb, workers
+from support.stages import (
     EXPERIMENT,
     STAGES,
     STEPS,

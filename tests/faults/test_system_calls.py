@@ -18,9 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from harness import Workflow
-from processes import PATIENCE, cpu_seconds, gone
-from stages import CELL, EXPERIMENT, RUNS, STAGES, STEPS, Stages, finished_trials, made
+from support.harness import Workflow
+from support.processes import PATIENCE, cpu_seconds, gone
+from support.stages import CELL, EXPERIMENT, RUNS, STAGES, STEPS, Stages, finished_trials, made
 
 ROUNDS = int(os.environ.get("ROUNDS", "50"))
 SEED = int(os.environ.get("SEED", "0"))

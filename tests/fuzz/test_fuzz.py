@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from formats import FORMATS, Format
-from mutations import mutated
+from support.formats import FORMATS, Format
+from support.mutations import mutated
 
 from ssl_methods.errors import UserError
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from same_draws import SameDraws
+from support.same_draws import SameDraws
 
 from ssl_methods import level_set, methods
 from ssl_methods.checks.materials import make, make_batch

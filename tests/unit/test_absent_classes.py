@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-import simulated
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import simulated
 
 from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.statistics import METRICS_COMPARED

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import simulated
+from support import simulated
 
 from ssl_methods.analysis.audits import (
     audit_table,

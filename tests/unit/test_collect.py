@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import simulated
+from support import simulated
 
 from ssl_methods.analysis.claims import claims_note, shown_claims
 from ssl_methods.analysis.collect import collect, read_cases

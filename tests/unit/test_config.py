@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 from snakemake.cli import parse_config
-from tiny import TINY
+from support.tiny import TINY
 
 from ssl_methods import methods, yaml_core
 from ssl_methods.config import (

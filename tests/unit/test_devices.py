@@ -413,7 +413,7 @@ def test_the_trial_sees_slots_that_are_held_twice(tmp_path):
 
 
 def trial(tmp_path, claims, *more):
-    script = Path(__file__).with_name("lease_trial.py")
+    script = Path(__file__).parents[1] / "support/lease_trial.py"
     given = [str(tmp_path / "trial"), str(claims), "16", "2", "4", *more]
     done = subprocess.run(
         [sys.executable, script, *given], capture_output=True, text=True, check=True

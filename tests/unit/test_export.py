@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_experiment
+from support.tiny import tiny_experiment
 
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation import export as exporting

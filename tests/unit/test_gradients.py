@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from tiny import tiny_experiment
+from support.tiny import tiny_experiment
 from torch import nn
 
 from ssl_methods import methods

@@ -18,8 +18,8 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from simulated import experiment as simulated_experiment
-from simulated import write_results
+from support.simulated import experiment as simulated_experiment
+from support.simulated import write_results
 
 from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.latex import latex

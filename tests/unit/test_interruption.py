@@ -9,7 +9,7 @@ import threading
 
 import pytest
 import yaml
-from tiny import tiny_experiment
+from support.tiny import tiny_experiment
 
 from ssl_methods.config import load_experiment
 from ssl_methods.errors import Stopped

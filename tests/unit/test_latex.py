@@ -6,8 +6,8 @@ import subprocess
 
 import pandas as pd
 import pytest
-import simulated
 from pypdf import PdfReader
+from support import simulated
 
 from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.latex import TIED, escape, latex

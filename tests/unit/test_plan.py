@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 
-from simulated import experiment, write_results
-from tiny import tiny_experiment
+from support.simulated import experiment, write_results
+from support.tiny import tiny_experiment
 
 from ssl_methods.config import load_experiment
 from ssl_methods.files import write_json

@@ -9,9 +9,9 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 import pytest
-import simulated
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import simulated
 
 from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.records import (

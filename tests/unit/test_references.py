@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import simulated
+from support import simulated
 
 from ssl_methods import methods
 from ssl_methods.analysis.references import FILE, bibliography, bibtex, cited, papers

@@ -20,7 +20,7 @@ from ssl_methods.training.train import train
 @pytest.fixture(scope="module")
 def once(prepared_results, tmp_path_factory) -> tuple[Path, Path]:
     """A results folder, and a run in it that is trained and evaluated."""
-    from tiny import tiny_experiment
+    from support.tiny import tiny_experiment
 
     results = shutil.copytree(prepared_results, tmp_path_factory.mktemp("once") / "results")
     run = tiny_experiment().run("dtc", 2, 0, 0)

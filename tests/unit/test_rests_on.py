@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tiny import tiny_experiment
+from support.tiny import tiny_experiment
 
 from ssl_methods.analysis.collect import collect
 from ssl_methods.config import Experiment, Run, load_run, parse, read_yaml

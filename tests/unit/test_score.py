@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from released_net import released_prediction, released_state, released_values
 from skimage.measure import label as components
+from support.released_net import released_prediction, released_state, released_values
 
 from ssl_methods import methods
 from ssl_methods.cli import main
@@ -122,7 +122,7 @@ def test_the_difference_of_two_softmax_channels_is_the_logit(tmp_path, how):
     network = EncoderDecoder(width=4)
     network.load_state_dict(read_released(path))
     image = torch.randn(1, 1, 32, 32, 16)
-    from released_net import released_probability
+    from support.released_net import released_probability
 
     with torch.no_grad():
         ours = network.eval()(image)[0].sigmoid()[0, 0].numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import TINY
+from support.tiny import TINY
 
 from ssl_methods.config import load_experiment
 from ssl_methods.errors import UserError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import tiny_experiment
+from support.tiny import tiny_experiment
 
 from ssl_methods.files import write_yaml
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from support.tiny import TINY, tiny_experiment
 from test_weights import damaged
-from tiny import TINY, tiny_experiment
 
 import ssl_methods
 from ssl_methods import methods

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness import TINY, Workflow, new_workflow
+from support.harness import TINY, Workflow, new_workflow
 
 
 @pytest.fixture

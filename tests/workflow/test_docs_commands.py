@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from harness import PROJECT, TINY, Workflow, new_workflow
+from support.harness import PROJECT, TINY, Workflow, new_workflow
 
 pytestmark = [pytest.mark.workflow, pytest.mark.long]
 

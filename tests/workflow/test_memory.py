@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from harness import TINY, Workflow
+from support.harness import TINY, Workflow
 
 pytestmark = pytest.mark.workflow
 

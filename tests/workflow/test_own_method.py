@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from harness import PROJECT, TINY, Workflow, new_workflow
+from support.harness import PROJECT, TINY, Workflow, new_workflow
 
 from ssl_methods.reporting.style import looks
 

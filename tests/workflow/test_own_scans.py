@@ -13,12 +13,12 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import mixed_scans
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import yaml
-from harness import PROJECT, Workflow, new_workflow
+from support import mixed_scans
+from support.harness import PROJECT, Workflow, new_workflow
 
 pytestmark = [pytest.mark.workflow, pytest.mark.long]
 

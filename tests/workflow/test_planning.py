@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from harness import PROJECT, SHARED, TINY, Workflow
 from packaging.requirements import Requirement
+from support.harness import PROJECT, SHARED, TINY, Workflow
 
 from ssl_methods.config import load_experiment
 

@@ -13,11 +13,11 @@ import shutil
 
 import pandas as pd
 import pytest
-import simulated
 from pypdf import PdfReader
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from support import simulated
 
 from ssl_methods.analysis.collect import collect
 from ssl_methods.reporting.report import report

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from harness import TINY, Workflow
+from support.harness import TINY, Workflow
 
 pytestmark = [pytest.mark.workflow, pytest.mark.long]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import slurm_node
-from harness import TINY, Workflow, new_workflow
+from support import slurm_node
+from support.harness import TINY, Workflow, new_workflow
 
 from ssl_methods.config import load_experiment
 from ssl_methods.evaluation.evaluate import evaluate

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from harness import PROJECT, TINY, Workflow
+from support.harness import PROJECT, TINY, Workflow
 
 from ssl_methods.config import load_experiment
 

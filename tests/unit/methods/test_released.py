@@ -1,12 +1,12 @@
 """Each `as_released` step is that of the released code, and of the formulas written afresh.
 
 ``methods/released.json`` holds what lines of the released code gave for the inputs of
-``released_steps.py``: the loss, and the gradient's components along four directions.
+``support/released_steps.py``: the loss, and the gradient's components along four directions.
 """
 
 import pytest
 import torch
-from released_steps import FORMULAS, projections, restated, step
+from support.released_steps import FORMULAS, projections, restated, step
 
 from ssl_methods import methods
 

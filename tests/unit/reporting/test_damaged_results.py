@@ -5,8 +5,8 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
-import simulated
-from page import Page
+from support import simulated
+from support.page import Page
 
 from ssl_methods.analysis.collect import collect
 from ssl_methods.config import budget_text

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-import simulated
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
+from support import simulated
 
 from ssl_methods.reporting.figures import level_sets, results, training
 from ssl_methods.reporting.overlays import best_median_worst

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import simulated
-from page import FIGURES, Page
+from support import simulated
+from support.page import FIGURES, Page
 
 from ssl_methods.analysis.comparisons import COMPARISON_COLUMNS
 from ssl_methods.reporting.figures import results, training

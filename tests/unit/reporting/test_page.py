@@ -8,10 +8,10 @@ import sys
 
 import pandas as pd
 import pytest
-import simulated
-from page import FIGURES, Page
 from PIL import Image
 from pypdf import PdfReader
+from support import simulated
+from support.page import FIGURES, Page
 
 from ssl_methods.analysis.tables import UNKNOWN
 from ssl_methods.errors import UserError

@@ -4,12 +4,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-import simulated
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from pypdf import PdfReader
+from support import simulated
 
 from ssl_methods.reporting import fonts
 from ssl_methods.reporting.figures import level_sets, results, stains, training

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import simulated
 from matplotlib.figure import Figure
 from PIL import Image
+from support import simulated
 
 from ssl_methods.analysis.references import bibliography
 from ssl_methods.config import TrainingConfig

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from studies import declare
+from support.studies import declare
 
 from ssl_methods.cli import main
 from ssl_methods.errors import UserError
@@ -280,7 +280,7 @@ def test_refused_is_what_cannot_be_made(prepared_results):
 
 
 def test_the_verb_refuses_a_password_in_a_file(tmp_path, capsys):
-    from studies import TINY
+    from support.studies import TINY
 
     from ssl_methods.files import write_yaml
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from studies import declare
+from support.studies import declare
 
 from ssl_methods.tuning import storage
 from ssl_methods.tuning.answers import trial_rows

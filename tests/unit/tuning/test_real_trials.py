@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from studies import declare
+from support.studies import declare
 
 from ssl_methods.tuning.answers import answer, trial_rows
 from ssl_methods.tuning.worker import lay_out, open_study, work

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from studies import declare
+from support.studies import declare
 
 from ssl_methods.analysis.tables import write_table
 from ssl_methods.tuning.showcase import showcase

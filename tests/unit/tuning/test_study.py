@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from studies import TINY, declare
+from support.studies import TINY, declare
 
 from ssl_methods import methods
 from ssl_methods.config import load_experiment, read_yaml

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from studies import TINY, declare
+from support.studies import TINY, declare
 
 from ssl_methods.analysis.tables import read_table
 from ssl_methods.config import load_experiment

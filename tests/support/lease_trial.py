@@ -1,6 +1,6 @@
 """Many claims by many processes, of which some are killed at random; prints what went wrong.
 
-    python lease_trial.py FOLDER CLAIMS PROCESSES GPUS RUNS_PER_GPU [unlocked]
+    python tests/support/lease_trial.py FOLDER CLAIMS PROCESSES GPUS RUNS_PER_GPU [unlocked]
 
 The witness knows nothing of locks. While a process believes to hold a slot, its name (pid and time
 of start) is in a file that it made with O_EXCL, and that it removes before it lets go. If the file

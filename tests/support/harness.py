@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tiny
 import yaml
+
+from support import tiny
 
 PROJECT = Path(__file__).resolve().parents[2]
 SHARED = PROJECT / ".." / "shared"

@@ -23,9 +23,7 @@ import pytest
 import SimpleITK
 import torch
 from PIL import Image
-from released_net import released_state
 from test_data_dicom import hounsfield, write_series
-from tiny import TINY, tiny_experiment
 
 from ssl_methods.analysis import records
 from ssl_methods.config import DecathlonDataset, load_experiment, load_run, read_yaml
@@ -47,6 +45,8 @@ from ssl_methods.training.train import train
 from ssl_methods.tuning import worker
 from ssl_methods.tuning.answers import best_overrides, importances, run_rows, trial_rows
 from ssl_methods.tuning.study import load_studies
+from support.released_net import released_state
+from support.tiny import TINY, tiny_experiment
 
 SHAPE = (8, 7, 6)
 LABEL = np.random.default_rng(0).integers(0, 3, SHAPE, dtype=np.uint8)

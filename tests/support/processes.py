@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
-from harness import Workflow
-from stages import EXPERIMENT
+
+from support.harness import Workflow
+from support.stages import EXPERIMENT
 
 PATIENCE = 900  # seconds, on a busy machine
 

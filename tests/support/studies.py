@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import tiny
-
 from ssl_methods.tuning.study import Study, load_studies
+from support import tiny
 
 TINY = tiny.TINY | {"training": tiny.TINY["training"] | {"iterations": 10}}
 

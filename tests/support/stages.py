@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from harness import TINY, Workflow, new_workflow
+
+from support.harness import TINY, Workflow, new_workflow
 
 TRIALS = 3
 FRESH = 1  # seed on which the best setting and the default are trained anew
