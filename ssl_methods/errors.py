@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import signal
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -13,6 +15,13 @@ class UserError(Exception):
 
     def __init__(self, message: object = "") -> None:
         super().__init__("\n".join(map(_escaped, str(message).split("\n"))))
+
+
+def did_you_mean(word: object, words: Iterable[object]) -> str:
+    """'; did you mean ...?' or the list of valid names if none is near."""
+    known = [str(name) for name in words]
+    near = difflib.get_close_matches(str(word), known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(sorted(known))}"
 
 
 def printable(text: object, most: int = 1000) -> str:

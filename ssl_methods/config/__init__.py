@@ -15,7 +15,6 @@ from ssl_methods.config.base import (
     Settings,
     Sizes,
     budget_text,
-    did_you_mean,
     digest,
     parse_budget,
     setting,
@@ -47,6 +46,7 @@ from ssl_methods.config.reading import (
 from ssl_methods.config.run import MethodChoice, Run, differences
 from ssl_methods.config.training import FASTEST_FIRST, Precision, TrainingConfig, rounds_more
 from ssl_methods.config.yaml_files import find_config, published_folder, read_yaml
+from ssl_methods.errors import did_you_mean
 
 __all__ = [
     "FASTEST_FIRST",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from functools import cache
@@ -113,11 +112,3 @@ def _budget(value: Any) -> Any:
 def digest(data: Any) -> str:
     """Sixteen hexadecimal digits that name a JSON value."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def did_you_mean(word: str, words: Any) -> str:
-    """'; did you mean ...?' or the list of valid names if none is near."""
-    near = difflib.get_close_matches(str(word), [str(w) for w in words], n=1)
-    return (
-        f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(sorted(map(str, words)))}"
-    )

@@ -17,7 +17,6 @@ from ssl_methods.config.base import (
     Recipe,
     Settings,
     budget_text,
-    did_you_mean,
     setting,
 )
 from ssl_methods.config.datasets import Dataset
@@ -27,7 +26,7 @@ from ssl_methods.config.run import MethodChoice, Run
 from ssl_methods.config.subsets import Phases, Scope, Subsets, spread_subsets
 from ssl_methods.config.training import TrainingConfig
 from ssl_methods.config.yaml_files import find_config, read_yaml
-from ssl_methods.errors import UserError
+from ssl_methods.errors import UserError, did_you_mean
 from ssl_methods.shown import all_masked
 
 MOST_RUNS = 1_000_000  # of a grid; Snakemake plans a hundredth of it in a minute

@@ -8,12 +8,11 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ssl_methods.config.base import did_you_mean
 from ssl_methods.config.datasets import DatasetBase
 from ssl_methods.config.experiment import Experiment
 from ssl_methods.config.run import Run
 from ssl_methods.config.yaml_files import find_config, read_yaml
-from ssl_methods.errors import UserError, printable
+from ssl_methods.errors import UserError, did_you_mean, printable
 from ssl_methods.shown import masked
 
 Model = TypeVar("Model", bound=BaseModel)

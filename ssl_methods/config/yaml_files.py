@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_methods import yaml_core
-from ssl_methods.config.base import did_you_mean
-from ssl_methods.errors import UserError
+from ssl_methods.errors import UserError, did_you_mean
 from ssl_methods.files import read_text
 
 LARGEST_MB = 8.0
