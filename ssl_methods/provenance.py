@@ -51,9 +51,10 @@ IGNORED = {
     )
 }
 # Validation watches training and does not steer it; how cases were prepared shows in their
-# checksums.
+# checksums; and how a run's record is read.
 IGNORED_IN_TRAINING = (
     "ssl_methods.evaluation",
+    "ssl_methods.run_record",
     "ssl_methods.data.prepare",
     "ssl_methods.data.importers",
 )

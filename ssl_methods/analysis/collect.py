@@ -58,7 +58,8 @@ from ssl_methods.config import Experiment, Run, budget_text
 from ssl_methods.data.splits import load_split, measuring_checksum, split_name
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
-from ssl_methods.evaluation.records import (
+from ssl_methods.files import atomic, write_text
+from ssl_methods.run_record import (
     MEASURED,
     Record,
     check_data,
@@ -67,7 +68,6 @@ from ssl_methods.evaluation.records import (
     read_record,
     trained_on,
 )
-from ssl_methods.files import atomic, write_text
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from ssl_methods import methods
 from ssl_methods.checks.check import check, every, need, trained
 from ssl_methods.checks.materials import make_batch, same, tiny_run
 from ssl_methods.data.sampling import Sampler
-from ssl_methods.evaluation.records import read_record
 from ssl_methods.evaluation.trained import restore
 from ssl_methods.methods.base import Batch
+from ssl_methods.run_record import read_record
 from ssl_methods.training.checkpoint import Checkpoint
 from ssl_methods.training.history import Observer
 from ssl_methods.training.loop import fit

@@ -242,7 +242,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def import_checkpoint(arguments: argparse.Namespace) -> None:
-    from ssl_methods.networks.released import import_released
+    from ssl_methods.networks.released_weights import import_released
 
     import_released(arguments.file, arguments.out)
     print(arguments.out)

@@ -25,16 +25,9 @@ from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.data.volumes import Volume, write_label
 from ssl_methods.devices import claim, deterministic, place
-from ssl_methods.evaluation import snapshots
+from ssl_methods.evaluation import kept_weights
 from ssl_methods.evaluation.inference import Predict, label_map, predicted
 from ssl_methods.evaluation.metrics import case_metrics, columns, overlap
-from ssl_methods.evaluation.records import (
-    check_data,
-    check_settings,
-    read_record,
-    trained_on,
-    write_measured,
-)
 from ssl_methods.evaluation.slices import STACKS, best_slice, stack
 from ssl_methods.evaluation.trained import (
     in_source_values,
@@ -45,6 +38,13 @@ from ssl_methods.evaluation.trained import (
 from ssl_methods.files import file_sha256, write_text, write_with
 from ssl_methods.methods.base import Method
 from ssl_methods.provenance import source_digest
+from ssl_methods.run_record import (
+    check_data,
+    check_settings,
+    read_record,
+    trained_on,
+    write_measured,
+)
 
 Row = dict[str, str | float | bool]
 Label = NDArray[np.uint8]
@@ -134,10 +134,10 @@ def measured_snapshots(
         return evaluate_cases(method.predict, store, split.test, window, evaluation, device)[0]
 
     path = None if method.role == "control" else run_folder / "snapshots.pt"
-    rows = snapshots.snapshot_rows(
+    rows = kept_weights.snapshot_rows(
         method, path, run.training.iterations, validate if split.validation else None, measure
     )
-    return snapshots.as_csv(rows)
+    return kept_weights.as_csv(rows)
 
 
 def evaluate_cases(

@@ -25,7 +25,7 @@ from ssl_methods.evaluation.evaluate import Label, as_csv, evaluate_cases
 from ssl_methods.evaluation.metrics import LARGEST
 from ssl_methods.evaluation.trained import window_size
 from ssl_methods.files import write_text
-from ssl_methods.networks.released import load_released
+from ssl_methods.networks.released_weights import load_released
 
 log = logging.getLogger(__name__)
 

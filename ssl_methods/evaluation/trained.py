@@ -28,9 +28,9 @@ from ssl_methods.errors import UserError
 from ssl_methods.evaluation.archive import folders_of
 from ssl_methods.evaluation.inference import label_map, predicted
 from ssl_methods.evaluation.metrics import largest_component
-from ssl_methods.evaluation.records import Record, read_record, train_again
 from ssl_methods.files import file_sha256
 from ssl_methods.methods.base import Method
+from ssl_methods.run_record import Record, read_record, train_again
 from ssl_methods.weights import Damaged, load_into, load_sealed, load_state
 
 logger = logging.getLogger(__name__)

@@ -23,18 +23,18 @@ from ssl_methods.data.splits import Split, load_split, training_checksum, with_e
 from ssl_methods.data.store import STAIN_REFERENCE, Store, store_folder
 from ssl_methods.devices import claim, deterministic, place
 from ssl_methods.devices.precision import resolve, tf32
-from ssl_methods.evaluation.records import MEASURED
 from ssl_methods.files import file_sha256, write_json, write_with, write_yaml
 from ssl_methods.locks import alone
 from ssl_methods.methods.base import Method
+from ssl_methods.run_record import MEASURED
 from ssl_methods.training import micro_batches
 from ssl_methods.training.acceleration import accelerate
 from ssl_methods.training.checkpoint import Checkpoint, State, remove_checkpoints
 from ssl_methods.training.history import Observer, write_history
 from ssl_methods.training.interruption import Interruption
+from ssl_methods.training.kept_weights import Snapshots
 from ssl_methods.training.loop import Validate, fit
 from ssl_methods.training.micro_batches import DoesNotFit
-from ssl_methods.training.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from ssl_methods.data.store import Store, store_folder
 from ssl_methods.devices import claim, place
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import as_csv, evaluate_cases
-from ssl_methods.evaluation.records import read_record
 from ssl_methods.evaluation.trained import restore, window_size
 from ssl_methods.files import write_text
+from ssl_methods.run_record import read_record
 from ssl_methods.training.checkpoint import Row
 from ssl_methods.training.history import Observer
 from ssl_methods.training.train import open_store, train

@@ -39,7 +39,7 @@ from ssl_methods.evaluation.evaluate import evaluate
 from ssl_methods.evaluation.export import export
 from ssl_methods.evaluation.trained import load
 from ssl_methods.files import write_yaml
-from ssl_methods.networks.released import read_released
+from ssl_methods.networks.released_weights import read_released
 from ssl_methods.training.checkpoint import Checkpoint, State
 from ssl_methods.training.train import train
 from ssl_methods.tuning import worker

@@ -11,8 +11,8 @@ from ssl_methods import methods
 from ssl_methods.config import NetworkConfig, TrainingConfig
 from ssl_methods.errors import UserError
 from ssl_methods.methods.base import make_optimizer
-from ssl_methods.reference import PAGES
 from ssl_methods.reporting.showcase import main_table, with_table
+from ssl_methods.settings_pages.pages import PAGES
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,4 +65,4 @@ def test_the_numbers_of_the_readme_are_those_of_the_showcase(name):
 @pytest.mark.parametrize("name", PAGES)
 def test_the_reference_is_not_stale(name):
     page = ROOT / "docs/reference" / name
-    assert page.read_text() == PAGES[name](), "stale: run python -m ssl_methods.reference"
+    assert page.read_text() == PAGES[name](), "stale: run python -m ssl_methods.settings_pages"

@@ -39,11 +39,11 @@ from ssl_methods.data.store import Manifest, Store, store_folder
 from ssl_methods.data.volumes import read_volume
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.compare import compare_files
-from ssl_methods.evaluation.records import read_record
 from ssl_methods.evaluation.trained import restore
 from ssl_methods.files import write_json, write_yaml
-from ssl_methods.networks.released import read_released
+from ssl_methods.networks.released_weights import read_released
 from ssl_methods.reporting.report import report
+from ssl_methods.run_record import read_record
 from ssl_methods.training.checkpoint import Checkpoint
 
 

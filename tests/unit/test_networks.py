@@ -8,7 +8,7 @@ import torch
 
 from ssl_methods.errors import UserError
 from ssl_methods.networks import EncoderDecoder
-from ssl_methods.networks.released import BLOCKS, read_released, rename
+from ssl_methods.networks.released_weights import BLOCKS, read_released, rename
 
 
 def test_the_papers_number_of_parameters():

@@ -20,13 +20,13 @@ from ssl_methods.data.prepare import prepare
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import evaluate
-from ssl_methods.evaluation.records import (
+from ssl_methods.files import write_json, write_yaml
+from ssl_methods.run_record import (
     Record,
     check_measured,
     check_settings,
     read_record,
 )
-from ssl_methods.files import write_json, write_yaml
 from ssl_methods.training.train import train
 
 ELSEWHERE = {"experiment", "name"}  # say where the run is, not what it is

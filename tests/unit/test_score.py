@@ -15,7 +15,7 @@ from ssl_methods import methods
 from ssl_methods.cli import main
 from ssl_methods.config import NetworkConfig
 from ssl_methods.networks import EncoderDecoder
-from ssl_methods.networks.released import load_released, read_released
+from ssl_methods.networks.released_weights import load_released, read_released
 
 PATCH, STRIDE = (32, 32, 16), (9, 14, 5)
 SHAPES = [(40, 45, 21), (32, 37, 13)]  # the second is smaller than a patch

@@ -10,9 +10,9 @@ from ssl_methods.data.splits import load_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import evaluate
-from ssl_methods.evaluation.snapshots import read_weights
+from ssl_methods.evaluation.kept_weights import read_weights
 from ssl_methods.training import loop
-from ssl_methods.training.snapshots import Snapshots
+from ssl_methods.training.kept_weights import Snapshots
 from ssl_methods.training.train import train
 
 

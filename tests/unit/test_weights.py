@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ssl_methods.training.checkpoint import Checkpoint, State
-from ssl_methods.training.snapshots import Snapshots
+from ssl_methods.training.kept_weights import Snapshots
 from ssl_methods.weights import Damaged, load_sealed, load_state, save_sealed
 
 

@@ -8,9 +8,9 @@ import torch
 from ssl_methods import methods
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.evaluation.inference import label_map
-from ssl_methods.evaluation.records import read_record
 from ssl_methods.evaluation.trained import restore
 from ssl_methods.methods.mean_shape import GRID
+from ssl_methods.run_record import read_record
 from ssl_methods.training.train import load_split, train, whole_labels
 
 

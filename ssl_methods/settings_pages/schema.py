@@ -1,11 +1,10 @@
-"""The JSON schema of experiment files, for editors: `python -m ssl_methods.schema`.
+"""The JSON schema of experiment files, for editors.
 
 It is generated from the settings, and allows the short forms in which a file may write them.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ssl_methods.config import Experiment
@@ -51,7 +50,3 @@ def experiment_schema() -> dict[str, Any]:
 
 def _or(short: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [short, full]}
-
-
-if __name__ == "__main__":
-    print(json.dumps(experiment_schema(), indent=1))

@@ -1,14 +1,9 @@
-"""The reference pages, from the settings and methods themselves: `python -m ssl_methods.reference`.
-
-Writes `docs/reference/settings.md` and `docs/reference/methods.md` below the working directory. A
-test says when they are stale.
-"""
+"""The reference pages `settings.md` and `methods.md`, from the settings and methods themselves."""
 
 from __future__ import annotations
 
 import importlib
 import json
-from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -17,9 +12,8 @@ from pydantic_core import PydanticUndefined
 
 from ssl_methods import config, methods
 from ssl_methods.analysis.references import papers
-from ssl_methods.files import write_text
 
-MADE = "<!-- Made by `python -m ssl_methods.reference`; edit the settings, not this page. -->"
+MADE = "<!-- Made by `python -m ssl_methods.settings_pages`; edit the settings, not this page. -->"
 EXPERIMENT: dict[str, type[BaseModel]] = {
     "An experiment": config.Experiment,
     "One row of `methods`": config.MethodChoice,
@@ -170,8 +164,3 @@ def first_line(module: str) -> str:
 
 
 PAGES = {"settings.md": settings_page, "methods.md": methods_page}
-
-if __name__ == "__main__":
-    for page, text in PAGES.items():
-        write_text(Path("docs/reference", page), text())
-        print(Path("docs/reference", page))

@@ -1,7 +1,7 @@
 """Weights at evenly spaced iterations, for the audit of rules that choose a checkpoint.
 
 All are in one file beside the model, ``snapshots.pt``; the last iteration is ``model.pt`` itself
-and is not kept twice. ``evaluate`` measures them (``evaluation/snapshots.py``).
+and is not kept twice. ``evaluate`` measures them (``evaluation/kept_weights.py``).
 """
 
 from __future__ import annotations
