@@ -1,5 +1,6 @@
 # make benchmark   set up .venv if it is missing, run the quickstart; the last line is its report
 # make test        the same set-up, then the tests
+# make test-system those that need SLURM, PostgreSQL, Chromium or LaTeX, and where they are absent are skipped
 # make test-long   those that take a minute or more each: kills, studies, every command of the docs
 # make faults      kill, fill and break what can be: long; ROUNDS=50 SEED=0 are its defaults
 # make fuzz        damaged files of every format: minutes; FUZZ=1000 SEED=0 are its defaults
@@ -13,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 # Of the tests: one more than cores, since many wait for what they started; memory allows four.
 WORKERS := $(shell echo $$(($$(nproc) < 4 ? $$(nproc) + 1 : 4)))
 
-.PHONY: benchmark test test-long faults fuzz lint bench clean
+.PHONY: benchmark test test-system test-long faults fuzz lint bench clean
 .DEFAULT_GOAL := benchmark
 
 benchmark: $(INSTALLED)
@@ -22,6 +23,9 @@ benchmark: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long"
+
+test-system: $(INSTALLED)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder tests/system
 
 test-long: $(INSTALLED)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m long

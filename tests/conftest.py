@@ -31,3 +31,11 @@ def prepared_results(tmp_path_factory) -> Path:
     results = tmp_path_factory.mktemp("results")
     prepare(tiny_experiment().dataset, results)
     return results
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict]]:
+    """Stands for training a study's trials; what was asked for is listed."""
+    from support.studies import answer_in_closed_form
+
+    return answer_in_closed_form(monkeypatch)

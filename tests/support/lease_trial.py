@@ -14,6 +14,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -96,7 +97,16 @@ def spawn(*given: object) -> int:
     return pid
 
 
-def trial(folder: Path, claims: int, processes: int, gpus: int, runs_per_gpu: int) -> dict:
+def trial(folder: Path, claims: int, *more: str) -> dict:
+    """What is found when 16 processes share 2 GPUs of 4 slots each; run from a fresh Python."""
+    given = [str(folder / "trial"), str(claims), "16", "2", "4", *more]
+    done = subprocess.run(
+        [sys.executable, __file__, *given], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def claim_and_kill(folder: Path, claims: int, processes: int, gpus: int, runs_per_gpu: int) -> dict:
     for name in ("workers", "witnesses"):
         (folder / name).mkdir(parents=True)
     leases.FOLDER, leases.PAUSE, leases.log.disabled = folder / "leases", (0.002, 0.02), True
@@ -126,4 +136,4 @@ if __name__ == "__main__":
     if sys.argv[6:] == ["unlocked"]:
         leases.fcntl.flock = lambda *_: None
     numbers = [int(text) for text in sys.argv[2:6]]
-    print(json.dumps(trial(Path(sys.argv[1]), *numbers)))
+    print(json.dumps(claim_and_kill(Path(sys.argv[1]), *numbers)))

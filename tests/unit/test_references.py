@@ -1,16 +1,14 @@
-"""Papers and their entries: every method that names a paper has one, and BibTeX reads them."""
+"""Papers and their entries: every method that names a paper has one."""
 
 import ast
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from support import simulated
 
 from ssl_methods import methods
-from ssl_methods.analysis.references import FILE, bibliography, bibtex, cited, papers
+from ssl_methods.analysis.references import FILE, bibliography, cited, papers
 
 WITHOUT = {"empty", "mean_shape"}
 METHODS = [name for name in methods.names() if methods.modules()[name].startswith("ssl_methods.")]
@@ -66,12 +64,3 @@ def test_a_citation_in_words(key, short):
 def test_an_experiment_cites_its_methods_and_its_network():
     keys = [entry.key for entry in cited(simulated.experiment(methods=["dtc", "empty"]))]
     assert keys == ["luo2021dtc", "milletari2016vnet"]
-
-
-@pytest.mark.skipif(not shutil.which("bibtex"), reason="bibtex (texlive-binaries) is not installed")
-def test_bibtex_reads_every_entry(tmp_path):
-    (tmp_path / "all.bib").write_text(bibtex(bibliography().values()))
-    (tmp_path / "page.aux").write_text("\\citation{*}\n\\bibstyle{plain}\n\\bibdata{all}\n")
-    done = subprocess.run(["bibtex", "page"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0 and "Warning" not in done.stdout, done.stdout
-    assert (tmp_path / "page.bbl").read_text().count("\\bibitem") == len(bibliography())
