@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ssl_methods.config import Dataset
 from ssl_methods.data.classes import label_values, surveyed, to_classes
 from ssl_methods.data.geometry import axis_codes
-from ssl_methods.data.importers import MAX_FAULTS, RawCase, Source, raise_faults
+from ssl_methods.data.importers.base import MAX_FAULTS, RawCase, Source, raise_faults
 from ssl_methods.data.preprocessing import preprocessed
 from ssl_methods.data.stains import StainNormaliser
 from ssl_methods.data.store import CaseRecord, case_file

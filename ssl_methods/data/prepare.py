@@ -26,7 +26,8 @@ from ssl_methods.config import (
 from ssl_methods.data.cases import prepare_cases, survey
 from ssl_methods.data.classes import class_table
 from ssl_methods.data.duplicates import same_scans
-from ssl_methods.data.importers import Source, read_source, source_folder
+from ssl_methods.data.importers.base import Source, source_folder
+from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.listing import Listing
 from ssl_methods.data.stains import StainNormaliser
 from ssl_methods.data.store import (

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ssl_methods.config import DatasetBase
 from ssl_methods.data import geometry
-from ssl_methods.data.importers import Scan
+from ssl_methods.data.importers.base import Scan
 from ssl_methods.data.stains import StainNormaliser
 from ssl_methods.errors import UserError
 

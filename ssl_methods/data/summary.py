@@ -17,7 +17,7 @@ from ssl_methods.config import DatasetBase
 from ssl_methods.config.datasets import AXES
 from ssl_methods.data.cases import PreparedCase
 from ssl_methods.data.duplicates import same_labels, same_scans
-from ssl_methods.data.importers import Source
+from ssl_methods.data.importers.base import Source
 from ssl_methods.data.outliers import outliers
 from ssl_methods.data.store import Store
 from ssl_methods.files import read_text

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from threading import Thread
 from typing import Any, NamedTuple
 
-from ssl_methods.data.importers import RawCase
+from ssl_methods.data.importers.base import RawCase
 
 
 class Died(NamedTuple):

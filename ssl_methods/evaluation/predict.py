@@ -18,7 +18,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ssl_methods.config import DatasetBase
-from ssl_methods.data.importers import load_files, raise_faults
+from ssl_methods.data.importers.base import load_files, raise_faults
 from ssl_methods.data.importers.folder import detached
 from ssl_methods.data.volumes import (
     Volume,

@@ -23,8 +23,9 @@ from ssl_methods.analysis.collect import metric_columns, read_cases, write_shown
 from ssl_methods.analysis.stains import ALL, NOTE, laboratory, shown_stains, stain_effect
 from ssl_methods.analysis.tables import with_class_mean, write_table
 from ssl_methods.config import Experiment, StainSettings, load_experiment
-from ssl_methods.data.importers import RawCase, read_source
-from ssl_methods.data.importers.phantom_histology import LABORATORIES, stain_vectors, towards
+from ssl_methods.data.importers.base import RawCase
+from ssl_methods.data.importers.registry import read_source
+from ssl_methods.data.phantoms.laboratory import LABORATORIES, stain_vectors, towards
 from ssl_methods.data.stains import StainNormaliser, stain_normaliser
 from ssl_methods.data.stains import stain_vectors as found_vectors
 from ssl_methods.data.store import Store, store_folder

@@ -19,7 +19,7 @@ from nibabel import orientations
 
 from ssl_methods.config import FolderDataset, PancreasCTDataset
 from ssl_methods.data.geometry import restore_label
-from ssl_methods.data.importers import RawCase
+from ssl_methods.data.importers.base import RawCase
 from ssl_methods.data.outliers import far
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.preprocessing import prepare_image

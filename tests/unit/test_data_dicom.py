@@ -15,8 +15,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from ssl_methods.config import PancreasCTDataset
 from ssl_methods.data.dicom import read_series
-from ssl_methods.data.importers import read_source
 from ssl_methods.data.importers.pancreas_ct import load
+from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.store import Store
 from ssl_methods.errors import UserError

@@ -13,7 +13,7 @@ import pytest
 import SimpleITK
 
 from ssl_methods.config import DecathlonDataset, FolderDataset, LeftAtriumDataset
-from ssl_methods.data.importers import read_source
+from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.store import Store
 from ssl_methods.data.volumes import read_label_volume, read_volume

@@ -17,8 +17,8 @@ from ssl_methods.config import (
     LeftAtriumChallengeDataset,
     LeftAtriumDataset,
 )
-from ssl_methods.data.importers import read_source
 from ssl_methods.data.importers.folder import detached
+from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.listing import Listing, files_below
 from ssl_methods.data.prepare import prepare, source_fingerprint
 from ssl_methods.data.store import Store

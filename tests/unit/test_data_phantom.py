@@ -11,8 +11,9 @@ import pytest
 from scipy import ndimage, stats
 
 from ssl_methods.config import PhantomDataset
-from ssl_methods.data.importers import read_source
-from ssl_methods.data.importers.phantom import BRANCH, CHAMBER, generate, knot_weights, smooth_field
+from ssl_methods.data.importers.registry import read_source
+from ssl_methods.data.phantoms.chamber import BRANCH, CHAMBER, generate
+from ssl_methods.data.phantoms.fields import knot_weights, smooth_field
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.store import Store
 
@@ -44,7 +45,7 @@ def test_a_case_is_as_declared(shape):
 
 def test_equal_keys_give_equal_bits_in_another_process_too():
     code = (
-        "from ssl_methods.data.importers.phantom import generate; import hashlib; "
+        "from ssl_methods.data.phantoms.chamber import generate; import hashlib; "
         f"s = generate({SHAPE}, 0.5, (3, 0, 1)); "
         "print(hashlib.sha256(s.image.tobytes() + s.label.tobytes()).hexdigest())"
     )

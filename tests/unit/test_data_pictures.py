@@ -12,7 +12,7 @@ from PIL import Image
 
 from ssl_methods.config import FolderDataset
 from ssl_methods.data.draw import drawn
-from ssl_methods.data.importers import read_source
+from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.pictures import read_mask, read_picture
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.splits import make_split

@@ -10,19 +10,19 @@ from skimage.color import rgb2lab
 
 from ssl_methods import methods
 from ssl_methods.config import FolderDataset, PhantomHistologyDataset, load_experiment
-from ssl_methods.data.importers import read_source
-from ssl_methods.data.importers.phantom_histology import (
+from ssl_methods.data.importers.registry import read_source
+from ssl_methods.data.phantoms.laboratory import (
     LABORATORIES,
     generate,
     stain_vectors,
     towards,
     transmitted,
 )
+from ssl_methods.data.phantoms.tissue import tissue
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.stains import StainNormaliser
 from ssl_methods.data.stains import stain_vectors as found_vectors
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.data.tissue import tissue
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import predict_labels
 from ssl_methods.evaluation.predict import predict_files

@@ -33,7 +33,7 @@ from ssl_methods.config import (
     load_run,
     read_yaml,
 )
-from ssl_methods.data.importers import read_source
+from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.splits import load_split, make_split, split_name
 from ssl_methods.data.store import Manifest, Store, store_folder
 from ssl_methods.data.volumes import read_volume

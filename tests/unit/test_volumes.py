@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ssl_methods.data.geometry import axis_codes, grid_difference, reoriented, turned_to
-from ssl_methods.data.importers import load_files
+from ssl_methods.data.importers.base import load_files
 from ssl_methods.data.volumes import (
     Header,
     Volume,

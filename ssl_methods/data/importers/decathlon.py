@@ -20,7 +20,7 @@ from typing import Any, Literal
 from ssl_methods.config import DecathlonDataset
 from ssl_methods.data import pictures
 from ssl_methods.data.classes import LARGEST_VALUE
-from ssl_methods.data.importers import (
+from ssl_methods.data.importers.base import (
     RawCase,
     Source,
     check_all_used,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ssl_methods.config import FolderDataset
 from ssl_methods.data import pictures
 from ssl_methods.data.classes import LARGEST_VALUE
-from ssl_methods.data.importers import (
+from ssl_methods.data.importers.base import (
     RawCase,
     Source,
     check_all_used,

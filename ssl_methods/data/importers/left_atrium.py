@@ -16,7 +16,7 @@ import numpy as np
 
 from ssl_methods.config import LeftAtriumDataset
 from ssl_methods.data.arrays import read_hdf5
-from ssl_methods.data.importers import (
+from ssl_methods.data.importers.base import (
     RawCase,
     Scan,
     Source,

@@ -22,7 +22,7 @@ from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 
 from ssl_methods.config import LeftAtriumChallengeDataset
-from ssl_methods.data.importers import (
+from ssl_methods.data.importers.base import (
     RawCase,
     Scan,
     Source,

@@ -24,13 +24,7 @@ from numpy.typing import NDArray
 from ssl_methods.config import PancreasCTDataset, find_config, read_yaml
 from ssl_methods.data.dicom import read_series
 from ssl_methods.data.geometry import grid_difference, turned_to
-from ssl_methods.data.importers import (
-    RawCase,
-    Scan,
-    Source,
-    check_all_used,
-    source_folder,
-)
+from ssl_methods.data.importers.base import RawCase, Scan, Source, check_all_used, source_folder
 from ssl_methods.data.listing import Listing
 from ssl_methods.data.volumes import Volume, read_label_volume
 from ssl_methods.errors import UserError

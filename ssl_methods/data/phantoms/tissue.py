@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ssl_methods.data.importers.phantom import Field, inside, smooth_field, union
+from ssl_methods.data.phantoms.fields import Field, inside, smooth_field, union
 
 Axes = Sequence[Field]  # one open grid per axis
 

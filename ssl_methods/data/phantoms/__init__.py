@@ -1,0 +1,1 @@
+"""What generated cases show: fields, a chamber, stained tissue, and the laboratories of it."""
