@@ -34,6 +34,7 @@ from ssl_methods.analysis.tables import (
 )
 from ssl_methods.config import Experiment, Run, budget_text
 from ssl_methods.errors import UserError
+from ssl_methods.measures import of
 
 COLUMNS = [
     "audit", "method", "role", "recipe", "budget", "labeled", "metric",
@@ -317,13 +318,6 @@ def _row(audit: Audit, status: str) -> dict[str, object]:
 
 # ---- as shown ------------------------------------------------------------------------------------
 
-TITLES = {
-    "dice": ("Dice %", 100.0),
-    "asd_voxel": ("ASD voxel", 1.0),
-    "hd95_voxel": ("95HD voxel", 1.0),
-    "asd_mm": ("ASD mm", 1.0),
-}
-
 
 def shown_audits(table: pd.DataFrame) -> pd.DataFrame:
     """``audits.csv`` as it is read, differences of Dice in percentage points; its index is each
@@ -333,17 +327,16 @@ def shown_audits(table: pd.DataFrame) -> pd.DataFrame:
     rows, order = [], {name: i for i, name in enumerate(dict.fromkeys(_titles(table)))}
     table = in_order(table.assign(order=_titles(table).map(order)), "order", "labeled")
     for _, row in table.iterrows():
-        title, scale = TITLES[row["metric"]]
+        measure = of(row["metric"])
         measured = row["status"] == "measured"
-        change = with_interval(row, ["difference", "low", "high"], scale, sign=True)
-        digits = 1 if scale == 100 else 2
+        change = with_interval(row, ["difference", "low", "high"], measure, sign=True)
         rows.append({
             "Audit": f"{row['audit']}: {row['reported_as']} / {row['instead_as']}",
             "Method": or_dash(row["method"]),
             "Labeled": labeled_text(row) if measured else UNKNOWN,
-            "Metric": title,
-            "Reported": number(row["reported"], digits, scale),
-            "Instead": number(row["instead"], digits, scale),
+            "Metric": measure.heading,
+            "Reported": number(row["reported"], measure.digits, measure.scale),
+            "Instead": number(row["instead"], measure.digits, measure.scale),
             "Difference": change if measured else row["status"],
             "Runs": number(row["runs"], 0),
         })  # fmt: skip
@@ -361,17 +354,17 @@ def shown_audits_briefly(table: pd.DataFrame) -> pd.DataFrame:
     many = table["budget"].replace("", None).nunique() > 1
     for _, group in table[roles(table) == "method"].groupby(_titles(table), sort=False):
         first, by_size = group.iloc[0], group.sort_values("difference", kind="stable")
-        title, scale = TITLES[first["metric"]]
+        metric = of(first["metric"])
         measured = first["status"] == "measured"
         smallest, largest = (
-            f"{number(row['difference'], 1 if scale == 100 else 2, scale, sign=True)}"
+            f"{number(row['difference'], metric.digits, metric.scale, sign=True)}"
             f" ({row['method']}{f', {labeled_text(row)} labeled' if many else ''})"
             if measured else UNKNOWN
             for _, row in by_size.iloc[[0, -1]].iterrows()
         )  # fmt: skip
         rows.append({
             "Audit": f"{first['audit']}: {first['reported_as']} / {first['instead_as']}",
-            "Metric": title,
+            "Metric": metric.heading,
             "Lowest difference": smallest,
             "Highest difference": largest,
             "What it means": first["meaning"] if measured else first["status"],

@@ -16,11 +16,9 @@ import pandas as pd
 from ssl_methods.analysis.ranks import false_claim_probability, scores
 from ssl_methods.analysis.statistics import (
     LEVEL,
-    METRICS_COMPARED,
     bootstrap_interval,
     bounds_of_difference,
     enough,
-    higher_is_better,
     holm,
     mean_p,
     rank_biserial,
@@ -28,6 +26,7 @@ from ssl_methods.analysis.statistics import (
     wilcoxon_p,
 )
 from ssl_methods.analysis.tables import case_matrix, role_note, roles
+from ssl_methods.measures import compared, of
 
 COMPARISON_COLUMNS = [
     "pair", "method", "role", "recipe", "baseline", "budget", "labeled", "class", "metric",
@@ -104,14 +103,14 @@ def comparison_note(comparisons: pd.DataFrame) -> str:
 
 def _against_baseline(cases: pd.DataFrame, baseline: str) -> Iterator[dict[str, object]]:
     for _, group in cases.groupby(["budget", "class"], sort=False):
-        for metric in METRICS_COMPARED:
+        for metric in compared(cases):
             yield from _against("baseline", baseline, group, metric)
 
 
 def _against_best(cases: pd.DataFrame) -> Iterator[dict[str, object]]:
     cases = cases[cases["role"] == "method"]
     groups = dict(tuple(cases.groupby(["budget", "class"], sort=False)))
-    for metric in METRICS_COMPARED:
+    for metric in compared(cases):
         for found in scores(cases, metric):
             best = found.methods[int(found.values.mean(axis=(1, 2)).argmax())]
             yield from _against("best", best, groups[found.budget, found.klass], metric)
@@ -143,7 +142,7 @@ def _compare(own: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[st
     subsets = difference.index.get_level_values("subset").to_numpy()
     interval = bootstrap_interval(values, subsets, bounds_of_difference(metric))
     by_case = values.mean(axis=0)
-    better = by_case if higher_is_better(metric) else -by_case
+    better = by_case if of(metric).higher_is_better else -by_case
     return {
         "runs": len(values),
         "subsets": len(np.unique(subsets)),
@@ -168,4 +167,4 @@ def _verdict(row: pd.Series) -> str:
         return "too few to tell"
     if not (row["p_holm"] < LEVEL and (row["low"] > 0 or row["high"] < 0)):
         return "no difference shown"
-    return "better" if (row["difference"] > 0) == higher_is_better(row["metric"]) else "worse"
+    return "better" if (row["difference"] > 0) == of(row["metric"]).higher_is_better else "worse"

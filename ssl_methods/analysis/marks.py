@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ssl_methods.analysis.tables import HEADINGS, in_order, roles
-
-HIGHER_IS_BETTER = {"dice": True, "jaccard": True, "asd_voxel": False, "hd95_voxel": False}
+from ssl_methods.analysis.tables import in_order, roles
+from ssl_methods.measures import compared
 
 NOTE = (
     "Bold: the best mean of a metric among the methods of a budget. \N{ALMOST EQUAL TO}: a mean "
@@ -22,17 +21,17 @@ def marks(summary: pd.DataFrame) -> list[dict[str, str]]:
     """
     summary = in_order(summary, "labeled").reset_index(drop=True)
     found: list[dict[str, str]] = [{} for _ in range(len(summary))]
-    compared = summary[roles(summary) == "method"]
-    for _, group in compared.groupby(["budget", "class"], sort=False):
-        for metric, (heading, _) in HEADINGS.items():
+    methods = summary[roles(summary) == "method"]
+    for _, group in methods.groupby(["budget", "class"], sort=False):
+        for metric, measure in compared(summary).items():
             known = group.dropna(subset=[metric])
             if len(known) < 2:
                 continue
             values = known[metric]
-            best = known.loc[values.idxmax() if HIGHER_IS_BETTER[metric] else values.idxmin()]
+            best = known.loc[values.idxmax() if measure.higher_is_better else values.idxmin()]
             for i, value in values.items():
                 if value == best[metric]:
-                    found[int(str(i))][heading] = "best"
+                    found[int(str(i))][measure.heading] = "best"
                 elif best[f"{metric}_low"] <= value <= best[f"{metric}_high"]:
-                    found[int(str(i))][heading] = "tied"
+                    found[int(str(i))][measure.heading] = "tied"
     return found

@@ -21,7 +21,6 @@ from pydantic import Field
 
 from ssl_methods.analysis.jensen import jensen_ok
 from ssl_methods.analysis.tables import (
-    HEADINGS,
     UNKNOWN,
     drop_silent,
     number,
@@ -42,6 +41,7 @@ from ssl_methods.config import (
     read_yaml,
 )
 from ssl_methods.errors import UserError
+from ssl_methods.measures import OF_PAPERS, of
 
 LOOP = (
     "labeled_batch", "unlabeled_batch", "optimizer", "learning_rate", "learning_rate_schedule",
@@ -132,7 +132,7 @@ class PublishedRow(Result):
         """In the unit of our own tables: Dice and Jaccard in 0..1, distances in voxels; NaN if it
         is not printed."""
         printed = getattr(self, metric)
-        return float("nan") if printed is None else float(printed) / HEADINGS[metric][1]
+        return float("nan") if printed is None else float(printed) / of(metric).scale
 
     @property
     def jensen_ok(self) -> bool | None:
@@ -241,7 +241,7 @@ def _lines(
     runs = _matches(row, experiment, summary)
     for run in [run for _, run in runs.iterrows()] or [None]:
         reasons = _why_not(row, experiment, run, summary)
-        for metric in HEADINGS:
+        for metric in OF_PAPERS:
             yield _printed(row) | _compared(row, run, metric, reasons)
 
 
@@ -340,7 +340,7 @@ def _compared(
         return line | {"verdict": f"not comparable: {'; '.join(reasons)}"}
     if np.isnan(published):
         return line | {"verdict": NOT_PRINTED}
-    rounding = HALF_UNIT / HEADINGS[metric][1]
+    rounding = HALF_UNIT / of(metric).scale
     verdict = "inside"
     if published - rounding > line["high"]:
         verdict = "above"
@@ -361,28 +361,29 @@ def shown_published(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         return pd.DataFrame()
     rows = []
-    size = len(HEADINGS)  # published_table writes the metrics of one row together
+    size = len(OF_PAPERS)  # published_table writes the metrics of one row together
     for start in range(0, len(table), size):
         group = table.iloc[start : start + size].set_index("metric", drop=False)
         dice = group.loc["dice"]
-        title, low_high = HEADINGS["dice"][0], ["ours", "low", "high"]
         rows.append({
             "Method": f"{dice['title']}{DAGGER if dice['mark'] == 'quoted' else ''}",
             "Labeled": f"{dice['labeled']} + {dice['unlabeled']}",
             "Source": f"{dice['citation']}, {dice['place']}",
             **{
-                heading: number(group.loc[metric, "published"], 2, scale)
-                for metric, (heading, scale) in HEADINGS.items()
+                of(metric).heading: number(group.loc[metric, "published"], 2, of(metric).scale)
+                for metric in OF_PAPERS
             },
             "Jensen check": CHECKED.get(dice["jensen_ok"], UNKNOWN),
             "Not told": or_dash(dice["unknown"]),
             "Our row": or_dash(dice["run"]),
-            f"Our {title}": with_interval(dice, low_high, HEADINGS["dice"][1]),
+            f"Our {of('dice').heading}": with_interval(
+                dice, ["ours", "low", "high"], of("dice")
+            ),
             "Difference": number(dice["difference"], 1, 100, sign=True),
             "Verdict": dice["verdict"],
         })  # fmt: skip
     frame = pd.DataFrame(rows, index=["method"] * len(rows))
-    return drop_silent(frame, "Our row", f"Our {HEADINGS['dice'][0]}", "Difference")
+    return drop_silent(frame, "Our row", f"Our {of('dice').heading}", "Difference")
 
 
 def published_note(table: pd.DataFrame) -> str:

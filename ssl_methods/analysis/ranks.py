@@ -26,12 +26,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssl_methods.analysis.statistics import (
-    METRICS_COMPARED,
     draws_of,
-    higher_is_better,
     units_of,
 )
-from ssl_methods.analysis.tables import HEADINGS, case_matrix, drop_silent, number, p_text, roles
+from ssl_methods.analysis.tables import case_matrix, drop_silent, number, p_text, roles
+from ssl_methods.measures import compared, of
 
 RANK_COLUMNS = [
     "budget", "class", "metric", "method", "recipe", "methods", "runs", "subsets", "cases", "mean",
@@ -65,7 +64,7 @@ class Scores(NamedTuple):
 
 def scores(cases: pd.DataFrame, metric: str) -> Iterator[Scores]:
     """For each budget and class with at least one method."""
-    sign = 1 if higher_is_better(metric) else -1
+    sign = 1 if of(metric).higher_is_better else -1
     cases = cases[roles(cases) == "method"]
     for (budget, klass), group in cases.groupby(["budget", "class"], sort=False):
         tables, recipes = {}, {}
@@ -105,7 +104,7 @@ def ranks(
         methods). Equal methods share the ranks that they take up: half a first place each.
     """
     rows = []
-    sign = 1 if higher_is_better(metric) else -1
+    sign = 1 if of(metric).higher_is_better else -1
     for found in scores(cases, metric):
         means = found.values.mean(axis=(1, 2))
         shares = rank_shares(found.values, found.subsets, replicates, seed)
@@ -170,7 +169,7 @@ def agreement(cases: pd.DataFrame) -> pd.DataFrame:
         (found.klass, found.budget, metric): pd.Series(
             found.values.mean(axis=(1, 2)), found.methods
         )
-        for metric in METRICS_COMPARED
+        for metric in compared(cases)
         for found in scores(cases, metric)
     }
     rows = []
@@ -216,7 +215,7 @@ def false_claim(cases: pd.DataFrame, baseline: str, metric: str = "dice") -> pd.
         ``false_claim_probability`` of the paired differences, averaged over the common runs.
     """
     rows = []
-    sign = 1 if higher_is_better(metric) else -1
+    sign = 1 if of(metric).higher_is_better else -1
     for found in scores(cases, metric):
         by_case = found.values.mean(axis=1)
         order = np.argsort(-by_case.mean(axis=1).round(12), kind="stable")
@@ -274,7 +273,7 @@ def shown_ranks(table: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     rows = []
     for _, row in table.iterrows():
-        title, scale = HEADINGS[row["metric"]]
+        measure = of(row["metric"])
         rows.append({
             "Method": row["method"],
             "Budget": row["budget"],
@@ -282,7 +281,7 @@ def shown_ranks(table: pd.DataFrame) -> pd.DataFrame:
             "Recipe": row["recipe"],
             "Rank": f"{row['rank']} [{row['low']}, {row['high']}]",
             "First": f"{number(row['probability_first'], 0, 100)} %",
-            title: number(row["mean"], 1, scale),
+            measure.heading: number(row["mean"], 1, measure.scale),
             "Runs": str(row["runs"]),
         })  # fmt: skip
     return drop_silent(pd.DataFrame(rows, index=["method"] * len(rows)))
@@ -292,11 +291,12 @@ def shown_agreement(table: pd.DataFrame) -> pd.DataFrame:
     """``agreement.csv`` as it is read."""
     if table.empty:
         return pd.DataFrame()
-    titles = {metric: title.split()[0] for metric, (title, _) in HEADINGS.items()}
     rows = []
     for _, row in table.iterrows():
-        pair = [titles.get(row[name], f"budget {row[name]}") for name in ("first", "second")]
-        within = f"budget {row['budget']}" if row["budget"] else titles[row["metric"]]
+        pair = [row[name] for name in ("first", "second")]
+        metrics = row["between"] == "metrics"
+        pair = [of(name).title if metrics else f"budget {name}" for name in pair]
+        within = f"budget {row['budget']}" if metrics else of(row["metric"]).title
         rows.append({
             "Orders by": " and ".join(pair),
             "Within": within,
@@ -313,14 +313,16 @@ def shown_false_claims(table: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     rows = []
     for _, row in table.iterrows():
-        title, scale = HEADINGS[row["metric"]]
+        measure = of(row["metric"])
         rows.append({
             "Better mean": row["better"],
             "Than": row["worse"],
             "Budget": row["budget"],
             "Class": row["class"],
             "Pair": PAIRS[row["pair"]],
-            f"Difference, {title}": number(row["difference"], 1, scale, sign=True),
+            f"Difference, {measure.heading}": number(
+                row["difference"], 1, measure.scale, sign=True
+            ),
             "Probability not better": p_text(row["probability"]),
         })  # fmt: skip
     return drop_silent(pd.DataFrame(rows, index=["method"] * len(rows)))

@@ -21,11 +21,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ssl_methods.analysis.statistics import METRICS_COMPARED, bounds
 from ssl_methods.analysis.tables import FLAGS
 from ssl_methods.config import read_yaml
 from ssl_methods.errors import UserError
 from ssl_methods.files import read_text
+from ssl_methods.measures import OF_PAPERS, of
 
 MIB = 1 << 20
 LARGEST_MB = {".json": 16.0, ".csv": 64.0}
@@ -125,7 +125,7 @@ def read_cases_of_run(path: Path) -> tuple[list[str], list[list[str]]]:
 
     A measurement is a number that its metric can take, or blank; a flag is True, False, 1 or 0.
     """
-    needed = ("case", "class", *METRICS_COMPARED, *FLAGS)
+    needed = ("case", "class", *OF_PAPERS, *FLAGS)
     heading, rows = _rows(path, needed, EVALUATE)
     for place, name in enumerate(heading):
         if name in ("case", "class"):
@@ -134,7 +134,7 @@ def read_cases_of_run(path: Path) -> tuple[list[str], list[list[str]]]:
         elif name in FLAGS:
             right, kind = {"True", "False", "1", "0"}.__contains__, "True or False"
         else:
-            right, kind = _within(*bounds(name)), "a number that it can be"
+            right, kind = _within(*of(name).range), "a number that it can be"
         for line, row in enumerate(rows, start=2):
             if not right(row[place]):
                 raise UserError(

@@ -15,8 +15,9 @@ from ssl_methods.analysis.published import (
     of_method,
     resampled,
 )
-from ssl_methods.analysis.tables import HEADINGS, number
+from ssl_methods.analysis.tables import number
 from ssl_methods.config import Experiment
+from ssl_methods.measures import OF_PAPERS, of
 
 
 class Scored(Protocol):
@@ -40,7 +41,7 @@ def published_of(experiment: Experiment, method: str) -> list[PublishedRow]:
 def as_json(file: Path, scored: Scored, experiment: Experiment, method: str) -> str:
     """Overlaps in 0..1, distances in voxels, ours and published."""
     published = [
-        {name: None if getattr(row, name) is None else row.value(name) for name in HEADINGS}
+        {name: None if getattr(row, name) is None else row.value(name) for name in OF_PAPERS}
         | {"title": row.title, "labeled": row.labeled, "unlabeled": row.unlabeled}
         | {"citation": row.source.citation, "place": row.source.place, "mark": row.source.mark}
         | row.source.protocol.model_dump(mode="json")
@@ -60,16 +61,16 @@ def as_json(file: Path, scored: Scored, experiment: Experiment, method: str) -> 
 def as_text(file: Path, scored: Scored, experiment: Experiment, method: str) -> str:
     """A table of ours and of the published rows, and where each case's values are."""
     published = published_of(experiment, method)
-    lines = [["", *(heading for heading, _ in HEADINGS.values())]]
+    lines = [["", *(of(name).heading for name in OF_PAPERS)]]
     lines += [
-        [title, *(f"{values[name] * scale:.2f}" for name, (_, scale) in HEADINGS.items())]
+        [title, *(f"{values[name] * of(name).scale:.2f}" for name in OF_PAPERS)]
         for title, values in [
             ("this file", scored.values),
             ("this file, largest component", scored.largest_component),
         ]
     ]
     lines += [
-        [said_of(row, experiment), *(number(getattr(row, name), 2) for name in HEADINGS)]
+        [said_of(row, experiment), *(number(getattr(row, name), 2) for name in OF_PAPERS)]
         for row in published
     ]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ssl_methods.analysis.statistics import bootstrap_interval, bounds, bounds_of_difference
+from ssl_methods.analysis.statistics import bootstrap_interval, bounds_of_difference
 from ssl_methods.analysis.tables import case_matrix, number, overall, roles
+from ssl_methods.measures import of
 
 ALL = "all"
 """Stands for the laboratories together."""
@@ -57,7 +58,7 @@ def stain_effect(experiments: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
                 "labeled": first["labeled"], "laboratory": place, "stain": stain,
                 "runs": len(dice), "cases": dice.shape[1],
             }  # fmt: skip
-            row |= _interval("dice", dice, bounds("dice"))
+            row |= _interval("dice", dice, of("dice").range)
             if stain != "none" and "none" in measured:
                 difference = (dice - measured["none"]).dropna(how="all")
                 row |= _interval("difference", difference, bounds_of_difference("dice"))

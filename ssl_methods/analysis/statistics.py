@@ -32,8 +32,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssl_methods.analysis.tables import case_matrix
+from ssl_methods.measures import of
 
-METRICS_COMPARED = ("dice", "jaccard", "asd_voxel", "hd95_voxel")
 FEWEST_SUBSETS, FEWEST_CASES = 3, 20
 LEVEL = 0.05
 
@@ -46,21 +46,10 @@ class Interval(NamedTuple):
     high: float
 
 
-def higher_is_better(metric: str) -> bool:
-    return metric.startswith(("dice", "jaccard", "nsd"))
-
-
-def bounds(metric: str) -> tuple[float, float]:
-    """The values that a metric can take."""
-    if higher_is_better(metric):
-        return 0.0, 1.0
-    return (0.0, np.inf) if metric.startswith(("asd", "assd", "hd95")) else (-np.inf, np.inf)
-
-
 def bounds_of_difference(metric: str, times: int = 1) -> tuple[float, float]:
     """The values that a difference of two means can take; with ``times`` 2 a difference of two
     such differences: (-2, 2) for how a gain in Dice changes from one budget to another."""
-    low, high = bounds(metric)
+    low, high = of(metric).range
     return times * (low - high), times * (high - low)
 
 
@@ -272,7 +261,7 @@ def summarise(cases: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
             matrix = case_matrix(group, metric)
             values = matrix.to_numpy(float)
             subsets = matrix.index.get_level_values("subset").to_numpy()
-            interval = bootstrap_interval(values, subsets, bounds(metric))
+            interval = bootstrap_interval(values, subsets, of(metric).range)
             found = [*interval, *spread(values.mean(axis=1), subsets)]
             row |= {metric + part: value for part, value in zip(SUMMARY_PARTS, found, strict=True)}
         rows.append(row)

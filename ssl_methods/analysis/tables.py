@@ -13,6 +13,7 @@ import pandas as pd
 from ssl_methods.config import FASTEST_FIRST, rounds_more
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, write_text
+from ssl_methods.measures import Measure, compared, of
 
 CELL = ("method", "budget", "subset", "seed")
 """Names one run within an experiment."""
@@ -264,11 +265,11 @@ def labeled_text(row: pd.Series) -> str:
     return "all" if row.get("role") == "bound" else number(row["labeled"], 0)
 
 
-def with_interval(row: pd.Series, columns: Sequence[str], scale: float, sign: bool = False) -> str:
+def with_interval(
+    row: pd.Series, columns: Sequence[str], measure: Measure, sign: bool = False
+) -> str:
     """'71.1 [62.0, 76.7]' from three columns: the value and both ends; without ends if unknown."""
-    value, low, high = (
-        number(row[name], 1 if scale == 100 else 2, scale, sign) for name in columns
-    )
+    value, low, high = (number(row[name], measure.digits, measure.scale, sign) for name in columns)
     return value if low == UNKNOWN else f"{value} [{low}, {high}]"
 
 
@@ -308,14 +309,6 @@ def precision_note(runs: pd.DataFrame) -> str:
     )
 
 
-HEADINGS = {
-    "dice": ("Dice %", 100.0),
-    "jaccard": ("Jaccard %", 100.0),
-    "asd_voxel": ("ASD voxel", 1.0),
-    "hd95_voxel": ("95HD voxel", 1.0),
-}
-
-
 def shown_summary(summary: pd.DataFrame) -> pd.DataFrame:
     """``summary.csv`` as it is read: percent, intervals in brackets, no column without content.
 
@@ -330,8 +323,9 @@ def shown_summary(summary: pd.DataFrame) -> pd.DataFrame:
             "Class": row["class"],
         }
         shown |= {"Recipe": row["recipe"], "Runs": f"{row['runs_done']} of {row['runs_declared']}"}
-        for metric, (title, scale) in HEADINGS.items():
-            shown[title] = with_interval(row, [metric, f"{metric}_low", f"{metric}_high"], scale)
+        for metric, measure in compared(summary).items():
+            ends = [metric, f"{metric}_low", f"{metric}_high"]
+            shown[measure.heading] = with_interval(row, ends, measure)
         shown["SD subsets"] = number(row["dice_sd_subsets"], 1, 100)
         shown["SD seeds"] = number(row["dice_sd_seeds"], 1, 100)
         shown["Failures"] = f"{number(row['failures'], 0)} of {number(row['measurements'], 0)}"
@@ -373,13 +367,13 @@ def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
     rows, comparisons = [], in_order(comparisons, "labeled")
     best = "pair" in comparisons and (comparisons["pair"] == "best").any()
     for _, row in comparisons.iterrows():
-        title, scale = HEADINGS[row["metric"]]
-        difference = with_interval(row, ["difference", "low", "high"], scale, sign=True)
+        measure = of(row["metric"])
+        difference = with_interval(row, ["difference", "low", "high"], measure, sign=True)
         rows.append({
             "Method": row["method"],
             "Labeled": labeled_text(row),
             "Class": row["class"],
-            "Metric": title,
+            "Metric": measure.heading,
             **({"Best": row["baseline"]} if best else {}),
             f"Difference from {'the best' if best else row['baseline']}": difference,
             "Verdict": row["verdict"] or UNKNOWN,

@@ -36,7 +36,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssl_methods.analysis.tables import (
-    HEADINGS,
     case_matrix,
     drop_silent,
     in_order,
@@ -45,6 +44,7 @@ from ssl_methods.analysis.tables import (
     or_dash,
     roles,
 )
+from ssl_methods.measures import of
 
 PARTS = ("run", "subset", "seed", "case", "rest")
 
@@ -158,7 +158,7 @@ def shown_variance(table: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     rows, table = [], in_order(table, "labeled")
     for _, row in table.iterrows():
-        title, scale = HEADINGS[row["metric"]]
+        measure = of(row["metric"])
         rows.append({
             "Method": row["method"],
             "Labeled": labeled_text(row),
@@ -166,7 +166,7 @@ def shown_variance(table: pd.DataFrame) -> pd.DataFrame:
             "Recipe": row["recipe"],
             "Runs": str(row["runs"]),
             "Subsets": str(row["subsets"]),
-            f"SD, {title}": number(row["total_variance"] ** 0.5, 1, scale),
+            f"SD, {measure.heading}": number(row["total_variance"] ** 0.5, 1, measure.scale),
             **{f"{part.title()} %": number(row[f"{part}_share"], 0, 100) for part in PARTS},
             "Not known": or_dash(row["not_known"]),
         })  # fmt: skip

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 
 from ssl_methods.errors import UserError
+from ssl_methods.measures import OF_PAPERS
 from ssl_methods.methods.base import Method
 from ssl_methods.weights import Damaged, load_into, load_sealed
 
-METRICS = ("dice", "jaccard", "asd_voxel", "hd95_voxel")
-COLUMNS = ("iteration", "validation_dice", "case", "class", *METRICS)
+COLUMNS = ("iteration", "validation_dice", "case", "class", *OF_PAPERS)
 
 Row = dict[str, Any]
 

@@ -34,10 +34,10 @@ from scipy import ndimage
 
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.surfaces import Mask, bounding_box, distances, surface
+from ssl_methods.measures import LARGEST, NSD, OF_CASES, OF_PAPERS, of
 
 Metrics = dict[str, float | bool]
 
-LARGEST = "_largest_component"
 SAME_LENGTH = 1 + 1e-6  # distances are single precision: one equal to the tolerance is within it
 
 
@@ -93,14 +93,13 @@ def overlap(prediction: Mask, reference: Mask) -> Metrics:
 
 def columns(nsd_tolerance_mm: float = 1.0) -> list[str]:
     """The names of the metrics in the order of ``cases.csv``."""
-    legacy = ["dice", "jaccard", "asd_voxel", "hd95_voxel"]
-    in_mm = ["asd_mm", "hd95_mm", "assd_mm", _nsd(nsd_tolerance_mm), "volume_error_ml"]
+    measured = [_nsd(nsd_tolerance_mm) if name == NSD else name for name in OF_CASES]
     flags = ["empty_prediction", "empty_reference"]
-    return [*legacy, *in_mm, *flags, *(name + LARGEST for name in legacy)]
+    return [*measured, *flags, *(name + LARGEST for name in OF_PAPERS)]
 
 
 def _nsd(tolerance_mm: float) -> str:
-    return f"nsd_{tolerance_mm:g}mm"
+    return f"{NSD}{tolerance_mm:g}mm"
 
 
 def _checked_spacing(
@@ -123,12 +122,9 @@ def _checked_spacing(
 def _of_empty_masks(
     shape: Sequence[int], spacing: Sequence[float], tolerance: float, both: bool
 ) -> Metrics:
-    agreement = float(both)
-    voxels = 0.0 if both else math.hypot(*shape)
-    mm = 0.0 if both else math.hypot(*np.multiply(shape, spacing))
-    legacy = {"dice": agreement, "jaccard": agreement, "asd_voxel": voxels, "hd95_voxel": voxels}
-    in_mm = {"asd_mm": mm, "hd95_mm": mm, "assd_mm": mm, _nsd(tolerance): agreement}
-    return legacy | in_mm | {name + LARGEST: value for name, value in legacy.items()}
+    known = {"volume_error_ml", "empty_prediction", "empty_reference"}
+    names = [name for name in columns(tolerance) if name not in known]
+    return {name: of(name).of_empty(both, shape, spacing) for name in names}
 
 
 def _surface_and_overlap(

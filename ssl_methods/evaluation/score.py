@@ -22,14 +22,12 @@ from ssl_methods.data.store import Store
 from ssl_methods.devices import claim, deterministic, place
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import Label, as_csv, evaluate_cases
-from ssl_methods.evaluation.metrics import LARGEST
 from ssl_methods.evaluation.trained import window_size
 from ssl_methods.files import write_text
+from ssl_methods.measures import LARGEST, OF_PAPERS
 from ssl_methods.networks.released_weights import load_released
 
 log = logging.getLogger(__name__)
-
-PRINTED = ("dice", "jaccard", "asd_voxel", "hd95_voxel")
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Score:
     """Means over test cases (and classes): overlaps in 0..1, distances in voxels."""
 
     cases: int
-    values: dict[str, float]  # by the names of PRINTED
+    values: dict[str, float]  # by the names of measures.OF_PAPERS
     largest_component: dict[str, float]  # the same of each prediction's largest component
     table: Path  # cases.csv
 
@@ -80,4 +78,4 @@ def score(file: Path, run: Run, results: Path, out: Path) -> Score:
 
 
 def means(rows: list[dict[str, Any]], suffix: str = "") -> dict[str, float]:
-    return {name: float(np.mean([row[name + suffix] for row in rows])) for name in PRINTED}
+    return {name: float(np.mean([row[name + suffix] for row in rows])) for name in OF_PAPERS}

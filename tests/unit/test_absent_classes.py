@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from support import simulated
 
 from ssl_methods.analysis.collect import collect
-from ssl_methods.analysis.statistics import METRICS_COMPARED
 from ssl_methods.analysis.tables import counts, read_table, with_class_mean
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.metrics import case_metrics
+from ssl_methods.measures import OF_PAPERS
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.report import report
 
@@ -202,12 +202,12 @@ def test_nothing_predicted_is_never_better_than_the_truth_or_than_a_wrong_guess(
     frames = {}
     for name, own in rows.items():
         flags = ["empty_prediction", "empty_reference"]
-        frame = pd.DataFrame(own)[["case", "class", "method", *METRICS_COMPARED, *flags]]
+        frame = pd.DataFrame(own)[["case", "class", "method", *OF_PAPERS, *flags]]
         frame["failure"] = (frame["empty_prediction"] & ~frame["empty_reference"]).astype(int)
         counted = counts(frame)
         assert counted["measurements"] + counted["absent"] == len(frame)
         assert counted["failures"] == frame["failure"].sum()
-        frames[name] = with_class_mean(frame, METRICS_COMPARED)
+        frames[name] = with_class_mean(frame, OF_PAPERS)
     nothing, something = (frames[name].reset_index(drop=True) for name in rows)
     assert (nothing[["case", "class"]] == something[["case", "class"]]).all(axis=None)
     assert (nothing[["dice", "jaccard"]] == 0).all(axis=None)

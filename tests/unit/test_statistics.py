@@ -14,8 +14,6 @@ from ssl_methods.analysis.jensen import jensen_ok, least_jaccard, row_ok
 from ssl_methods.analysis.ranks import false_claim_probability
 from ssl_methods.analysis.statistics import (
     bootstrap_interval,
-    bounds,
-    higher_is_better,
     holm,
     mean_p,
     rank_biserial,
@@ -25,6 +23,7 @@ from ssl_methods.analysis.statistics import (
     wilcoxon_p,
 )
 from ssl_methods.analysis.tables import shown_comparisons
+from ssl_methods.measures import of
 
 
 def crossed(random, subsets, cases, sd, seeds=1):
@@ -109,10 +108,10 @@ def test_constant_values_have_an_interval_of_one_point():
 
 def test_interval_stays_within_what_the_metric_can_be():
     values = np.array([[0.99, 0.999, 0.5], [0.2, 1.0, 0.9]])
-    interval = bootstrap_interval(values, [0, 1], bounds("dice"))
+    interval = bootstrap_interval(values, [0, 1], of("dice").range)
     assert 0 <= interval.low < interval.mean < interval.high <= 1
-    assert bounds("hd95_mm") == (0, np.inf) and bounds("volume_error_ml") == (-np.inf, np.inf)
-    assert higher_is_better("nsd_1mm") and not higher_is_better("assd_mm")
+    assert of("hd95_mm").range == (0, np.inf) and of("volume_error_ml").range == (-np.inf, np.inf)
+    assert of("nsd_1mm").higher_is_better and not of("assd_mm").higher_is_better
 
 
 def test_spread_is_that_of_the_means_and_blank_where_there_is_one():

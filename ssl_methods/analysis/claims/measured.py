@@ -16,13 +16,13 @@ from ssl_methods.analysis.statistics import (
     Interval,
     bootstrap_interval,
     bounds_of_difference,
-    higher_is_better,
     mean_p,
     support,
     units_of,
     wilcoxon_p,
 )
 from ssl_methods.analysis.tables import case_matrix
+from ssl_methods.measures import of
 
 UNKNOWN = Interval(np.nan, np.nan, np.nan)
 
@@ -71,7 +71,7 @@ class Measured:
         if subsets < FEWEST_SUBSETS or cases < FEWEST_CASES:
             return "undecided", f"too few to tell: {text}"
         low, high = (end + self.part.margin for end in self.interval[1:])
-        if not higher_is_better(self.part.metric):
+        if not of(self.part.metric).higher_is_better:
             low, high = -high, -low
         if low > 0 and p_holm < LEVEL:
             return "supported", text

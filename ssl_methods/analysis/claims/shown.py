@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ssl_methods.analysis.tables import drop_silent, or_dash, p_text, with_interval
+from ssl_methods.measures import of
 
 NOTE = (
     "Effect: method minus against, with its 95 % interval. A part needs the interval on one side "
@@ -13,13 +14,6 @@ NOTE = (
     "refuted. Data, size and length of training are this experiment's, not the paper's."
 )
 NO_CLAIMS = "No claims were judged."
-EFFECTS = {
-    "": ("", 1.0),
-    "dice": ("Dice %", 100.0),
-    "seconds_per_iteration": ("ms / iteration", 1000.0),
-    "train_seconds": ("training s", 1.0),
-    "forward_passes_per_iteration": ("forward passes / iteration", 1.0),
-}
 
 
 def shown_claims(claims: pd.DataFrame) -> pd.DataFrame:
@@ -32,14 +26,14 @@ def shown_claims(claims: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for _, row in claims.iterrows():
         whole = pd.isna(row["part"])
-        title, scale = EFFECTS[row["metric"]]
+        measure = of(row["metric"])
         rows.append({
             "Claim": f"{row['claim']:.0f}" + ("" if whole else f".{row['part']:.0f}"),
             "Says": row["text"],
             "Source": or_dash(row["source"] if whole else ""),
             "Budget": or_dash(row["budget"]),
-            "Metric": or_dash(title),
-            "Effect": with_interval(row, ["effect", "low", "high"], scale, sign=True),
+            "Metric": or_dash(measure.heading),
+            "Effect": with_interval(row, ["effect", "low", "high"], measure, sign=True),
             "p (Holm)": p_text(row["p_holm"]),
             "Verdict": row["verdict"],
             "Why": row["reason"],

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from ssl_methods.analysis.tables import MEAN_CLASS, one_line, overall, roles
+from ssl_methods.measures import compared
 from ssl_methods.reporting.figures.rows import dice_rows, distribution_rows, time_rows
 from ssl_methods.reporting.style import (
     APART,
@@ -34,13 +35,6 @@ from ssl_methods.reporting.style import (
     methods_of,
     top_legend,
 )
-
-PAPER_METRICS = {
-    "dice": ("Dice (%)", 100.0),
-    "jaccard": ("Jaccard (%)", 100.0),
-    "asd_voxel": ("ASD (voxel)", 1.0),
-    "hd95_voxel": ("95HD (voxel)", 1.0),
-}
 
 NO_DICE = "no run has a case with any class"
 
@@ -125,8 +119,8 @@ def _dice_panel(axis: Axes, summary: pd.DataFrame, runs: pd.DataFrame) -> None:
 
 def _leave_controls_out_of_view(axis: Axes, summary: pd.DataFrame, runs: pd.DataFrame) -> None:
     """Limits from what is compared; which controls lie below is written at the foot."""
-    compared, dots = summary[roles(summary) != "control"], runs[roles(runs) != "control"]
-    spans = [compared[name].to_numpy(float) for name in ("dice", "dice_low", "dice_high")]
+    shown, dots = summary[roles(summary) != "control"], runs[roles(runs) != "control"]
+    spans = [shown[name].to_numpy(float) for name in ("dice", "dice_low", "dice_high")]
     keep_in_view(axis, "y", [100 * part for part in (*spans, dots["dice"].to_numpy(float))])
     controls = summary[roles(summary) == "control"].groupby("method", sort=False)["dice"].max()
     below = [label(str(name)) for name, dice in controls.items() if dice * 100 < axis.get_ylim()[0]]
@@ -151,15 +145,16 @@ def metric_distributions(cases: pd.DataFrame) -> Figure:
     if cases.empty:
         raise NothingToShow(NO_DICE)
     if cases["method"].nunique() > MANY:
-        return distribution_rows(cases, PAPER_METRICS)
-    texts, style = budgets(cases), looks(methods_of(cases))
-    figure = Figure(figsize=(column_width(1.0 + len(texts) * (0.7 + 0.36 * len(style))), 6.6))
-    axes = figure.subplots(len(PAPER_METRICS), len(texts), sharex=True, sharey="row", squeeze=False)
-    for row, (metric, (_, scale)) in zip(axes, PAPER_METRICS.items(), strict=True):
+        return distribution_rows(cases)
+    texts, style, metrics = budgets(cases), looks(methods_of(cases)), compared(cases)
+    width = column_width(1.0 + len(texts) * (0.7 + 0.36 * len(style)))
+    figure = Figure(figsize=(width, 1.65 * len(metrics)))
+    axes = figure.subplots(len(metrics), len(texts), sharex=True, sharey="row", squeeze=False)
+    for row, (metric, measure) in zip(axes, metrics.items(), strict=True):
         for axis, budget in zip(row, texts, strict=True):
             own = cases[cases["budget"] == budget]
             values = [
-                own.loc[own["method"] == method, metric].dropna().to_numpy() * scale
+                own.loc[own["method"] == method, metric].dropna().to_numpy() * measure.scale
                 for method in style
             ]
             _boxes(axis, values, list(style.values()))
@@ -171,13 +166,13 @@ def metric_distributions(cases: pd.DataFrame) -> Figure:
                 rotation_mode="anchor",
             )
             axis.grid(visible=False, axis="x")
-        if metric.endswith("_voxel"):  # a failure lies far above the rest, and 0 is possible
+        if measure.has_no_end:  # a failure lies far above the rest, and 0 is possible
             row[0].set_yscale("symlog", linthresh=1)
             row[0].yaxis.set_major_locator(FixedLocator([0, 1, 3, 10, 30, 100, 300]))
             row[0].yaxis.set_major_formatter("{x:g}")
             row[0].set_ylim(bottom=0)
     head_grid(axes, [labeled_text(text) for text in texts.values()],
-              [title for title, _ in PAPER_METRICS.values()])  # fmt: skip
+              [measure.axis for measure in metrics.values()])  # fmt: skip
     return figure
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ssl_methods.analysis.tables import MEAN_CLASS, one_line, roles
+from ssl_methods.measures import compared
 from ssl_methods.reporting.style import (
     APART,
     DOTS,
@@ -46,9 +47,9 @@ def dice_rows(summary: pd.DataFrame, runs: pd.DataFrame, baseline: str) -> Figur
             dots = runs[(runs["budget"] == budget) & (runs["class"] == klass)]
             _dice_panel(axis, own, dots, summary, baseline)
             axis.set_title(_title(text, klass if len(classes) > 1 else ""))
-        compared = summary[(summary["class"] == klass) & (roles(summary) != "control")]
+        shown = summary[(summary["class"] == klass) & (roles(summary) != "control")]
         of_runs = runs[(runs["class"] == klass) & (roles(runs) != "control")]["dice"]
-        spans = [compared[name].to_numpy(float) for name in ("dice", "dice_low", "dice_high")]
+        spans = [shown[name].to_numpy(float) for name in ("dice", "dice_low", "dice_high")]
         keep_in_view(row[0], "x", [100 * part for part in (*spans, of_runs.to_numpy(float))])
         for axis, budget in zip(row, texts, strict=True):
             own = summary[(summary["budget"] == budget) & (summary["class"] == klass)]
@@ -104,30 +105,30 @@ def say_what_is_beyond(axis: Axes, values: pd.Series, places: dict[str, float]) 
         )  # fmt: skip
 
 
-def distribution_rows(cases: pd.DataFrame, metrics: dict[str, tuple[str, float]]) -> Figure:
+def distribution_rows(cases: pd.DataFrame) -> Figure:
     """Every measurement behind the means: columns are metrics, a block of rows for each budget."""
-    texts = budgets(cases)
+    texts, metrics = budgets(cases), compared(cases)
     tall = ROW * (max(rows_of(cases).values()) + 1)
     figure = Figure(figsize=(DOUBLE, 0.2 + (tall + 0.5) * len(texts)))
     axes = figure.subplots(len(texts), len(metrics), sharex="col", sharey=True, squeeze=False)
     for row, (budget, text) in zip(axes, texts.items(), strict=True):
         own = cases[cases["budget"] == budget]
-        for axis, (metric, (title, scale)) in zip(row, metrics.items(), strict=True):
+        for axis, (metric, measure) in zip(row, metrics.items(), strict=True):
             list_methods(axis, cases)
-            _boxes(axis, own, cases, metric, scale)
-            axis.set_title(title)
+            _boxes(axis, own, cases, metric, measure.scale)
+            axis.set_title(measure.axis)
         row[0].set_ylabel(labeled_text(text))
-    compared = cases[roles(cases) != "control"]
-    for column, (metric, (_, scale)) in zip(axes.T, metrics.items(), strict=True):
-        if metric.endswith("_voxel"):
+    shown = cases[roles(cases) != "control"]
+    for column, (metric, measure) in zip(axes.T, metrics.items(), strict=True):
+        if measure.has_no_end:
             column[0].set_xscale("symlog", linthresh=1)
             column[0].set_xticks([0, 1, 3, 10, 30, 100, 300], minor=False)
             column[0].xaxis.set_major_formatter("{x:g}")
-        keep_in_view(column[0], "x", [compared[metric].to_numpy(float) * scale])
+        keep_in_view(column[0], "x", [shown[metric].to_numpy(float) * measure.scale])
         for axis, budget in zip(column, texts, strict=True):
             axis.tick_params(axis="x", labelbottom=True)
             own = cases[cases["budget"] == budget]
-            medians = own.groupby("method", sort=False)[metric].median() * scale
+            medians = own.groupby("method", sort=False)[metric].median() * measure.scale
             say_what_is_beyond(axis, medians, rows_of(cases))
     return figure
 

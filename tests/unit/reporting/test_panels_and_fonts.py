@@ -97,7 +97,7 @@ def test_rows_of_many_methods_and_other_figures_have_no_empty_panel():
     table = measured(3, methods=simulated.MANY[:10])
     panels(dice_rows(table, table, "supervised"))
     cases = table.assign(case="a", jaccard=table["dice"], asd_voxel=2.0, hd95_voxel=9.0)
-    panels(distribution_rows(cases[cases["class"] == "mean"], results.PAPER_METRICS))
+    panels(distribution_rows(cases[cases["class"] == "mean"]))
     cases.loc[cases["budget"] == "16", "asd_voxel"] = np.nan
     few = cases[cases["method"].isin(["supervised", "dtc"])]
     assert len(panels(results.metric_distributions(few))) == 7
