@@ -30,6 +30,7 @@ from ssl_methods.analysis.tables import (
 from ssl_methods.config import Experiment, Run, budget_text
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
+from ssl_methods.reporting.style import MANY
 
 logger = logging.getLogger(__name__)
 Read = TypeVar("Read")
@@ -85,6 +86,11 @@ class Results:
             return pd.DataFrame()
         return self.unless_damaged(read_table, path, otherwise=pd.DataFrame())
 
+    @property
+    def many(self) -> bool:
+        """Too many methods to be drawn over one another."""
+        return bool(self.summary["method"].nunique() > MANY)
+
     def records(self, name: str) -> list[tuple[Run, dict[str, Any]]]:
         """``run.yaml`` or ``provenance.json`` of every run that has it; each file is read once."""
         if name not in self._records:
@@ -102,6 +108,7 @@ class Results:
         ]
         return [(run, record) for run, record in found if record is not None]
 
+    @cached_property
     def history(self) -> pd.DataFrame:
         """All ``history.csv`` below one another, each row with its run.
 
@@ -124,6 +131,7 @@ class Results:
         found.sort(key=lambda rows: order.index(rows["method"].iloc[0]))
         return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
+    @cached_property
     def example(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Image (first channel) and label of the first test case with foreground, if prepared.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +15,20 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from ssl_methods.analysis.tables import one_line
-from ssl_methods.reporting.style import column_width, label
+from ssl_methods.analysis.records import read_slice
+from ssl_methods.analysis.tables import one_line, overall
+from ssl_methods.config import Run, budget_text
+from ssl_methods.reporting.figures.base import NothingToShow
+from ssl_methods.reporting.found import Results
+from ssl_methods.reporting.looks import label
+from ssl_methods.reporting.style import MANY, column_width
 
 REFERENCE, PREDICTION = "#f0e442", "#56b4e9"
+
+
+FIRST = 6  # of many methods, those whose overlays need no click
+NEXT = 30  # of the rest, those whose overlays are drawn: each takes room on the page
+NO_SLICES = "no run has a slices.npz that can be read"
 
 
 class Slice(NamedTuple):
@@ -109,3 +120,79 @@ def outline(axis: Axes, classes: NDArray, colour: str, style: str) -> None:
             axis.contour(
                 (classes == klass).T, levels=[0.5], colors=colour, linestyles=style, linewidths=1.1
             )
+
+
+def draw_overlays(found: Results, others: bool = False) -> Figure:
+    """Of many methods the first few, or (``others``) those that these leave."""
+    runs = found.overlay_runs
+    if not runs:
+        raise NothingToShow(NO_SLICES)
+    cases = overall(found.cases)
+    dice = pd.DataFrame({run.name: _dice(cases, run) for run in runs}).T
+    chosen = best_median_worst(dice.loc[_chooser(found, runs)])
+    first = _first(runs)
+    drawn = runs[len(first) : len(first) + NEXT] if others else first
+    if not drawn:
+        raise NothingToShow("every method is shown")
+    slices = {}
+    for run in drawn:
+        wanted = found.slices(run), list(chosen.values())
+        own = found.unless_damaged(_slices, *wanted, otherwise=None)
+        if own:
+            slices[run.name] = own
+    if not slices:
+        raise NothingToShow(NO_SLICES)
+    return overlays(slices, dice, chosen, abreast=2 if others else 1)
+
+
+def _first(runs: list[Run]) -> list[Run]:
+    """Those whose overlays are shown at once: all, or of many the first few as declared."""
+    return runs if len(runs) <= MANY else runs[:FIRST]
+
+
+def _dice(cases: pd.DataFrame, run: Run) -> pd.Series:
+    own = cases["method"].eq(run.name) & cases["budget"].eq(budget_text(run.budget))
+    return cases[own & cases["subset"].eq(run.subset) & cases["seed"].eq(run.seed)].set_index(
+        "case"
+    )["dice"]
+
+
+def _chooser(found: Results, runs: list[Run]) -> str:
+    """Whose Dice ranks the cases: the baseline's, or the first method's."""
+    names = [run.name for run in runs]
+    return found.experiment.baseline if found.experiment.baseline in names else names[0]
+
+
+def _slices(path: Path, cases: list[str]) -> dict[str, Slice]:
+    return {case: Slice(*read_slice(path, case)) for case in cases}
+
+
+def others_caption(found: Results) -> str:
+    runs = found.overlay_runs
+    rest = len(runs) - len(_first(runs))
+    return f"The same test cases for the {'other' if rest <= NEXT else f'next {NEXT}'} methods."
+
+
+def overlay_caption(found: Results) -> str:
+    runs = found.overlay_runs
+    if not runs:
+        return "Predictions of the best, the median and the worst test case."
+    chooser = _chooser(found, runs)
+    whom = "for every method" if _first(runs) == runs else f"for the first {FIRST} methods"
+    return (
+        f"The best, the median and the worst test case of {chooser} by Dice, and the same cases "
+        f"{whom}: the slice with most foreground. Above each panel: Dice of the whole case. "
+        f"{whose(runs)}"
+    )
+
+
+def whose(runs: list[Run]) -> str:
+    """Which run of each method the pictures are of."""
+    cells = {(run.subset, run.seed) for run in runs}
+    text = f"Of each method the run with the median Dice at budget {budget_text(runs[0].budget)}"
+    if len(cells) == 1:
+        return f"{text}: subset {runs[0].subset}, seed {runs[0].seed}."
+    if len(runs) > MANY:
+        return f"{text}."
+    named = [f"{label(run.name)} subset {run.subset}, seed {run.seed}" for run in runs]
+    return f"{text}: {'; '.join(named)}."

@@ -14,7 +14,7 @@ from ssl_methods.analysis.references import bibliography, papers
 from ssl_methods.analysis.tables import overall, rounded_more
 from ssl_methods.config import MethodConfig, TrainingConfig
 from ssl_methods.reporting.found import Results
-from ssl_methods.reporting.style import label, methods_of
+from ssl_methods.reporting.looks import label, methods_of
 
 CITED = re.compile(r" ?\[\[(.*?)\]\]")
 SHARED = set(MethodConfig.model_fields)

@@ -46,10 +46,11 @@ from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
 from ssl_methods.reporting import tables
 from ssl_methods.reporting.found import Results
-from ssl_methods.reporting.gallery import Shown, draw, drawings
+from ssl_methods.reporting.gallery import Shown, gallery
+from ssl_methods.reporting.looks import label, methods_of
 from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
 from ssl_methods.reporting.stacks import MOST, stacks
-from ssl_methods.reporting.style import MANY, label, methods_of
+from ssl_methods.reporting.style import MANY
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def report(experiment: Experiment, results: Path) -> Path:
             f"{results / experiment.name / 'tables'}: no tables yet; run 'collect' first"
         )
     found = Results(experiment, results)
-    shown = [draw(drawing, found.folder / "figures") for drawing in drawings(found)]
+    shown = gallery(found)
     path = found.folder / "report.html"
     environment = Environment(
         loader=PackageLoader("ssl_methods.reporting"), autoescape=True, undefined=StrictUndefined,
@@ -104,8 +105,7 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "crop_used_label": experiment.dataset.crop_used_label,
         "reading": reading(found),
         "collapsed": collapsed(found),
-        "main": shown[0],
-        "figures": [figure for figure in shown[1:] if figure.picture or not figure.folded],
+        "figures": in_sections(shown),
         "summary": tables.of_frame(shown_summary(found.summary), marked),
         "summary_note": summary_note(experiment, found.summary),
         "marks_note": MARKS_NOTE if any(marked) else "",
@@ -143,6 +143,15 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         ),
         "undrawn": undrawn(shown),
         "unread": found.unread,  # the last: all that is shown has been read
+    }
+
+
+def in_sections(shown: list[Shown]) -> dict[str, list[Shown]]:
+    """The figures of each section of the page that has any."""
+    missed = [figure for figure in shown if figure.picture or not figure.folded]
+    return {
+        section: [figure for figure in missed if figure.section == section]
+        for section in dict.fromkeys(figure.section for figure in missed)
     }
 
 

@@ -21,7 +21,7 @@ from ssl_methods.analysis.tables import number
 from ssl_methods.config import Run, budget_text
 from ssl_methods.errors import UserError
 from ssl_methods.reporting.found import Results
-from ssl_methods.reporting.style import label
+from ssl_methods.reporting.looks import label
 
 MOST = 36
 """Methods that are shown, the first of more: each adds its contours to the page."""

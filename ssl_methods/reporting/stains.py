@@ -30,8 +30,9 @@ from ssl_methods.data.stains import StainNormaliser, stain_normaliser
 from ssl_methods.data.stains import stain_vectors as found_vectors
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
-from ssl_methods.reporting.figures.stains import Tile, dice_by_laboratory, stain_tiles
-from ssl_methods.reporting.style import RC, save
+from ssl_methods.reporting.saving import save
+from ssl_methods.reporting.stain_figures import Tile, dice_by_laboratory, stain_tiles
+from ssl_methods.reporting.style import RC
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from ssl_methods.analysis.statistics import bootstrap_interval, support
 from ssl_methods.analysis.tables import read_table, write_table
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
-from ssl_methods.reporting.style import TUNED
+from ssl_methods.reporting.looks import TUNED
 from ssl_methods.tuning.figures import draw
 from ssl_methods.tuning.queue import REASON, RUNS, SLOT, WORKER, Queue, counts
 from ssl_methods.tuning.sensitivity import variance_table

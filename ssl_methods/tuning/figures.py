@@ -16,16 +16,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ssl_methods.reporting.style import (
-    DOUBLE,
-    RC,
-    SINGLE,
-    NothingToShow,
-    label,
-    looks,
-    save,
-    top_legend,
-)
+from ssl_methods.reporting.figures.base import NothingToShow
+from ssl_methods.reporting.looks import label, looks
+from ssl_methods.reporting.panels import top_legend
+from ssl_methods.reporting.saving import save
+from ssl_methods.reporting.style import DOUBLE, RC, SINGLE
 from ssl_methods.tuning.maps import map_figure, slices_figure, title
 from ssl_methods.tuning.space import Space
 

@@ -16,7 +16,9 @@ from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from ssl_methods.reporting.style import DOUBLE, SINGLE, NothingToShow, label, looks
+from ssl_methods.reporting.figures.base import NothingToShow
+from ssl_methods.reporting.looks import label, looks
+from ssl_methods.reporting.style import DOUBLE, SINGLE
 from ssl_methods.tuning.space import Space
 from ssl_methods.tuning.surrogate import Surrogate
 

@@ -17,8 +17,8 @@ import pandas as pd
 
 from ssl_methods.analysis.tables import markdown, read_table
 from ssl_methods.files import write_text, write_with
+from ssl_methods.reporting.looks import label
 from ssl_methods.reporting.showcase import small
-from ssl_methods.reporting.style import label
 from ssl_methods.tuning.maps import title
 from ssl_methods.tuning.study import Study, load_studies
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from support.harness import PROJECT, TINY, Workflow, new_workflow
 
-from ssl_methods.reporting.style import looks
+from ssl_methods.reporting.looks import looks
 
 pytestmark = pytest.mark.workflow
 

@@ -7,9 +7,15 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 from support import simulated
 
-from ssl_methods.reporting.figures import level_sets, results, training
+from ssl_methods.reporting.figures.base import NothingToShow
+from ssl_methods.reporting.figures.dice_vs_budget import dice_vs_budget
+from ssl_methods.reporting.figures.inverse_transform import inverse_transform, one_voxel
+from ssl_methods.reporting.figures.lambda_warmup import lambda_warmup
+from ssl_methods.reporting.figures.level_set_panel import level_set_panel
+from ssl_methods.reporting.figures.training_curves import training_curves
+from ssl_methods.reporting.looks import FIXED, NAMES, looks
 from ssl_methods.reporting.overlays import best_median_worst
-from ssl_methods.reporting.style import FIXED, NAMES, NothingToShow, looks, save
+from ssl_methods.reporting.saving import save
 
 
 def test_dice_figure_draws_the_means_and_a_dot_per_run(tmp_path):
@@ -20,7 +26,7 @@ def test_dice_figure_draws_the_means_and_a_dot_per_run(tmp_path):
     folder = tmp_path / "simulated" / "tables"
     summary = pd.read_csv(folder / "summary.csv", dtype={"budget": str, "class": str})
     runs = pd.read_csv(folder / "runs.csv", dtype={"budget": str, "class": str})
-    axis = results.dice_vs_budget(summary, runs).axes[0]
+    axis = dice_vs_budget(summary, runs).axes[0]
     lines = {line.get_label(): line for line in axis.lines}
     expected = summary[summary["method"] == "dtc"].sort_values("labeled")["dice"] * 100
     assert np.allclose(lines["DTC"].get_ydata(), expected)
@@ -35,7 +41,7 @@ def test_used_weights_lie_on_the_formula():
         simulated.history(run).assign(method=run.name, budget="4", labeled=4, subset=0, seed=0)
         for run in declared.runs()
     )
-    axis = training.lambda_warmup(history).axes[0]
+    axis = lambda_warmup(history).axes[0]
     lines = {line.get_label(): line for line in axis.lines}
     assert set(lines) == {"released: 40 steps", "exp(-5 (1 - t/t_max)²)", "used: DTC"}
     t, weight = lines["used: DTC"].get_data()
@@ -48,13 +54,13 @@ def test_weights_that_do_not_change_are_no_ramp():
         "iteration": [10, 20], "loss": [1.0, 0.5], "dice": [1.0, 0.5], "weight_dice": [0.5, 0.5],
     })  # fmt: skip
     with pytest.raises(NothingToShow, match="no run has a term whose weight changes"):
-        training.lambda_warmup(history)
-    labels = [axis.get_ylabel() for axis in training.training_curves(history).axes]
+        lambda_warmup(history)
+    labels = [axis.get_ylabel() for axis in training_curves(history).axes]
     assert labels == ["loss", "dice loss"]
 
 
 def test_inverse_curves_are_the_logistic_function():
-    axis = level_sets.inverse_transform().axes[0]
+    axis = inverse_transform().axes[0]
     for line, k in zip(axis.lines, (1, 10, 100, 1500), strict=True):
         z, value = (np.asarray(data, float) for data in line.get_data())
         with np.errstate(over="ignore"):
@@ -64,7 +70,7 @@ def test_inverse_curves_are_the_logistic_function():
 def test_one_voxel_is_a_step_of_the_normalised_distance():
     x, y, z = np.mgrid[-10:11, -10:11, -10:11]
     ball = x**2 + y**2 + z**2 <= 36
-    inside, outside = level_sets.one_voxel(ball)
+    inside, outside = one_voxel(ball)
     assert outside == pytest.approx(1 / distance_transform_edt(~ball).max(), rel=1e-5)
     assert -0.5 < inside < 0
 
@@ -73,7 +79,7 @@ def test_one_voxel_is_a_step_of_the_normalised_distance():
 def test_level_set_panel_in_two_and_three_dimensions(shape):
     label = np.zeros(shape, np.uint8)
     label[3:8, 3:7] = 1
-    figure = level_sets.level_set_panel(label + 0.5, label)
+    figure = level_set_panel(label + 0.5, label)
     drawn = figure.axes[2].images[0].get_array()
     assert (drawn.shape == (10, 12) and drawn.min() == -1) or drawn.max() <= 1
 
@@ -95,7 +101,7 @@ def test_looks_are_fixed_for_known_methods_and_distinct_for_all():
 
 
 def test_a_figure_is_saved_small_and_at_300_dpi(tmp_path):
-    save(level_sets.inverse_transform(), tmp_path, "it")
+    save(inverse_transform(), tmp_path, "it")
     picture = Image.open(tmp_path / "it.png")
     assert picture.info["dpi"][0] == pytest.approx(300, abs=1)
     assert picture.size[0] == 2160 and (tmp_path / "it.png").stat().st_size < 150_000

@@ -10,10 +10,15 @@ from support import simulated
 from support.page import FIGURES, Page
 
 from ssl_methods.analysis.comparisons import COMPARISON_COLUMNS
-from ssl_methods.reporting.figures import results, training
+from ssl_methods.reporting.figures.dice_vs_budget import dice_vs_budget
+from ssl_methods.reporting.figures.lambda_warmup import lambda_warmup
+from ssl_methods.reporting.figures.metric_distributions import metric_distributions
+from ssl_methods.reporting.figures.time_vs_dice import time_vs_dice
+from ssl_methods.reporting.figures.training_curves import training_curves
 from ssl_methods.reporting.found import Results
+from ssl_methods.reporting.looks import label
 from ssl_methods.reporting.report import listed, reading, report
-from ssl_methods.reporting.style import MANY, label
+from ssl_methods.reporting.style import MANY
 
 
 def test_a_page_with_bounds_and_controls_sets_them_apart(tmp_path):
@@ -72,8 +77,8 @@ def test_of_many_methods_each_has_a_row_of_its_own(crowd):
     _, _, found = crowd
     methods = simulated.MANY
     expected = [label(methods[1]), label(methods[0]), *map(label, methods[2:])]
-    dice = results.dice_vs_budget(found.summary, found.runs, "supervised")
-    boxes = results.metric_distributions(found.cases)
+    dice = dice_vs_budget(found.summary, found.runs, "supervised")
+    boxes = metric_distributions(found.cases)
     for figure in (dice, boxes):
         assert names_on(figure.axes[0]) == expected and not figure.legends
         places = figure.axes[0].get_yticks()
@@ -91,7 +96,7 @@ def test_a_figure_grows_with_the_number_of_methods(crowd):
     _, _, found = crowd
     few = found.summary["method"].isin(simulated.MANY[: MANY + 1])
     heights = [
-        results.dice_vs_budget(summary, found.runs).get_figheight()
+        dice_vs_budget(summary, found.runs).get_figheight()
         for summary in (found.summary[few], found.summary)
     ]
     assert heights[0] + 2 < heights[1] < 10
@@ -99,25 +104,25 @@ def test_a_figure_grows_with_the_number_of_methods(crowd):
 
 def test_controls_do_not_squeeze_the_axis_and_are_written_at_its_edge(crowd):
     _, _, found = crowd
-    axis = results.dice_vs_budget(found.summary, found.runs).axes[0]
+    axis = dice_vs_budget(found.summary, found.runs).axes[0]
     assert axis.get_xlim()[0] > 40
     assert [text.get_text() for text in axis.texts] == ["◂ 0.0"]
 
 
 def test_every_trained_method_is_named_beside_its_point(crowd):
     _, _, found = crowd
-    (axis,) = results.time_vs_dice(found.summary).axes
+    (axis,) = time_vs_dice(found.summary).axes
     trained = [m for m in simulated.MANY if simulated.ROLES.get(m) != "control"]
     assert sorted(text.get_text() for text in axis.texts) == sorted(map(label, trained))
 
 
 def test_every_trained_method_has_a_panel_of_its_own_curves(crowd):
     _, _, found = crowd
-    axes = training.training_curves(found.history()).axes
+    axes = training_curves(found.history).axes
     titles = [axis.get_title() for axis in axes]
     assert len(titles) == len(set(titles)) == len(simulated.MANY) - 2
     assert [len(axis.lines) for axis in axes[:3]] == [3, 3, 4]
-    lines = training.lambda_warmup(found.history()).axes[0].lines
+    lines = lambda_warmup(found.history).axes[0].lines
     assert "used: Mean teacher" in {line.get_label() for line in lines}
 
 
@@ -137,7 +142,7 @@ def test_thousands_of_dots_are_one_picture_per_panel(tmp_path, crowd, methods):
     cases = crowd[2].cases
     cases = cases[cases["method"].isin(cases["method"].unique()[:methods])]
     for times, pictures in ((1, 0), (3000 * methods // len(cases) + 1, 1)):
-        figure = results.metric_distributions(pd.concat([cases] * times))
+        figure = metric_distributions(pd.concat([cases] * times))
         figure.savefig(tmp_path / "dots.pdf", dpi=20)
         drawn = (tmp_path / "dots.pdf").read_bytes().count(b"/Subtype /Image")
         panels = len(figure.axes)

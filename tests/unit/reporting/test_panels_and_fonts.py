@@ -12,9 +12,17 @@ from pypdf import PdfReader
 from support import simulated
 
 from ssl_methods.reporting import fonts
-from ssl_methods.reporting.figures import level_sets, results, stains, training
-from ssl_methods.reporting.figures.rows import dice_rows, distribution_rows
-from ssl_methods.reporting.style import RC, save
+from ssl_methods.reporting.figures.dice_vs_budget import dice_rows, dice_vs_budget
+from ssl_methods.reporting.figures.level_set_panel import level_set_panel
+from ssl_methods.reporting.figures.metric_distributions import (
+    distribution_rows,
+    metric_distributions,
+)
+from ssl_methods.reporting.figures.time_vs_dice import time_vs_dice
+from ssl_methods.reporting.figures.training_curves import training_curves
+from ssl_methods.reporting.saving import save
+from ssl_methods.reporting.stain_figures import dice_by_laboratory
+from ssl_methods.reporting.style import RC
 
 
 def measured(classes: int, methods=("supervised", "dtc"), budgets=("4", "16")) -> pd.DataFrame:
@@ -45,7 +53,7 @@ def panels(figure: Figure) -> list:
 def test_a_panel_for_each_class_and_none_besides(classes):
     table = measured(classes)
     with mpl.rc_context(RC):
-        axes = panels(results.dice_vs_budget(table, table))
+        axes = panels(dice_vs_budget(table, table))
     assert len(axes) == (classes + 1 if classes > 1 else 1)
     boxes = [axis.get_position() for axis in axes]
     for axis, box in zip(axes, boxes, strict=True):
@@ -68,7 +76,7 @@ def test_a_panel_for_each_of_many_methods(methods):
         simulated.history(run).assign(method=run.name, budget="4", labeled=4, subset=0, seed=0)
         for run in declared.runs()
     )
-    axes = panels(training.training_curves(history))
+    axes = panels(training_curves(history))
     assert len(axes) == history["method"].nunique()
 
 
@@ -85,7 +93,7 @@ def test_a_term_that_no_run_of_a_budget_has_leaves_no_panel():
     for reverse in (False, True):
         if reverse:  # now the first column lacks them
             history["labeled"] = 20 - history["labeled"]
-        axes = panels(training.training_curves(history))
+        axes = panels(training_curves(history))
         named = [axis.get_ylabel() for axis in axes if axis.get_ylabel()]
         assert named == ["loss", "cross entropy loss", "dice loss", "level set loss",
                          "consistency loss"]  # fmt: skip
@@ -100,14 +108,14 @@ def test_rows_of_many_methods_and_other_figures_have_no_empty_panel():
     panels(distribution_rows(cases[cases["class"] == "mean"]))
     cases.loc[cases["budget"] == "16", "asd_voxel"] = np.nan
     few = cases[cases["method"].isin(["supervised", "dtc"])]
-    assert len(panels(results.metric_distributions(few))) == 7
-    panels(results.time_vs_dice(few))
+    assert len(panels(metric_distributions(few))) == 7
+    panels(time_vs_dice(few))
     label = np.zeros((12, 10, 8), np.uint8)
     label[3:8, 3:7, 2:5] = 1
-    assert len(panels(level_sets.level_set_panel(label + 0.5, label))) == 6
+    assert len(panels(level_set_panel(label + 0.5, label))) == 6
     lab = few.assign(laboratory="A", stain="none")
     lab = lab[(lab["class"] == "mean") & ~(lab["method"].eq("dtc") & lab["budget"].eq("4"))]
-    assert len(panels(stains.dice_by_laboratory(lab, {}))) == 3
+    assert len(panels(dice_by_laboratory(lab, {}))) == 3
 
 
 # ---- fonts ---------------------------------------------------------------------------------------

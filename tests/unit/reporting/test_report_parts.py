@@ -16,8 +16,8 @@ from ssl_methods.config import TrainingConfig
 from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.paragraph import in_latex, in_words, optimiser, paragraph
 from ssl_methods.reporting.report import question
+from ssl_methods.reporting.saving import TALLEST, save
 from ssl_methods.reporting.stacks import contour, picture, stacks
-from ssl_methods.reporting.style import TALLEST, save
 
 
 def corners(path: str) -> list[list[tuple[float, float]]]:

@@ -12,7 +12,7 @@ from ssl_methods.data.prepare import prepare
 from ssl_methods.data.store import Store
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_yaml
-from ssl_methods.reporting.figures.stains import dice_by_laboratory
+from ssl_methods.reporting.stain_figures import dice_by_laboratory
 from ssl_methods.reporting.stains import by_stain, compare_stains, training_of
 
 LABORATORIES = {"A": 0.9, "D": 0.4}

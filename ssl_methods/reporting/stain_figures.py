@@ -12,16 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ssl_methods.reporting.style import (
-    DOUBLE,
-    Look,
-    budgets,
-    head_grid,
-    label,
-    labeled_text,
-    methods_of,
-    top_legend,
-)
+from ssl_methods.reporting.looks import Look, label, methods_of
+from ssl_methods.reporting.panels import budgets, head_grid, labeled_text, top_legend
+from ssl_methods.reporting.style import DOUBLE
 
 STAINS = {
     "none": Look("#6e6e6e", "o"),

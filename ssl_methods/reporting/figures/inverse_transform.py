@@ -1,4 +1,4 @@
-"""The mathematics in pictures: T⁻¹ for several k; one case as image, label, level set and T⁻¹."""
+"""T⁻¹ for several k, and what lies within one voxel of the contour."""
 
 from __future__ import annotations
 
@@ -8,8 +8,23 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ssl_methods.level_set import signed_distance
-from ssl_methods.reporting.overlays import show_slice
+from ssl_methods.reporting.figures.base import Drawing
+from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.style import DOUBLE
+
+
+class InverseTransform(Drawing):
+    place = 80
+    caption = (
+        "The smooth inverse T⁻¹(z) = sigmoid(-k z). Grey: level-set values within one voxel of "
+        "the contour, in the example below. Where the curve is flat, the consistency loss passes "
+        "no gradient to the level set."
+    )
+
+    def draw(self, found: Results) -> Figure:
+        example = found.example
+        return inverse_transform(example[1] if example else None)
+
 
 PAPER_K = 1500
 STEEPNESS = {1: "#56b4e9", 10: "#009e73", 100: "#e69f00", PAPER_K: "#d55e00"}
@@ -62,36 +77,3 @@ def one_voxel(label: NDArray) -> tuple[float, float]:
     return float(inside.max()) if len(inside) else 0.0, float(outside.min()) if len(
         outside
     ) else 0.0
-
-
-def level_set_panel(image: NDArray, label: NDArray) -> Figure:
-    """Image, label, signed distance and T⁻¹ (k = 1500) on the slice with most foreground.
-
-    Args:
-        image: (\\*spatial), any intensities; label: the same shape, non-zero is foreground. 2D or
-            3D; the level set is of the whole volume.
-    """
-    level_set = signed_distance(label)
-    where = best_slice(label)
-    figure = Figure(figsize=(DOUBLE, 2.35))
-    axes, bars = figure.subplots(2, 4, height_ratios=[18, 1])
-    show_slice(axes[0], image[where], "image")
-    show_slice(axes[1], label[where] != 0, "label", vmin=0, vmax=1)
-    distance = show_slice(axes[2], level_set[where], "level set T", cmap="RdBu", vmin=-1, vmax=1)
-    if level_set[where].min() < 0 < level_set[where].max():
-        axes[2].contour(level_set[where].T, levels=[0], colors="black", linewidths=0.6)
-    inverse = show_slice(
-        axes[3], expit(-PAPER_K * level_set[where]), f"T⁻¹, k = {PAPER_K}", vmin=0, vmax=1
-    )
-    figure.colorbar(distance, cax=bars[2], orientation="horizontal", ticks=[-1, 0, 1])
-    figure.colorbar(inverse, cax=bars[3], orientation="horizontal", ticks=[0, 0.5, 1])
-    for bar in bars[:2]:
-        bar.remove()
-    return figure
-
-
-def best_slice(label: NDArray) -> tuple[slice | int, ...]:
-    """The slice across the last axis with most foreground; everything in 2D."""
-    if label.ndim == 2:
-        return (slice(None), slice(None))
-    return (slice(None), slice(None), int(np.count_nonzero(label, axis=(0, 1)).argmax()))
