@@ -30,9 +30,12 @@ STAGES = {
     "train": ["ssl_methods.training.train"],
     "evaluate": ["ssl_methods.evaluation.evaluate"],
     "collect": ["ssl_methods.analysis.collect"],
-    "report": ["ssl_methods.reporting.report"],
+    "report": ["ssl_methods.reporting.report", "ssl_methods.reporting.figures"],
     "tune": ["ssl_methods.tuning.answers"],
 }
+
+FOUND_BY_FOLDER = {"ssl_methods.data.importers", "ssl_methods.reporting.figures"}
+"""Packages whose files are found without being imported by name; a stage that uses one uses all."""
 
 # Settings enter a result through their resolved values, which are compared on their own; the rest
 # of these cannot change a number. A package stands for all that is in it.
@@ -111,7 +114,7 @@ def _module(name: str) -> tuple[str, tuple[str, ...]]:
         return "", ()
     tree = ast.parse(path.read_bytes())
     imports = tuple(_imports(tree, name, path))
-    if path.name == "__init__.py" and name == "ssl_methods.data.importers":
+    if name in FOUND_BY_FOLDER:
         imports += tuple(f"{name}.{file.stem}" for file in sorted(path.parent.glob("[a-z]*.py")))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
