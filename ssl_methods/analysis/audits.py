@@ -16,22 +16,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ssl_methods.analysis.records import read_cost, read_snapshots
-from ssl_methods.analysis.statistics import bootstrap_interval, bounds_of_difference
-from ssl_methods.analysis.tables import (
-    CELL,
+from ssl_methods.analysis.run_files import read_cost, read_snapshots
+from ssl_methods.analysis.shown import (
     UNKNOWN,
-    case_matrix,
-    in_order,
     labeled_text,
     number,
     or_dash,
-    overall,
     role_note,
-    roles,
-    with_class_mean,
     with_interval,
 )
+from ssl_methods.analysis.statistics import bootstrap_interval, bounds_of_difference
+from ssl_methods.analysis.tables import CELL, case_matrix, in_order, overall, roles, with_class_mean
 from ssl_methods.config import Experiment, Run, budget_text
 from ssl_methods.errors import UserError
 from ssl_methods.measures import of

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ssl_methods.analysis.audits import audit_table, audits_note, shown_audits
+from ssl_methods.analysis.bibliography import bibtex, cited
 from ssl_methods.analysis.claims import claims_note, judge_claims, shown_claims
 from ssl_methods.analysis.comparisons import compare, comparison_note, of_pair
 from ssl_methods.analysis.jensen import row_ok
@@ -26,33 +27,24 @@ from ssl_methods.analysis.marks import NOTE as MARKS_NOTE
 from ssl_methods.analysis.marks import marks
 from ssl_methods.analysis.published import published_note, published_table, shown_published
 from ssl_methods.analysis.ranks import agreement, false_claim, ranks
-from ssl_methods.analysis.records import (
+from ssl_methods.analysis.run_files import (
     COST_COLUMNS,
     read_cases_of_run,
     read_cost,
     read_run_record,
     read_split,
 )
-from ssl_methods.analysis.references import bibtex, cited
-from ssl_methods.analysis.statistics import summarise, support_note
-from ssl_methods.analysis.tables import (
-    CELL,
-    FLAGS,
-    SUMS,
-    by_class,
+from ssl_methods.analysis.shown import (
     count_note,
-    counts,
     markdown,
-    no_formula,
     precision_note,
-    read_table,
     role_note,
     shown_comparisons,
     shown_summary,
-    with_class_mean,
-    write_sums,
-    write_table,
 )
+from ssl_methods.analysis.statistics import summarise, support_note
+from ssl_methods.analysis.table_files import SUMS, no_formula, read_table, write_sums, write_table
+from ssl_methods.analysis.tables import CELL, FLAGS, by_class, counts, with_class_mean
 from ssl_methods.analysis.variance import variance_parts
 from ssl_methods.config import Experiment, Run, budget_text
 from ssl_methods.data.splits import load_split, measuring_checksum, split_name

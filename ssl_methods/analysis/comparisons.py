@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ssl_methods.analysis.ranks import false_claim_probability, scores
+from ssl_methods.analysis.shown import role_note
 from ssl_methods.analysis.statistics import (
     LEVEL,
     bootstrap_interval,
@@ -25,7 +26,7 @@ from ssl_methods.analysis.statistics import (
     support,
     wilcoxon_p,
 )
-from ssl_methods.analysis.tables import case_matrix, role_note, roles
+from ssl_methods.analysis.tables import case_matrix, roles
 from ssl_methods.measures import compared, of
 
 COMPARISON_COLUMNS = [
@@ -117,25 +118,25 @@ def _against_best(cases: pd.DataFrame) -> Iterator[dict[str, object]]:
 
 
 def _against(
-    pair: str, reference: str, group: pd.DataFrame, metric: str
+    pair: str, against: str, group: pd.DataFrame, metric: str
 ) -> Iterator[dict[str, object]]:
-    """The rows of one budget and class; a method without a run that the reference has too is left
+    """The rows of one budget and class; a method without a run that the other has too is left
     out."""
-    others = group[group["method"] == reference]
+    others = group[group["method"] == against]
     if others.empty:
         return
-    for method, own in group[group["method"] != reference].groupby("method", sort=False):
+    for method, own in group[group["method"] != against].groupby("method", sort=False):
         if row := _compare(own, others, metric):
             first = own.iloc[0]
             same = {name: first[name] for name in ("role", "recipe", "budget", "labeled", "class")}
-            yield {"pair": pair, "method": method, "baseline": reference, "metric": metric} | (
+            yield {"pair": pair, "method": method, "baseline": against, "metric": metric} | (
                 same | row
             )
 
 
-def _compare(own: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[str, object] | None:
+def _compare(own: pd.DataFrame, against: pd.DataFrame, metric: str) -> dict[str, object] | None:
     """The paired difference of one metric; None if no run has its counterpart."""
-    difference = (case_matrix(own, metric) - case_matrix(reference, metric)).dropna(how="all")
+    difference = (case_matrix(own, metric) - case_matrix(against, metric)).dropna(how="all")
     if difference.empty:
         return None
     values = difference.to_numpy(float)

@@ -20,15 +20,8 @@ import pandas as pd
 from pydantic import Field
 
 from ssl_methods.analysis.jensen import jensen_ok
-from ssl_methods.analysis.tables import (
-    UNKNOWN,
-    drop_silent,
-    number,
-    or_dash,
-    overall,
-    roles,
-    with_interval,
-)
+from ssl_methods.analysis.shown import UNKNOWN, drop_silent, number, or_dash, with_interval
+from ssl_methods.analysis.tables import overall, roles
 from ssl_methods.config import (
     Experiment,
     Lengths,

@@ -25,11 +25,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ssl_methods.analysis.shown import drop_silent, number, p_text
 from ssl_methods.analysis.statistics import (
     draws_of,
     units_of,
 )
-from ssl_methods.analysis.tables import case_matrix, drop_silent, number, p_text, roles
+from ssl_methods.analysis.tables import case_matrix, roles
 from ssl_methods.measures import compared, of
 
 RANK_COLUMNS = [

@@ -15,7 +15,7 @@ from ssl_methods.analysis.published import (
     of_method,
     resampled,
 )
-from ssl_methods.analysis.tables import number
+from ssl_methods.analysis.shown import number
 from ssl_methods.config import Experiment
 from ssl_methods.measures import OF_PAPERS, of
 

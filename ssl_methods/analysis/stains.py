@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from ssl_methods.analysis.shown import number
 from ssl_methods.analysis.statistics import bootstrap_interval, bounds_of_difference
-from ssl_methods.analysis.tables import case_matrix, number, overall, roles
+from ssl_methods.analysis.tables import case_matrix, overall, roles
 from ssl_methods.measures import of
 
 ALL = "all"

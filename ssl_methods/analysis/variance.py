@@ -35,15 +35,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ssl_methods.analysis.tables import (
-    case_matrix,
-    drop_silent,
-    in_order,
-    labeled_text,
-    number,
-    or_dash,
-    roles,
-)
+from ssl_methods.analysis.shown import drop_silent, labeled_text, number, or_dash
+from ssl_methods.analysis.tables import case_matrix, in_order, roles
 from ssl_methods.measures import of
 
 PARTS = ("run", "subset", "seed", "case", "rest")

@@ -10,7 +10,7 @@ import matplotlib as mpl
 
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
 from ssl_methods.reporting.figures.registry import drawings
-from ssl_methods.reporting.found import Results
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.saving import save
 from ssl_methods.reporting.style import RC
 

@@ -15,12 +15,13 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from ssl_methods.analysis.records import read_slice
-from ssl_methods.analysis.tables import one_line, overall
+from ssl_methods.analysis.run_files import read_slice
+from ssl_methods.analysis.shown import one_line
+from ssl_methods.analysis.tables import overall
 from ssl_methods.config import Run, budget_text
 from ssl_methods.reporting.figures.base import NothingToShow
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.looks import label
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import MANY, column_width
 
 REFERENCE, PREDICTION = "#f0e442", "#56b4e9"

@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from ssl_methods.analysis.bibliography import bibliography, papers
 from ssl_methods.analysis.latex import escape
-from ssl_methods.analysis.references import bibliography, papers
-from ssl_methods.analysis.tables import overall, rounded_more
+from ssl_methods.analysis.shown import rounded_more
+from ssl_methods.analysis.tables import overall
 from ssl_methods.config import MethodConfig, TrainingConfig
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.looks import label, methods_of
+from ssl_methods.reporting.results import Results
 
 CITED = re.compile(r" ?\[\[(.*?)\]\]")
 SHARED = set(MethodConfig.model_fields)

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ssl_methods.analysis.audits import NOTE as AUDITS_NOTE
 from ssl_methods.analysis.audits import shown_audits, shown_audits_briefly
+from ssl_methods.analysis.bibliography import bibtex, cited
 from ssl_methods.analysis.claims import claims_note, shown_claims
 from ssl_methods.analysis.collect import summary_note
 from ssl_methods.analysis.comparisons import comparison_note
@@ -27,28 +28,18 @@ from ssl_methods.analysis.ranks import (
     shown_false_claims,
     shown_ranks,
 )
-from ssl_methods.analysis.references import bibtex, cited
-from ssl_methods.analysis.tables import (
-    CELL,
-    HIDDEN,
-    counts,
-    number,
-    overall,
-    roles,
-    shown_comparisons,
-    shown_summary,
-    visible,
-)
+from ssl_methods.analysis.shown import HIDDEN, number, shown_comparisons, shown_summary, visible
+from ssl_methods.analysis.tables import CELL, counts, overall, roles
 from ssl_methods.analysis.variance import NOTE as VARIANCE_NOTE
 from ssl_methods.analysis.variance import shown_variance
 from ssl_methods.config import Experiment, budget_text
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
 from ssl_methods.reporting import tables
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.gallery import Shown, gallery
 from ssl_methods.reporting.looks import label, methods_of
 from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.stacks import MOST, stacks
 from ssl_methods.reporting.style import MANY
 

@@ -20,21 +20,21 @@ from pathlib import Path
 from PIL import Image
 
 from ssl_methods.analysis.published import published_note, shown_published
-from ssl_methods.analysis.stains import NOTE as STAINS_NOTE
-from ssl_methods.analysis.stains import shown_stains
-from ssl_methods.analysis.tables import (
+from ssl_methods.analysis.shown import (
     UNKNOWN,
     duration,
     markdown,
-    read_table,
     role_note,
     shown_comparisons,
     shown_summary,
 )
+from ssl_methods.analysis.stains import NOTE as STAINS_NOTE
+from ssl_methods.analysis.stains import shown_stains
+from ssl_methods.analysis.table_files import read_table
 from ssl_methods.config import budget_text, load_experiment
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text, write_with
-from ssl_methods.reporting.found import Results
+from ssl_methods.reporting.results import Results
 
 TABLES = (
     "runs.csv", "summary.csv", "comparisons.csv", "published.csv", "claims.csv", "ranks.csv",

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ssl_methods.analysis.records import cases_with_stacks, read_stack
-from ssl_methods.analysis.tables import number
+from ssl_methods.analysis.run_files import cases_with_stacks, read_stack
+from ssl_methods.analysis.shown import number
 from ssl_methods.config import Run, budget_text
 from ssl_methods.errors import UserError
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.looks import label
+from ssl_methods.reporting.results import Results
 
 MOST = 36
 """Methods that are shown, the first of more: each adds its contours to the page."""

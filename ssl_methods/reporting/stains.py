@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from ssl_methods.analysis.collect import metric_columns, read_cases, write_shown
 from ssl_methods.analysis.stains import ALL, NOTE, laboratory, shown_stains, stain_effect
-from ssl_methods.analysis.tables import with_class_mean, write_table
+from ssl_methods.analysis.table_files import write_table
+from ssl_methods.analysis.tables import with_class_mean
 from ssl_methods.config import Experiment, StainSettings, load_experiment
 from ssl_methods.data.importers.base import RawCase
 from ssl_methods.data.importers.registry import read_source

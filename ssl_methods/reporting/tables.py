@@ -7,18 +7,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ssl_methods.analysis.tables import (
-    UNKNOWN,
-    duration,
-    in_order,
-    is_apart,
-    labeled_text,
-    number,
-    or_dash,
-    overall,
-    present,
-    roles,
-)
+from ssl_methods.analysis.shown import UNKNOWN, duration, is_apart, labeled_text, number, or_dash
+from ssl_methods.analysis.tables import in_order, overall, present, roles
 
 LISTED = 1000
 """Rows of a list of single measurements; ``cases.csv`` holds all."""

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ssl_methods import config, methods
-from ssl_methods.analysis.references import papers
+from ssl_methods.analysis.bibliography import papers
 
 MADE = "<!-- Made by `python -m ssl_methods.settings_pages`; edit the settings, not this page. -->"
 EXPERIMENT: dict[str, type[BaseModel]] = {

@@ -19,7 +19,7 @@ from optuna.importance import get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from ssl_methods.analysis.statistics import bootstrap_interval, support
-from ssl_methods.analysis.tables import read_table, write_table
+from ssl_methods.analysis.table_files import read_table, write_table
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
 from ssl_methods.reporting.looks import TUNED

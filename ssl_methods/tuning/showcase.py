@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ssl_methods.analysis.tables import markdown, read_table
+from ssl_methods.analysis.shown import markdown
+from ssl_methods.analysis.table_files import read_table
 from ssl_methods.files import write_text, write_with
 from ssl_methods.reporting.looks import label
 from ssl_methods.reporting.showcase import small

@@ -11,8 +11,8 @@ import pytest
 from pypdf import PdfReader
 from support import simulated
 
+from ssl_methods.analysis.bibliography import bibliography, bibtex
 from ssl_methods.analysis.collect import collect
-from ssl_methods.analysis.references import bibliography, bibtex
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("pdflatex") and shutil.which("bibtex")),

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from support import simulated
 
 from ssl_methods.analysis.collect import collect
-from ssl_methods.analysis.tables import counts, read_table, with_class_mean
+from ssl_methods.analysis.table_files import read_table
+from ssl_methods.analysis.tables import counts, with_class_mean
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.metrics import case_metrics
 from ssl_methods.measures import OF_PAPERS
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.report import report
+from ssl_methods.reporting.results import Results
 
 CLASSES = ("liver", "tumour")
 NONE = tuple((f"case_{i:03d}", "tumour") for i in range(2, 8))  # of 8 cases two have a tumour

@@ -16,8 +16,10 @@ from ssl_methods.analysis.audits import (
 )
 from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.latex import latex
+from ssl_methods.analysis.shown import UNKNOWN, markdown
 from ssl_methods.analysis.statistics import bootstrap_interval
-from ssl_methods.analysis.tables import UNKNOWN, markdown, read_table, with_class_mean
+from ssl_methods.analysis.table_files import read_table
+from ssl_methods.analysis.tables import with_class_mean
 from ssl_methods.errors import UserError
 
 METRICS = [

@@ -11,15 +11,8 @@ from ssl_methods.analysis.claims import claims_note, shown_claims
 from ssl_methods.analysis.collect import collect, read_cases
 from ssl_methods.analysis.latex import latex
 from ssl_methods.analysis.published import published_note, shown_published
-from ssl_methods.analysis.tables import (
-    UNKNOWN,
-    duration,
-    markdown,
-    number,
-    read_table,
-    role_note,
-    shown_summary,
-)
+from ssl_methods.analysis.shown import UNKNOWN, duration, markdown, number, role_note, shown_summary
+from ssl_methods.analysis.table_files import read_table
 from ssl_methods.errors import UserError
 
 MISSING = (("dtc", "16", 2, 0),)

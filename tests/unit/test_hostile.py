@@ -23,8 +23,8 @@ from support.simulated import write_results
 
 from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.latex import latex
-from ssl_methods.analysis.records import read_slice
-from ssl_methods.analysis.tables import markdown
+from ssl_methods.analysis.run_files import read_slice
+from ssl_methods.analysis.shown import markdown
 from ssl_methods.config import (
     DecathlonDataset,
     FolderDataset,

@@ -13,7 +13,7 @@ from ssl_methods.analysis.published import (
     published_table,
     shown_published,
 )
-from ssl_methods.analysis.tables import UNKNOWN, markdown
+from ssl_methods.analysis.shown import UNKNOWN, markdown
 from ssl_methods.config import load_experiment, published_folder
 from ssl_methods.errors import UserError
 

@@ -12,6 +12,7 @@ from scipy import stats
 from ssl_methods.analysis.comparisons import compare, comparison_note, of_pair
 from ssl_methods.analysis.jensen import jensen_ok, least_jaccard, row_ok
 from ssl_methods.analysis.ranks import false_claim_probability
+from ssl_methods.analysis.shown import shown_comparisons
 from ssl_methods.analysis.statistics import (
     bootstrap_interval,
     holm,
@@ -22,7 +23,6 @@ from ssl_methods.analysis.statistics import (
     support_note,
     wilcoxon_p,
 )
-from ssl_methods.analysis.tables import shown_comparisons
 from ssl_methods.measures import of
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ssl_methods.analysis.tables import drop_silent, or_dash, p_text, with_interval
+from ssl_methods.analysis.shown import drop_silent, or_dash, p_text, with_interval
 from ssl_methods.measures import of
 
 NOTE = (

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from matplotlib.figure import Figure
 
-from ssl_methods.reporting.found import Results
+from ssl_methods.reporting.results import Results
 
 
 class NothingToShow(Exception):

@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ssl_methods.analysis.tables import MEAN_CLASS, one_line, roles
+from ssl_methods.analysis.shown import one_line
+from ssl_methods.analysis.tables import MEAN_CLASS, roles
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.looks import DASHES, label, looks, methods_of
 from ssl_methods.reporting.panels import (
     APART,
@@ -24,6 +24,7 @@ from ssl_methods.reporting.panels import (
     say_what_is_beyond,
     top_legend,
 )
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, MANY, SINGLE, column_width
 
 

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from ssl_methods.level_set import signed_distance
 from ssl_methods.reporting.figures.base import Drawing
-from ssl_methods.reporting.found import Results
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE
 
 

@@ -10,8 +10,8 @@ from scipy.special import expit
 from ssl_methods.level_set import signed_distance
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
 from ssl_methods.reporting.figures.inverse_transform import PAPER_K
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.overlays import show_slice
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE
 
 

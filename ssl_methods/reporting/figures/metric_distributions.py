@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from ssl_methods.analysis.tables import overall, roles
 from ssl_methods.measures import compared
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.looks import Look, label, looks, methods_of
 from ssl_methods.reporting.panels import (
     DOTS,
@@ -28,6 +27,7 @@ from ssl_methods.reporting.panels import (
     rows_of,
     say_what_is_beyond,
 )
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, MANY, column_width
 
 

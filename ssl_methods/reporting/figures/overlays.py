@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from ssl_methods.reporting.figures.base import Drawing
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.overlays import draw_overlays, overlay_caption
+from ssl_methods.reporting.results import Results
 
 
 class Overlays(Drawing):

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from ssl_methods.analysis.tables import overall, roles
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.looks import label, looks, methods_of
 from ssl_methods.reporting.panels import budgets, labeled_text, top_legend
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, MANY, column_width
 
 

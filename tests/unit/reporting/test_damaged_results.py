@@ -11,9 +11,9 @@ from support.page import Page
 from ssl_methods.analysis.collect import collect
 from ssl_methods.config import budget_text
 from ssl_methods.errors import UserError
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.overlays import overlay_caption
 from ssl_methods.reporting.report import collapsed, report
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.showcase import showcase
 from ssl_methods.reporting.stacks import stacks
 

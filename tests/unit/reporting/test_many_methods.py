@@ -15,9 +15,9 @@ from ssl_methods.reporting.figures.lambda_warmup import lambda_warmup
 from ssl_methods.reporting.figures.metric_distributions import metric_distributions
 from ssl_methods.reporting.figures.time_vs_dice import time_vs_dice
 from ssl_methods.reporting.figures.training_curves import training_curves
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.looks import label
 from ssl_methods.reporting.report import listed, reading, report
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import MANY
 
 

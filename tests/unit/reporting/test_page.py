@@ -13,11 +13,11 @@ from pypdf import PdfReader
 from support import simulated
 from support.page import FIGURES, Page
 
-from ssl_methods.analysis.tables import UNKNOWN
+from ssl_methods.analysis.shown import UNKNOWN
 from ssl_methods.errors import UserError
 from ssl_methods.reporting import tables
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.report import conclusions, description, jensen, report
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, SINGLE
 
 LATER_TABLES = ("published", "claims", "ranks", "agreement", "false_claims", "variance")

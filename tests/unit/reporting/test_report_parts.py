@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from support import simulated
 
-from ssl_methods.analysis.references import bibliography
+from ssl_methods.analysis.bibliography import bibliography
 from ssl_methods.config import TrainingConfig
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.paragraph import in_latex, in_words, optimiser, paragraph
 from ssl_methods.reporting.report import question
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.saving import TALLEST, save
 from ssl_methods.reporting.stacks import contour, picture, stacks
 

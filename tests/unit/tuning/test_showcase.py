@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from support.studies import declare
 
-from ssl_methods.analysis.tables import write_table
+from ssl_methods.analysis.table_files import write_table
 from ssl_methods.tuning.showcase import showcase
 
 

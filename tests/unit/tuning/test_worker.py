@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.studies import TINY, declare
 
-from ssl_methods.analysis.tables import read_table
+from ssl_methods.analysis.table_files import read_table
 from ssl_methods.config import load_experiment
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support import simulated
 
 from ssl_methods.analysis.collect import collect
-from ssl_methods.analysis.records import (
+from ssl_methods.analysis.run_files import (
     cases_with_stacks,
     read_cases_of_run,
     read_cost,
@@ -26,7 +26,7 @@ from ssl_methods.analysis.records import (
     read_split,
     read_stack,
 )
-from ssl_methods.analysis.tables import SUMS, no_formula, read_table, write_table
+from ssl_methods.analysis.table_files import SUMS, no_formula, read_table, write_table
 from ssl_methods.errors import UserError
 
 READERS = {

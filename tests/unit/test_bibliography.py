@@ -8,7 +8,7 @@ import pytest
 from support import simulated
 
 from ssl_methods import methods
-from ssl_methods.analysis.references import FILE, bibliography, cited, papers
+from ssl_methods.analysis.bibliography import FILE, bibliography, cited, papers
 
 WITHOUT = {"empty", "mean_shape"}
 METHODS = [name for name in methods.names() if methods.modules()[name].startswith("ssl_methods.")]

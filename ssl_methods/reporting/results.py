@@ -13,20 +13,15 @@ import pandas as pd
 
 from ssl_methods.analysis.collect import is_done, metric_columns, read_cases
 from ssl_methods.analysis.comparisons import COMPARISON_COLUMNS, of_pair
-from ssl_methods.analysis.records import (
+from ssl_methods.analysis.run_files import (
     cases_with_stacks,
     read_history,
     read_provenance,
     read_run_record,
 )
-from ssl_methods.analysis.tables import (
-    CELL,
-    in_order,
-    overall,
-    read_table,
-    visible,
-    with_class_mean,
-)
+from ssl_methods.analysis.shown import visible
+from ssl_methods.analysis.table_files import read_table
+from ssl_methods.analysis.tables import CELL, in_order, overall, with_class_mean
 from ssl_methods.config import Experiment, Run, budget_text
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
