@@ -14,10 +14,12 @@ the mean; where it is shown, that is said.
 With two phases the baseline has a level on many subsets and the methods are compared on some of
 them. The difference is regressed on the level: what the level explains is known on all of them, so
 that its part of the error is theirs, slope^2 var(level) / M, and only the residual's is that of the
-compared ones (double sampling: Cochran, Sampling Techniques, 1977, chapter 12).
+compared ones (double sampling: Cochran, Sampling Techniques, 1977, chapter 12). The variance of the
+level is taken at its upper 95 % limit: where few subsets are bad, a draw with too few of them has
+too small a variance together with too high a mean, and all methods share that draw.
 
-Over many methods the mean squares of subsets are alike. ``moderated`` squeezes each towards their
-common value, as limma does with the variances of genes (Smyth, Stat. Appl. Genet. Mol. Biol. 2004).
+Means of what lies between 0 and 1 have their interval on the logit scale, distances on the log
+scale, so that no end is impossible and none is clipped.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+LEVEL = 0.05
 FEW_SUBSETS = 5  # from so many on the interval needs no prior
 
 
@@ -51,8 +54,8 @@ class Error(NamedTuple):
 class Table:
     """The mean squares of a balanced table.
 
-    ``subset_freedom`` may be raised by moderation. ``first_phase``: the variance of the mean that
-    comes from the first phase, and its degrees of freedom.
+    ``first_phase``: the variance of the mean that comes from the first phase, and its degrees of
+    freedom.
     """
 
     mean: float
@@ -119,13 +122,26 @@ def two_phase(values: NDArray, subsets: Sequence[int], levels: Mapping[int, floa
     slope = float(means @ centred / (centred @ centred))
     residual = means - means.mean() - slope * centred
     freedom = found.subsets - 2
+    scatter = float(residual @ residual) / freedom
+    away = float(every.mean() - level.mean())
+    variance = slope**2 * upper_variance(every) / len(every) + scatter * away**2 / (
+        centred @ centred
+    )
     return replace(
         found,
-        mean=found.mean + slope * float(every.mean() - level.mean()),
-        ms_subset=found.cases * float(residual @ residual) / freedom,
+        mean=found.mean + slope * away,
+        ms_subset=found.cases * scatter,
         subset_freedom=float(freedom),
-        first_phase=(slope**2 * float(every.var(ddof=1)) / len(every), len(every) - 1.0),
+        first_phase=(float(variance), len(every) - 1.0),
     )
+
+
+def upper_variance(values: NDArray, confidence: float = 0.95) -> float:
+    """The upper confidence limit of the variance of a sample, of normal values."""
+    from scipy import stats
+
+    freedom = len(values) - 1
+    return float(values.var(ddof=1) * freedom / stats.chi2.ppf(1 - confidence, freedom))
 
 
 def error(found: Table) -> Error:
@@ -161,22 +177,30 @@ def error(found: Table) -> Error:
     return Error(float(np.sqrt(variance)), float(variance**2 / divisor))
 
 
-def interval(found: Table, prior_sd: float | None = None) -> Interval:
-    """95 % interval of the mean; below five subsets with a half-t prior of scale ``prior_sd``.
+def interval(found: Table, prior_sd: float | None = None, level: float = LEVEL) -> Interval:
+    """The interval of the mean, of confidence 1 - ``level``.
 
-    ``prior_sd`` is in the unit of the values; None: no prior whatever the number of subsets.
+    ``prior_sd``: with fewer than five subsets their SD has a half-t prior of this scale, in the
+    unit of the values; None: no prior whatever the number of subsets.
     """
+    if has_prior(found, prior_sd):
+        assert prior_sd is not None
+        return posterior(found, prior_sd, level)
     from scipy import stats
 
-    if prior_sd is not None and 1 < found.subsets < FEW_SUBSETS and found.cases > 1:
-        return posterior(found, prior_sd)
     se, freedom = error(found)
-    reach = float(stats.t.ppf(0.975, freedom)) * se if np.isfinite(freedom) else 1.96 * se
+    critical = stats.t.isf(level / 2, freedom) if np.isfinite(freedom) else stats.norm.isf(level / 2)
+    reach = float(critical) * se
     return Interval(found.mean, found.mean - reach, found.mean + reach)
 
 
+def has_prior(found: Table, prior_sd: float | None) -> bool:
+    """Whether the interval of this table rests on a prior too."""
+    return prior_sd is not None and 1 < found.subsets < FEW_SUBSETS and found.cases > 1
+
+
 def p_value(found: Table, at: float = 0.0) -> float:
-    """Two-sided p that the mean is ``at``; 1 if nothing varies and it is."""
+    """Two-sided p that the mean is ``at``, without a prior; 1 if nothing varies and it is."""
     from scipy import stats
 
     se, freedom = error(found)
@@ -185,8 +209,33 @@ def p_value(found: Table, at: float = 0.0) -> float:
     return 2 * float(stats.t.sf(abs(found.mean - at) / se, freedom))
 
 
-def posterior(found: Table, prior_sd: float, points: int = 120) -> Interval:
-    """The mean's 95 % posterior interval: half-t3 prior of the subset SD, flat of the case SD.
+def mean_interval(found: Table, low: float, high: float, prior_sd: float | None = None) -> Interval:
+    """95 % interval of a mean of values between ``low`` and ``high``, inside which it stays.
+
+    Args:
+        found: of the values themselves.
+        low, high: 0 and 1: on the logit scale; 0 and infinity: on the log scale; else as it is.
+        prior_sd: as of ``interval``.
+
+    A mean that is ``low`` or ``high`` has no interval but itself: every value is the same.
+    """
+    plain, mean = interval(found, prior_sd), found.mean
+    if np.isnan(plain.low) or not np.isfinite(low):
+        return plain
+    if mean in (low, high):
+        return Interval(mean, mean, mean)
+    reach = plain.high - mean
+    if np.isinf(high):
+        factor = np.exp(reach / (mean - low))
+        return Interval(mean, float(low + (mean - low) / factor), float(low + (mean - low) * factor))
+    odds, stretch = (mean - low) / (high - mean), (high - low) / ((mean - low) * (high - mean))
+    ends = odds * np.exp(np.array([-reach, reach]) * stretch)
+    first, last = low + (high - low) * ends / (1 + ends)
+    return Interval(mean, float(first), float(last))
+
+
+def posterior(found: Table, prior_sd: float, level: float = LEVEL, points: int = 120) -> Interval:
+    """The mean's posterior interval: half-t3 prior of the subset SD, flat of the case SD.
 
     The rest's variance is taken as estimated, since it has by far the most degrees of freedom.
     """
@@ -210,46 +259,7 @@ def posterior(found: Table, prior_sd: float, points: int = 120) -> Interval:
     spread = np.sqrt((subset[:, None] + case - rest) / (found.subsets * found.cases))
 
     def below(reach: float) -> float:
-        return float((weights * stats.norm.cdf(reach / spread)).sum() - 0.975)
+        return float((weights * stats.norm.cdf(reach / spread)).sum() - 1 + level / 2)
 
     reach = optimize.brentq(below, 0, 60 * float(spread.max()))
     return Interval(found.mean, found.mean - reach, found.mean + reach)
-
-
-def moderated(tables: Sequence[Table]) -> list[Table]:
-    """The tables with their subset mean squares squeezed towards the common one of all.
-
-    limma's ``squeezeVar``: the prior's degrees of freedom and scale are those under which the logs
-    of the mean squares would vary as they do. Fewer than three tables are returned as they are.
-    """
-    from scipy import special
-
-    if len(tables) < 3:
-        return list(tables)
-    squares = np.array([it.ms_subset for it in tables])
-    freedom = np.array([it.subset_freedom for it in tables])
-    squares = np.maximum(squares, 1e-5 * np.median(squares))
-    if not (squares > 0).all() or not (freedom > 0).all():
-        return list(tables)
-    logs = np.log(squares) - special.digamma(freedom / 2) + np.log(freedom / 2)
-    centre = logs.mean()
-    excess = logs.var(ddof=1) - special.polygamma(1, freedom / 2).mean()
-    if excess > 0:
-        prior = 2 * inverse_trigamma(float(excess))
-        scale = np.exp(centre + special.digamma(prior / 2) - np.log(prior / 2))
-        posterior_freedom = np.minimum(freedom + prior, freedom.sum())
-        squeezed = (prior * scale + freedom * squares) / (prior + freedom)
-    else:  # they vary no more than chance makes them: one common value
-        posterior_freedom = np.full(len(tables), freedom.sum())
-        squeezed = np.full(len(tables), squares.mean())
-    return [
-        replace(it, ms_subset=float(square), subset_freedom=float(df))
-        for it, square, df in zip(tables, squeezed, posterior_freedom, strict=True)
-    ]
-
-
-def inverse_trigamma(value: float) -> float:
-    """y with trigamma(y) = value."""
-    from scipy import optimize, special
-
-    return float(optimize.brentq(lambda y: special.polygamma(1, y) - value, 1e-8, 1e8))

@@ -20,7 +20,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-LEVEL = 0.05
+from ssl_methods.analysis.components import LEVEL
+
 POWER = 0.8
 SAFE = 0.8  # plans use the upper limit of an SD at this confidence
 

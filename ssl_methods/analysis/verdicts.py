@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from ssl_methods.analysis.components import Interval
-from ssl_methods.analysis.designs import LEVEL, subsets_needed, upper_sd
+from ssl_methods.analysis.components import LEVEL, Interval
+from ssl_methods.analysis.designs import subsets_needed, upper_sd
 
 Verdict = Literal["better", "worse", "equivalent", "not_worse", "undecided"]
 

@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 import statsmodels.formula.api as smf
-from scipy import special, stats
+from scipy import stats
 
 from ssl_methods.analysis.components import (
-    Table,
     error,
     interval,
-    inverse_trigamma,
-    moderated,
+    mean_interval,
     p_value,
     table,
     two_phase,
@@ -101,16 +99,34 @@ def test_two_phases_cover_where_the_gain_follows_the_level_and_are_shorter():
     assert np.mean(widths) < 0.85 * np.mean(plain)
 
 
-def test_moderation_is_limmas():
-    """The prior of limma's fitFDist restated: mean squares drawn around a common one."""
-    random = np.random.default_rng(6)
-    squares = 4.0 * stats.chi2.rvs(5, size=200, random_state=random) / 5
-    squeezed = moderated([Table(0, 6, 1, square, 0, 0, 5) for square in squares])
-    freedom = {it.subset_freedom for it in squeezed}
-    assert len(freedom) == 1 and freedom.pop() > 25  # all alike: much is borrowed
-    assert np.std([it.ms_subset for it in squeezed]) < 0.4 * np.std(squares)
-    apart = [Table(0, 6, 1, square, 0, 0, 5) for square in np.geomspace(0.01, 1000, 30)]
-    assert moderated(apart)[0].subset_freedom < 5 + 2  # nothing in common: little is
-    assert moderated(apart[:2]) == apart[:2]
-    for value in (0.01, 0.5, 3.0, 100.0):
-        assert special.polygamma(1, inverse_trigamma(value)) == pytest.approx(value)
+def test_a_mean_stays_within_what_is_possible_and_covers_on_its_scale():
+    """Subsets that vary on the logit scale, as levels of Dice do with few labels."""
+    random, truth, inside = np.random.default_rng(8), [], []
+    worlds = [
+        1 / (1 + np.exp(-(0.6 + random.normal(0, 1, (8, 1)) + random.normal(0, 0.4, (8, CASES)))))
+        for _ in range(1000)
+    ]
+    truth = np.mean(worlds)
+    for values in worlds:
+        found = mean_interval(table(values, range(8)), 0, 1)
+        assert 0 < found.low < found.mean < found.high < 1
+        inside.append(found.low <= truth <= found.high)
+    assert 0.925 <= np.mean(inside) <= 0.975
+
+
+def test_scales_of_means():
+    found = table(np.random.default_rng(9).lognormal(1, 1, (5, CASES)), range(5))
+    plain, log = interval(found), mean_interval(found, 0, np.inf)
+    assert log.low > 0 and log.high / log.mean == pytest.approx(log.mean / log.low)
+    assert np.log(log.high / log.mean) == pytest.approx((plain.high - plain.mean) / plain.mean)
+    assert mean_interval(found, -np.inf, np.inf) == plain
+    nothing = table(np.zeros((5, CASES)), range(5))
+    assert mean_interval(nothing, 0, 1) == (0, 0, 0)
+
+
+def test_a_wider_confidence_is_wider_with_and_without_a_prior():
+    found = table(world(np.random.default_rng(1), 4, 5, 5, 10), range(4))
+    for prior in (None, 5.0):
+        narrow, wide = (interval(found, prior, level) for level in (0.05, 0.005))
+        assert wide.low < narrow.low < narrow.high < wide.high
+    assert p_value(found, interval(found, level=0.02).low) == pytest.approx(0.02)

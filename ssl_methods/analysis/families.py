@@ -1,0 +1,175 @@
+"""Every method of a family against one reference: paired differences, adjusted together, judged.
+
+A family is what Holm adjusts over: the methods that an experiment declares, at one budget, for one
+class and metric. A difference is judged at the looks that the experiment declares
+(``analysis.looks``); before the first it is described and not judged.
+
+The unit is the labeled subset, with its seeds averaged; where every training case is labeled the
+subsets hold the same cases and are seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_methods.analysis.components import (
+    LEVEL,
+    Interval,
+    Table,
+    error,
+    has_prior,
+    interval,
+    p_value,
+    table,
+    two_phase,
+)
+from ssl_methods.analysis.verdicts import Verdict, remedy, verdict
+
+FEWEST_SUBSETS, FEWEST_CASES = 3, 20
+
+
+@dataclass(frozen=True)
+class Paired:
+    """One method's differences from the reference, positive where the method is better.
+
+    ``values`` (runs, cases) in the unit of the margin; ``subsets`` (runs,). ``levels``: of the
+    reference on every subset of the first phase, if there were two. ``look``: the p below which this
+    look may decide; None before the first look. ``waits_for``: what is missing until then, in words.
+    """
+
+    values: NDArray[np.float64]
+    subsets: Sequence[int]
+    levels: Mapping[int, float] | None = None
+    look: float | None = LEVEL
+    waits_for: str = ""
+
+    def table(self) -> Table:
+        """Its mean squares, those of the second phase if there were two."""
+        if self.levels is None:
+            return table(self.values, self.subsets)
+        return two_phase(self.values, self.subsets, self.levels)
+
+    def by_subset(self) -> dict[int, float]:
+        """Each subset's mean over its seeds and the cases."""
+        subsets = np.asarray(self.subsets)
+        return {int(it): float(self.values[subsets == it].mean()) for it in np.unique(subsets)}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one comparison says. SDs and the gain are in the unit of the margin."""
+
+    gain: Interval
+    p: float
+    p_holm: float
+    sd_subset: float
+    sd_case: float
+    subsets_won: int
+    verdict: Verdict | None
+    remedy: str
+    prior: bool
+
+
+def judge(
+    family: Mapping[str, Paired],
+    declared: int,
+    margin: float,
+    prior_sd: float | None = None,
+) -> dict[str, Judged]:
+    """Each comparison of a family with its verdict.
+
+    Args:
+        family: by method, those that have runs.
+        declared: how many methods the experiment declares in this family: p-values are adjusted
+            over all of them, so that one which is not there yet makes no other easier to show.
+        margin: the largest difference that does not matter.
+        prior_sd: scale of the subset SD's prior below five subsets, None for none.
+    """
+    tables = {name: paired.table() for name, paired in family.items()}
+    p = {name: p_value(found) for name, found in tables.items()}
+    adjusted = dict(zip(p, holm(np.array([*p.values()]), declared), strict=True))
+    judged = {}
+    for name, paired in family.items():
+        found, means = tables[name], paired.by_subset()
+        word, what = _verdict(paired, found, adjusted[name], margin, prior_sd)
+        judged[name] = Judged(
+            gain=interval(found, prior_sd),
+            p=p[name],
+            p_holm=float(adjusted[name]),
+            sd_subset=float(np.std([*means.values()], ddof=1)) if len(means) > 1 else np.nan,
+            sd_case=found.sd_case,
+            subsets_won=sum(value > 0 for value in means.values()),
+            verdict=word,
+            remedy=what,
+            prior=has_prior(found, prior_sd),
+        )
+    return judged
+
+
+def _verdict(
+    paired: Paired, found: Table, p_holm: float, margin: float, prior_sd: float | None
+) -> tuple[Verdict | None, str]:
+    """The word, None before the first look; and where it is none or undecided what is missing."""
+    if paired.look is None:
+        return None, paired.waits_for
+    if found.subsets < FEWEST_SUBSETS:
+        return "undecided", f"{FEWEST_SUBSETS - found.subsets} more labeled subsets"
+    if found.cases < FEWEST_CASES:
+        return "undecided", f"{FEWEST_CASES - found.cases} more test cases"
+    word = verdict(interval(found, prior_sd, paired.look), p_holm, margin, paired.look)
+    if word != "undecided":
+        return word, ""
+    se, _ = error(found)
+    of_cases = max(found.ms_case - found.ms_rest, 0) / (found.subsets * found.cases)
+    of_subsets = max(se**2 - of_cases, 0) * found.subsets
+    return word, remedy(
+        float(np.sqrt(of_subsets)),
+        max(found.subset_freedom, 1),
+        float(np.sqrt(of_cases)),
+        found.subsets,
+        margin,
+    )
+
+
+def behind_the_best(values: Mapping[str, Paired]) -> dict[str, float]:
+    """Of each method the adjusted p that it is as good as the one with the best mean.
+
+    ``values`` are the methods' own, larger where better, of the same runs and cases. The best is
+    chosen from the same measurements, so p-values are adjusted by Holm over all pairs of methods,
+    whichever of them is the best: none is called behind more often than 5 % of families of equal
+    methods allow. The best has none.
+    """
+    pairs = [*combinations(values, 2)]
+    p = [
+        p_value(table(values[one].values - values[two].values, values[one].subsets))
+        for one, two in pairs
+    ]
+    adjusted = dict(zip(pairs, holm(np.array(p)), strict=True))
+    best = max(values, key=lambda name: float(values[name].values.mean()))
+    return {name: float(adjusted[pair]) for pair in pairs if best in pair for name in pair if name != best}
+
+
+def holm(p_values: NDArray[np.float64], count: int | None = None) -> NDArray[np.float64]:
+    """p values adjusted by Holm's step-down rule (Holm 1979), over ``count`` hypotheses.
+
+    NaN stays NaN and does not count; ``count`` None: as many as have a p value. More than these
+    count as if their p were the largest. ``statsmodels.stats.multitest.multipletests`` gives the
+    same numbers (tested) and collects garbage at every call, which took longer than all the rest.
+    """
+    adjusted = np.full(len(p_values), np.nan)
+    known = np.flatnonzero(~np.isnan(p_values))
+    count = max(count or 0, len(known))
+    order = known[np.argsort(p_values[known], kind="stable")]
+    steps = p_values[order] * (count - np.arange(len(order)))
+    adjusted[order] = np.maximum.accumulate(steps).clip(max=1)
+    return adjusted
+
+
+def decided(judged: Iterable[Judged]) -> bool:
+    """Whether every comparison has a verdict other than undecided."""
+    return all(it.verdict not in (None, "undecided") for it in judged)
