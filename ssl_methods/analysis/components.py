@@ -189,7 +189,9 @@ def interval(found: Table, prior_sd: float | None = None, level: float = LEVEL) 
     from scipy import stats
 
     se, freedom = error(found)
-    critical = stats.t.isf(level / 2, freedom) if np.isfinite(freedom) else stats.norm.isf(level / 2)
+    critical = (
+        stats.t.isf(level / 2, freedom) if np.isfinite(freedom) else stats.norm.isf(level / 2)
+    )
     reach = float(critical) * se
     return Interval(found.mean, found.mean - reach, found.mean + reach)
 
@@ -227,7 +229,9 @@ def mean_interval(found: Table, low: float, high: float, prior_sd: float | None 
     reach = plain.high - mean
     if np.isinf(high):
         factor = np.exp(reach / (mean - low))
-        return Interval(mean, float(low + (mean - low) / factor), float(low + (mean - low) * factor))
+        return Interval(
+            mean, float(low + (mean - low) / factor), float(low + (mean - low) * factor)
+        )
     odds, stretch = (mean - low) / (high - mean), (high - low) / ((mean - low) * (high - mean))
     ends = odds * np.exp(np.array([-reach, reach]) * stretch)
     first, last = low + (high - low) * ends / (1 + ends)

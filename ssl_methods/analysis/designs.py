@@ -1,8 +1,4 @@
-"""Designs of an experiment: which subsets are compared, when it is looked at, what it can detect.
-
-Two phases: the baseline is trained on many labeled subsets, the other methods on some of them that
-are stratified by the baseline's level (Neyman, JASA 1938), so that no method is judged on subsets
-that happened to be easy or hard.
+"""Designs of an experiment: when it is looked at, and what it can detect.
 
 Looks are declared before the experiment runs. The error that may be made in all is spent over them
 by O'Brien and Fleming's function (Lan and DeMets, Biometrika 1983): little at the first, nearly all
@@ -14,7 +10,6 @@ experiments, with the noncentral t distribution.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -24,32 +19,6 @@ from ssl_methods.analysis.components import LEVEL
 
 POWER = 0.8
 SAFE = 0.8  # plans use the upper limit of an SD at this confidence
-
-
-def stratified_order(levels: Mapping[int, float], looks: Sequence[int]) -> list[int]:
-    """The subsets to compare, in an order of which those up to each look spread evenly.
-
-    Subsets are sorted by the baseline's level and cut into as many strata as the first look has
-    subsets; one of each comes first. Later looks add one of each of theirs, from the strata that
-    have the fewest so far. Deterministic: within a stratum the middle one is taken.
-
-    Args:
-        levels: subset -> level of the baseline, in any unit.
-        looks: rising numbers of compared subsets, the last at most ``len(levels)``.
-    """
-    ranked = sorted(levels, key=lambda subset: (levels[subset], subset))
-    chosen: list[int] = []
-    for look in looks:
-        strata = [list(part) for part in np.array_split(np.array(ranked), look)]
-        counts = [sum(subset in chosen for subset in stratum) for stratum in strata]
-        for place in sorted(range(look), key=lambda it: (counts[it], it)):
-            free = [int(subset) for subset in strata[place] if subset not in chosen]
-            if len(chosen) < look and free:
-                chosen.append(free[(len(free) - 1) // 2])
-        left = [subset for subset in ranked if subset not in chosen]
-        while len(chosen) < look:
-            chosen.append(left.pop(len(left) // 2))
-    return chosen
 
 
 @cache

@@ -62,17 +62,39 @@ class Paired:
 
 @dataclass(frozen=True)
 class Judged:
-    """What one comparison says. SDs and the gain are in the unit of the margin."""
+    """What one comparison says; the gain and all SDs are in the unit of the margin.
+
+    ``sd_subset`` is of the gain over subsets, what the level explains and the rest of the cases
+    included. ``error_subset`` is the part of its standard error that more compared subsets lower,
+    with its degrees of freedom, and ``error_case`` the part that only more test cases do.
+    """
 
     gain: Interval
     p: float
     p_holm: float
-    sd_subset: float
-    sd_case: float
+    subsets: int
+    cases: int
     subsets_won: int
+    sd_subset: float
+    error_subset: float
+    error_case: float
+    freedom: float
     verdict: Verdict | None
-    remedy: str
+    waits_for: str
     prior: bool
+
+    def missing(self, margin: float) -> str:
+        """What would decide it, in words; '' if it is decided."""
+        if self.verdict is None:
+            return self.waits_for
+        if self.verdict != "undecided":
+            return ""
+        if self.subsets < FEWEST_SUBSETS:
+            return counted(FEWEST_SUBSETS - self.subsets, "more labeled subset")
+        if self.cases < FEWEST_CASES:
+            return counted(FEWEST_CASES - self.cases, "more test case")
+        sd = self.error_subset * float(np.sqrt(self.subsets))
+        return remedy(sd, self.freedom, self.error_case, self.subsets, margin)
 
 
 def judge(
@@ -90,49 +112,43 @@ def judge(
         margin: the largest difference that does not matter.
         prior_sd: scale of the subset SD's prior below five subsets, None for none.
     """
-    tables = {name: paired.table() for name, paired in family.items()}
+    tables = _tables(family)
     p = {name: p_value(found) for name, found in tables.items()}
     adjusted = dict(zip(p, holm(np.array([*p.values()]), declared), strict=True))
-    judged = {}
-    for name, paired in family.items():
-        found, means = tables[name], paired.by_subset()
-        word, what = _verdict(paired, found, adjusted[name], margin, prior_sd)
-        judged[name] = Judged(
-            gain=interval(found, prior_sd),
-            p=p[name],
-            p_holm=float(adjusted[name]),
-            sd_subset=float(np.std([*means.values()], ddof=1)) if len(means) > 1 else np.nan,
-            sd_case=found.sd_case,
-            subsets_won=sum(value > 0 for value in means.values()),
-            verdict=word,
-            remedy=what,
-            prior=has_prior(found, prior_sd),
-        )
-    return judged
+    return {
+        name: _judged(paired, tables[name], p[name], float(adjusted[name]), margin, prior_sd)
+        for name, paired in family.items()
+    }
 
 
-def _verdict(
-    paired: Paired, found: Table, p_holm: float, margin: float, prior_sd: float | None
-) -> tuple[Verdict | None, str]:
-    """The word, None before the first look; and where it is none or undecided what is missing."""
-    if paired.look is None:
-        return None, paired.waits_for
-    if found.subsets < FEWEST_SUBSETS:
-        return "undecided", f"{FEWEST_SUBSETS - found.subsets} more labeled subsets"
-    if found.cases < FEWEST_CASES:
-        return "undecided", f"{FEWEST_CASES - found.cases} more test cases"
-    word = verdict(interval(found, prior_sd, paired.look), p_holm, margin, paired.look)
-    if word != "undecided":
-        return word, ""
-    se, _ = error(found)
+def _tables(family: Mapping[str, Paired]) -> dict[str, Table]:
+    return {name: paired.table() for name, paired in family.items()}
+
+
+def _judged(
+    paired: Paired, found: Table, p: float, p_holm: float, margin: float, prior_sd: float | None
+) -> Judged:
+    word: Verdict | None = None
+    if paired.look is not None:
+        word = "undecided"
+        if found.subsets >= FEWEST_SUBSETS and found.cases >= FEWEST_CASES:
+            word = verdict(interval(found, prior_sd, paired.look), p_holm, margin, paired.look)
+    means, se = [*paired.by_subset().values()], error(found).se
     of_cases = max(found.ms_case - found.ms_rest, 0) / (found.subsets * found.cases)
-    of_subsets = max(se**2 - of_cases, 0) * found.subsets
-    return word, remedy(
-        float(np.sqrt(of_subsets)),
-        max(found.subset_freedom, 1),
-        float(np.sqrt(of_cases)),
-        found.subsets,
-        margin,
+    return Judged(
+        gain=interval(found, prior_sd),
+        p=p,
+        p_holm=p_holm,
+        subsets=found.subsets,
+        cases=found.cases,
+        subsets_won=sum(mean > 0 for mean in means),
+        sd_subset=float(np.std(means, ddof=1)) if len(means) > 1 else np.nan,
+        error_subset=float(np.sqrt(max(se**2 - of_cases, 0))),
+        error_case=float(np.sqrt(of_cases)),
+        freedom=max(found.subset_freedom, 1),
+        verdict=word,
+        waits_for=paired.waits_for,
+        prior=has_prior(found, prior_sd),
     )
 
 
@@ -151,7 +167,13 @@ def behind_the_best(values: Mapping[str, Paired]) -> dict[str, float]:
     ]
     adjusted = dict(zip(pairs, holm(np.array(p)), strict=True))
     best = max(values, key=lambda name: float(values[name].values.mean()))
-    return {name: float(adjusted[pair]) for pair in pairs if best in pair for name in pair if name != best}
+    return {
+        name: float(adjusted[pair])
+        for pair in pairs
+        if best in pair
+        for name in pair
+        if name != best
+    }
 
 
 def holm(p_values: NDArray[np.float64], count: int | None = None) -> NDArray[np.float64]:
@@ -168,6 +190,11 @@ def holm(p_values: NDArray[np.float64], count: int | None = None) -> NDArray[np.
     steps = p_values[order] * (count - np.arange(len(order)))
     adjusted[order] = np.maximum.accumulate(steps).clip(max=1)
     return adjusted
+
+
+def counted(number: int, noun: str) -> str:
+    """'1 subset', '2 subsets'."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def decided(judged: Iterable[Judged]) -> bool:

@@ -56,16 +56,16 @@ class Experiment(Settings):
     )
     looks: tuple[int, ...] = setting(
         (),
-        "numbers of subsets at which the results may be looked at, for the record: nothing stops "
-        "there yet; none: at the end alone",
+        "numbers of compared subsets at which methods are judged, and training stops once all are; "
+        "none: judged at the end alone",
     )
     primary: str = setting(
-        "dice", "the metric by which methods are to be judged, for the record: no table uses it yet"
+        "dice", "the metric by which methods are judged; the others are described"
     )
     margin: float = setting(
         2.0,
         "the largest difference of the primary metric that does not matter, in percentage points "
-        "of Dice and Jaccard, else in the metric's unit; for the record: no table uses it yet",
+        "of Dice and Jaccard, else in the metric's unit",
         gt=0,
     )
     seeds: tuple[int, ...] = setting((0,), "which seeds; a number n means 0..n-1")
@@ -189,6 +189,8 @@ class Experiment(Settings):
             )
         if self.training.validate_every and not self.validation_cases:
             raise ValueError("training.validate_every needs validation_cases of at least 1")
+        if list(self.looks) != sorted(set(self.looks)) or any(look < 2 for look in self.looks):
+            raise ValueError("looks must rise, and be at least 2 subsets each")
         if self.labeled_cases == "first" and len(self.subsets) > 1:
             raise ValueError("labeled_cases 'first' makes one subset: set subsets: 1")
         return self
@@ -207,6 +209,7 @@ class Experiment(Settings):
             seed=seed,
             validation_cases=self.validation_cases,
             labeled_cases=self.labeled_cases,
+            level_cases=self._level_cases(name, budget),
             network=self.network,
             training=self.training,
             evaluation=self.evaluation,
@@ -239,6 +242,24 @@ class Experiment(Settings):
                 for subset in self.subsets_of(name, budget, compared or {}):
                     for seed in self.seeds:
                         yield self.run(name, budget, subset, seed)
+
+    def _level_cases(self, name: str, budget: int | float) -> int:
+        phases = self.phases.get(budget_text(budget))
+        first_phase = phases is not None and phases.compared is not None and name == self.baseline
+        return phases.level_cases if phases is not None and first_phase else 0
+
+    def looks_of(self, name: str, budget: int | float) -> tuple[int, ...]:
+        """Numbers of subsets at which a row is judged at a budget, the last being all of its own.
+
+        A row with ``subsets`` of its own is judged at the end alone.
+        """
+        phases = self.phases.get(budget_text(budget))
+        own = self.scopes.get(name, Scope()).subsets
+        every = len(self.subsets) if phases is None else phases.baseline
+        if own is not None:
+            return (min(own, every),)
+        compared = every if phases is None or phases.compared is None else phases.compared
+        return (*(look for look in self.looks if look < compared), compared)
 
     def waiting(self) -> list[str]:
         """One line for each row that has no runs before its compared subsets are chosen."""

@@ -51,6 +51,7 @@ class Run(Settings):
     seed: int = Field(ge=0)
     validation_cases: int = Field(0, ge=0)
     labeled_cases: LabeledCases = "drawn"
+    level_cases: int = Field(0, ge=0)  # of a baseline's first phase
     network: NetworkConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
@@ -64,7 +65,8 @@ class Run(Settings):
 
     def training_settings(self) -> dict[str, Any]:
         """Every setting that a model depends on: the one definition of it."""
-        settings = self.model_dump(mode="json", exclude={"experiment", "name", "evaluation"})
+        others = {"experiment", "name", "evaluation", "level_cases"}
+        settings = self.model_dump(mode="json", exclude=others)
         for name in WHERE_NOT_WHAT:
             settings["training"].pop(name)
         return settings
@@ -74,7 +76,8 @@ class Run(Settings):
         return digest(self.training_settings())
 
     def evaluation_digest(self) -> str:
-        return digest([self.training_digest(), self.evaluation.model_dump(mode="json")])
+        more = [self.level_cases] if self.level_cases else []
+        return digest([self.training_digest(), self.evaluation.model_dump(mode="json"), *more])
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -8,9 +8,9 @@ this with its own ``budgets`` and ``subsets`` (the first so many, instead of the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ssl_methods.config.base import Budget, Settings, budget_text, parse_budget, setting
 
@@ -24,6 +24,22 @@ class Phases(Settings):
     compared: int | None = setting(
         None, "how many of them every other row is trained on, chosen by the baseline's level", ge=2
     )
+    level_cases: int = setting(
+        20,
+        "labeled training cases, those of the subset left out, from which the baseline's level is "
+        "read where there are two phases",
+        ge=1,
+        le=10_000,
+    )
+
+    @model_validator(mode="after")
+    def _compared_are_of_the_baseline(self) -> Self:
+        if self.compared is not None and self.compared > self.baseline:
+            raise ValueError(
+                f"compared ({self.compared}) are chosen of the baseline's ({self.baseline}), and "
+                "cannot be more"
+            )
+        return self
 
 
 class Scope(Settings):

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssl_methods.config import EvaluationConfig, Run
+from ssl_methods.data.compared import LEVEL, level_ids, write_level
 from ssl_methods.data.geometry import affine_of
 from ssl_methods.data.prepare import say_if_outdated, verify_or_mend
 from ssl_methods.data.splits import Split, load_split
@@ -82,8 +83,9 @@ def evaluate(
     say_if_outdated(run.dataset, store.folder)
     split = load_split(run, store, results)
     check_data(record, trained_on(record, store, split), store.folder)
-    ids = split.test
-    measured = [*ids, *(split.validation if run.training.snapshots > 1 else [])]
+    ids, level_cases = split.test, (declared or record.run).level_cases
+    outside = level_ids(store, split, level_cases)
+    measured = [*ids, *(split.validation if run.training.snapshots > 1 else []), *outside]
     verify_or_mend(run.dataset, store, measured)
     method, model_file = restore(record, store), run_folder / "model.pt"
     torch.set_num_threads(run.training.cpu_threads)
@@ -106,6 +108,12 @@ def evaluate(
             device,
             save if evaluation.save_predictions else None,
         )
+        if outside:
+            window = window_size(method, run)
+            write_level(
+                out / LEVEL,
+                dice_of_cases(method.predict, store, outside, window, evaluation, device),
+            )
         if run.training.snapshots > 1:
             text = measured_snapshots(method, run_folder, run, store, split, evaluation, device)
             write_text(out / "snapshots.csv", text)

@@ -11,11 +11,11 @@ from ssl_methods.analysis.components import Interval
 from ssl_methods.analysis.designs import (
     detectable,
     nominal_levels,
-    stratified_order,
     subsets_needed,
     upper_sd,
 )
 from ssl_methods.analysis.verdicts import remedy, verdict
+from ssl_methods.data.compared import stratified_order
 
 
 @given(
