@@ -5,11 +5,11 @@ tables and report are (Dice points, margin 2). `told apart`: the share of famili
 in which any is called better or worse. `found`: how often a method whose gain is 5 or 10 is called
 better, the other 19 being equal. Coverage and width are of the 95 % interval.
 
-Worlds: a run differs from another by 3.5 (SD); of `heavy tails` by Student's t with three degrees of
-freedom, scaled so. In `one bad subset in six` the baseline loses 45 there, a method a mean of 30
+Worlds: a run differs from another by 3.5 (SD); of `heavy tails` by Student's t with three degrees
+of freedom, scaled so. In `one bad subset in six` the baseline loses 45 there, a method a mean of 30
 with an SD of 10 of its own, and where the subset is good it is so much worse that the two are equal
-in all. In `failing` 3 % of the cells of a run and a case lose 80. The level is read with an error of
-1.5.
+in all. In `failing` 3 % of the cells of a run and a case lose 80. The level is read with an error
+of 1.5.
 
 Designs: `8`: all on the same 8 drawn subsets. `8 of 40`: two phases, the methods on 8 of the
 baseline's 40 that are stratified by its level. `8, 12 of 40`: looks at 8 and at 12. `moderated`:
@@ -55,7 +55,7 @@ class World:
     def draw(
         self, random: np.random.Generator, subsets: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Levels of the baseline (subsets,), and gains (methods, subsets, cases) of equal methods."""
+        """Levels of the baseline (subsets,), gains of equal methods (methods, subsets, cases)."""
 
         def runs(*shape: int) -> NDArray[np.float64]:
             if np.isinf(self.tails):
@@ -163,7 +163,7 @@ def measure(world: World, design: Design, count: int, seed: int = 0) -> dict[str
     }
 
 
-# ---- moderation, which is not in the product -------------------------------------------------------
+# ---- moderation, which is not in the product -----------------------------------------------------
 
 plain: Callable[..., dict[str, Table]] = families._tables
 

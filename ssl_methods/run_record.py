@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from ssl_methods.config import (
-    EvaluationConfig,
     Run,
     budget_text,
     declared_run,
@@ -131,14 +130,18 @@ def check_data(record: Record, now: str, where: Path) -> None:
 def write_measured(
     folder: Path,
     record: Record,
-    evaluation: EvaluationConfig,
+    run: Run,
     store: Store,
     split: Split,
     sources: str,
     model_sha256: str,
 ) -> None:
-    """``measured.yaml``: the model, settings and cases that ``cases.csv`` is measured with."""
-    measured = record.declared.model_copy(update={"evaluation": evaluation})
+    """``measured.yaml``: the model, settings and cases that ``cases.csv`` is measured with.
+
+    Of ``run`` the settings of the measurement count, those of the training are the record's.
+    """
+    now = {"evaluation": run.evaluation, "level_cases": run.level_cases}
+    measured = record.declared.model_copy(update=now)
     rests_on = {
         "settings": measured.evaluation_digest(),
         "sources": sources,
@@ -149,7 +152,7 @@ def write_measured(
         {
             "rests_on": rests_on,
             "model_sha256": model_sha256,
-            "evaluation": evaluation.model_dump(mode="json"),
+            "evaluation": run.evaluation.model_dump(mode="json"),
         },
     )
 

@@ -38,8 +38,8 @@ class Paired:
     """One method's differences from the reference, positive where the method is better.
 
     ``values`` (runs, cases) in the unit of the margin; ``subsets`` (runs,). ``levels``: of the
-    reference on every subset of the first phase, if there were two. ``look``: the p below which this
-    look may decide; None before the first look. ``waits_for``: what is missing until then, in words.
+    reference on every subset of the first phase, if there were two. ``look``: the p below which
+    this look may decide; None before the first look. ``waits_for``: what is missing until then.
     """
 
     values: NDArray[np.float64]

@@ -245,8 +245,9 @@ class Experiment(Settings):
 
     def _level_cases(self, name: str, budget: int | float) -> int:
         phases = self.phases.get(budget_text(budget))
-        first_phase = phases is not None and phases.compared is not None and name == self.baseline
-        return phases.level_cases if phases is not None and first_phase else 0
+        if phases is None or phases.compared is None or name != self.baseline:
+            return 0
+        return phases.level_cases
 
     def looks_of(self, name: str, budget: int | float) -> tuple[int, ...]:
         """Numbers of subsets at which a row is judged at a budget, the last being all of its own.

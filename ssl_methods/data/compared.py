@@ -5,8 +5,8 @@ baseline's level there, so that no method is judged on subsets that happened to 
 (stratification of the second phase: Neyman, JASA 1938). The level is read from labeled training
 cases outside the subset: no test case steers the design.
 
-In: ``level.json`` of the baseline's runs, by `evaluate`. Out: ``splits/labeled-<budget>_compared.json``,
-by `choose`.
+In: ``level.json`` of the baseline's runs, by `evaluate`. Out, by `choose`:
+``splits/labeled-<budget>_compared.json``.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def chosen(experiment: Experiment, results: Path) -> dict[str, list[int]]:
     return {budget: it.subsets for budget, it in read_compared(experiment, results).items()}
 
 
-# ---- the level of the baseline -----------------------------------------------------------------------
+# ---- the level of the baseline -------------------------------------------------------------------
 
 
 def level_ids(store: Store, split: Split, count: int) -> list[str]:
@@ -142,11 +142,11 @@ def levels(of_subsets: Mapping[int, Iterable[Mapping[str, float]]]) -> dict[int,
     }
 
 
-# ---- the choice ----------------------------------------------------------------------------------------
+# ---- the choice ----------------------------------------------------------------------------------
 
 
 def choose(experiment: Experiment, budget: int | float, results: Path) -> Path:
-    """Choose the compared subsets of a budget from the baseline's levels, and return the file written.
+    """Choose the compared subsets of a budget by the baseline's levels; returns the file written.
 
     Raises UserError if the budget has no two phases, or a run of the baseline has no level yet.
     """
@@ -162,7 +162,7 @@ def choose(experiment: Experiment, budget: int | float, results: Path) -> Path:
         if run.name == experiment.baseline and run.budget == budget:
             path = results / run.folder / LEVEL
             if not path.is_file():
-                raise UserError(f"{path}: is not there; train and evaluate the baseline's runs first")
+                raise UserError(f"{path}: is not there; evaluate the baseline's runs first")
             of_subsets.setdefault(run.subset, []).append(read_level(path))
     known = levels(of_subsets)
     looks = [look for look in experiment.looks if look < phases.compared]

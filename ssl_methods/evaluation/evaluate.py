@@ -119,7 +119,7 @@ def evaluate(
             write_text(out / "snapshots.csv", text)
     write_with(out / "slices.npz", lambda file: np.savez_compressed(file, **slices))
     sources, model = source_digest("evaluate", run.choice.method), file_sha256(model_file)
-    write_measured(out, record, evaluation, store, split, sources, model)
+    write_measured(out, record, declared or record.run, store, split, sources, model)
     write_text(out / "cases.csv", as_csv(rows, evaluation.nsd_tolerance_mm))
 
 
@@ -210,6 +210,27 @@ def mean_dice(
         for value in range(1, len(store.classes) + 1):
             values.append(overlap(prediction == value, label == value)["dice"])
     return float(np.mean(values))
+
+
+def dice_of_cases(
+    predict: Predict,
+    store: Store,
+    ids: Sequence[str],
+    patch_size: Sequence[int] | None,
+    evaluation: EvaluationConfig,
+    device: torch.device,
+) -> dict[str, float]:
+    """Case -> Dice averaged over the classes that the case has, 0..1; a case without any is out."""
+    found = {}
+    for case_id, image, label in read_ahead(store, ids):
+        prediction = predict_labels(
+            predict, image, patch_size, len(store.classes), evaluation, device
+        )
+        values = range(1, len(store.classes) + 1)
+        has = [(prediction == value, label == value) for value in values if (label == value).any()]
+        if has:
+            found[case_id] = float(np.mean([overlap(*pair)["dice"] for pair in has]))
+    return found
 
 
 def predict_labels(

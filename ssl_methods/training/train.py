@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 RECORDS = (
     "model.pt", "history.csv", "cost.json", "run.yaml", "provenance.json", STAIN_REFERENCE,
 )  # fmt: skip
-MEASUREMENTS = ("cases.csv", "slices.npz", "snapshots.csv", MEASURED)
+MEASUREMENTS = ("cases.csv", "slices.npz", "snapshots.csv", "level.json", MEASURED)
 
 
 def train(run: Run, results: Path, out: Path, observer: Observer | None = None) -> None:

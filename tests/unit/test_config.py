@@ -447,6 +447,29 @@ def test_subsets_by_budget():
         load_experiment(GRID | {"subsets": {"4": 2}})
 
 
+def test_looks_of_a_row_end_with_all_that_it_is_trained_on():
+    subsets = {"4": {"baseline": 40, "compared": 12}, "8": 10}
+    experiment = load_experiment(GRID | {"subsets": subsets, "looks": [8, 12, 20]})
+    assert experiment.looks_of("dtc", 4) == (8, 12)
+    assert experiment.looks_of("dtc", 8) == (8, 10)
+    assert experiment.looks_of("mean_teacher", 4) == (2,)
+    assert load_experiment(GRID | {"subsets": 5}).looks_of("dtc", 8) == (5,)
+    for looks in ([8, 4], [8, 8], [1, 5]):
+        with pytest.raises(UserError, match="looks must rise"):
+            load_experiment(GRID | {"subsets": 12, "looks": looks})
+    with pytest.raises(UserError, match=r"compared \(6\) are chosen of the baseline's \(5\)"):
+        load_experiment(GRID | {"subsets": {"baseline": 5, "compared": 6}})
+
+
+def test_level_cases_are_of_the_first_phase_and_change_no_model():
+    one = load_experiment(GRID | {"subsets": {"baseline": 5, "compared": 3, "level_cases": 7}})
+    two = load_experiment(GRID | {"subsets": 5})
+    first, other = one.run("supervised", 4, 0, 0), two.run("supervised", 4, 0, 0)
+    assert (first.level_cases, one.run("dtc", 4, 0, 0).level_cases) == (7, 0)
+    assert first.training_digest() == other.training_digest()
+    assert first.evaluation_digest() != other.evaluation_digest()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
