@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_methods.config import Experiment, Run, digest, published_folder, read_yaml
+from ssl_methods.data.compared import runs_of
 from ssl_methods.data.splits import (
     Split,
     make_split,
@@ -32,7 +33,7 @@ from ssl_methods.provenance import source_digest
 COLLECTED, REPORTED = "tables/collected.yaml", "reported.yaml"
 TABLES = (
     "cases", "runs", "summary", "comparisons", "published", "claims", "ranks", "agreement",
-    "false_claims", "variance", "audits",
+    "variance", "audits",
 )  # fmt: skip
 OF_TRAINING = ("history.csv", "cost.json", "provenance.json")
 OF_EVALUATION = ("slices.npz", "measured.yaml")
@@ -95,7 +96,9 @@ def _record(path: Path, text: str, data: str, made: Iterable[str]) -> None:
 
 
 def _measurements(experiment: Experiment, results: Path) -> str:
-    return _files(results, [results / run.folder / "cases.csv" for run in experiment.runs()])
+    return _files(
+        results, [results / run.folder / "cases.csv" for run in runs_of(experiment, results)]
+    )
 
 
 def _tables(experiment: Experiment, results: Path) -> str:

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ssl_methods.analysis.components import mean_interval
+from ssl_methods.analysis.components import table as table_of
 from ssl_methods.analysis.run_files import read_cost, read_snapshots
 from ssl_methods.analysis.shown import (
     UNKNOWN,
@@ -25,7 +27,7 @@ from ssl_methods.analysis.shown import (
     role_note,
     with_interval,
 )
-from ssl_methods.analysis.statistics import bootstrap_interval, bounds_of_difference
+from ssl_methods.analysis.statistics import limits_of
 from ssl_methods.analysis.tables import CELL, case_matrix, in_order, overall, roles, with_class_mean
 from ssl_methods.config import Experiment, Run, budget_text
 from ssl_methods.errors import UserError
@@ -287,8 +289,8 @@ def _measure(audit: Audit, table: pd.DataFrame) -> Iterator[dict[str, object]]:
             continue
         runs = difference.index
         subsets = runs.get_level_values("subset").to_numpy()
-        limits = bounds_of_difference(audit.metric)
-        interval = bootstrap_interval(difference.to_numpy(float), subsets, limits)
+        found = table_of(difference.to_numpy(float), subsets.tolist())
+        interval = mean_interval(found, *limits_of(audit.metric))
         yield _row(audit, "measured") | {
             "method": method, "budget": budget,
             **{name: own[name].iloc[0] for name in ("role", "recipe", "labeled")},

@@ -21,12 +21,13 @@ from ssl_methods.analysis.audits import audit_table, audits_note, shown_audits
 from ssl_methods.analysis.bibliography import bibtex, cited
 from ssl_methods.analysis.claims import claims_note, judge_claims, shown_claims
 from ssl_methods.analysis.comparisons import compare, comparison_note, of_pair
+from ssl_methods.analysis.design import design_of
 from ssl_methods.analysis.jensen import row_ok
 from ssl_methods.analysis.latex import Marks, latex
 from ssl_methods.analysis.marks import NOTE as MARKS_NOTE
 from ssl_methods.analysis.marks import marks
 from ssl_methods.analysis.published import published_note, published_table, shown_published
-from ssl_methods.analysis.ranks import agreement, false_claim, ranks
+from ssl_methods.analysis.ranks import agreement, ranks
 from ssl_methods.analysis.run_files import (
     COST_COLUMNS,
     read_cases_of_run,
@@ -47,6 +48,7 @@ from ssl_methods.analysis.table_files import SUMS, no_formula, read_table, write
 from ssl_methods.analysis.tables import CELL, FLAGS, by_class, counts, with_class_mean
 from ssl_methods.analysis.variance import variance_parts
 from ssl_methods.config import Experiment, Run, budget_text
+from ssl_methods.data.compared import chosen, read_compared, runs_of
 from ssl_methods.data.splits import load_split, measuring_checksum, split_name
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
@@ -86,8 +88,10 @@ def collect(experiment: Experiment, results: Path) -> None:
     """
     folder = results / experiment.name / "tables"
     known_split.cache_clear()
-    done = [run for run in experiment.runs() if is_done(run, results)]
-    for line in experiment.waiting():
+    choices = read_compared(experiment, results)
+    design = design_of(experiment, choices)
+    done = [run for run in runs_of(experiment, results) if is_done(run, results)]
+    for line in experiment.waiting(chosen(experiment, results)):
         log.warning(line)
     if not done:
         raise UserError(
@@ -113,8 +117,8 @@ def collect(experiment: Experiment, results: Path) -> None:
     )
     raw, cases = cases, with_class_mean(cases, metrics)
     runs = run_table(experiment, results, raw, cases, metrics)
-    summary = summary_table(experiment, runs, raw, summarise(cases, metrics))
-    comparisons = compare(cases, experiment.baseline)
+    summary = summary_table(experiment, results, runs, raw, summarise(cases, metrics))
+    comparisons = compare(cases, design)
 
     published = published_table(experiment, summary)
     claims = judge_claims(cases, runs)
@@ -126,7 +130,6 @@ def collect(experiment: Experiment, results: Path) -> None:
         "claims": claims,
         "ranks": ranks(cases, "dice"),
         "agreement": agreement(cases),
-        "false_claims": false_claim(cases, experiment.baseline, "dice"),
         "variance": variance_parts(cases, "dice"),
         "audits": audits,
     }
@@ -141,7 +144,7 @@ def collect(experiment: Experiment, results: Path) -> None:
     )
     for name, pair in (("comparisons", "baseline"), ("comparisons_with_best", "best")):
         rows = of_pair(comparisons, pair)
-        write_shown(folder / name, shown_comparisons(rows), comparison_note(rows))
+        write_shown(folder / name, shown_comparisons(rows), comparison_note(rows, design))
     write_shown(folder / "published", shown_published(published), published_note(published))
     write_shown(folder / "claims", shown_claims(claims), claims_note(claims))
     write_shown(folder / "audits", shown_audits(audits), audits_note(audits))
@@ -371,7 +374,7 @@ def run_table(
     means_of = entering.groupby([*CELL, "class"], sort=False)[metrics]
     means_by_run = means_of.agg(lambda column: column.mean(skipna=False)).to_dict("index")
     rows = []
-    for run in experiment.runs():
+    for run in runs_of(experiment, results):
         cell = (run.name, budget_text(run.budget), run.subset, run.seed)
         own = by_run.get(cell)
         if own is None:
@@ -391,14 +394,18 @@ def run_table(
 
 
 def summary_table(
-    experiment: Experiment, runs: pd.DataFrame, cases: pd.DataFrame, measured: pd.DataFrame
+    experiment: Experiment,
+    results: Path,
+    runs: pd.DataFrame,
+    cases: pd.DataFrame,
+    measured: pd.DataFrame,
 ) -> pd.DataFrame:
     """One row per declared method and budget (and class); blank where no run is done.
 
     ``cases`` are all rows as they were measured, ``measured`` what ``summarise`` makes of them.
     """
     rows, groups = [], dict(tuple(cases.groupby(["method", "budget"], sort=False)))
-    declared = Counter((run.name, budget_text(run.budget)) for run in experiment.runs())
+    declared = Counter((run.name, budget_text(run.budget)) for run in runs_of(experiment, results))
     blank = dict.fromkeys(measured.columns, np.nan)
     statistics = {
         (row["method"], row["budget"], row["class"]): row for row in measured.to_dict("records")

@@ -18,8 +18,8 @@ compared ones (double sampling: Cochran, Sampling Techniques, 1977, chapter 12).
 level is taken at its upper 95 % limit: where few subsets are bad, a draw with too few of them has
 too small a variance together with too high a mean, and all methods share that draw.
 
-Means of what lies between 0 and 1 have their interval on the logit scale, distances on the log
-scale, so that no end is impossible and none is clipped.
+Means of what lies between two ends, as Dice and its differences do, have their interval on the
+logit scale, distances on the log scale, so that no end is impossible and none is clipped.
 """
 
 from __future__ import annotations
@@ -183,6 +183,8 @@ def interval(found: Table, prior_sd: float | None = None, level: float = LEVEL) 
     ``prior_sd``: with fewer than five subsets their SD has a half-t prior of this scale, in the
     unit of the values; None: no prior whatever the number of subsets.
     """
+    if np.isnan(found.mean):  # what is not known is not averaged over
+        return Interval(np.nan, np.nan, np.nan)
     if has_prior(found, prior_sd):
         assert prior_sd is not None
         return posterior(found, prior_sd, level)
@@ -211,30 +213,35 @@ def p_value(found: Table, at: float = 0.0) -> float:
     return 2 * float(stats.t.sf(abs(found.mean - at) / se, freedom))
 
 
-def mean_interval(found: Table, low: float, high: float, prior_sd: float | None = None) -> Interval:
-    """95 % interval of a mean of values between ``low`` and ``high``, inside which it stays.
+def mean_interval(
+    found: Table, low: float, high: float, prior_sd: float | None = None, level: float = LEVEL
+) -> Interval:
+    """The interval of a mean of values between ``low`` and ``high``, inside which it stays.
 
     Args:
         found: of the values themselves.
-        low, high: 0 and 1: on the logit scale; 0 and infinity: on the log scale; else as it is.
-        prior_sd: as of ``interval``.
+        low, high: both finite: on the logit scale between them; ``high`` infinite: on the log
+            scale; ``low`` infinite: as it is.
+        prior_sd, level: as of ``interval``.
 
     A mean that is ``low`` or ``high`` has no interval but itself: every value is the same.
     """
-    plain, mean = interval(found, prior_sd), found.mean
+    plain, mean = interval(found, prior_sd, level), found.mean
     if np.isnan(plain.low) or not np.isfinite(low):
         return plain
     if mean in (low, high):
         return Interval(mean, mean, mean)
     reach = plain.high - mean
     if np.isinf(high):
-        factor = np.exp(reach / (mean - low))
+        factor = np.exp(min(reach / (mean - low), 700.0))
         return Interval(
             mean, float(low + (mean - low) / factor), float(low + (mean - low) * factor)
         )
     odds, stretch = (mean - low) / (high - mean), (high - low) / ((mean - low) * (high - mean))
-    ends = odds * np.exp(np.array([-reach, reach]) * stretch)
-    first, last = low + (high - low) * ends / (1 + ends)
+    from scipy import special
+
+    ends = special.expit(np.log(odds) + np.array([-reach, reach]) * stretch)
+    first, last = low + (high - low) * ends
     return Interval(mean, float(first), float(last))
 
 

@@ -105,9 +105,7 @@ def of_reference(labeled: int, cases: int) -> Spread:
     )
 
 
-def lines(
-    found: Detection, wanted: float, unit: str, there: int, hours: float | None
-) -> list[str]:
+def lines(found: Detection, wanted: float, unit: str, there: int, hours: float | None) -> list[str]:
     """As `plan --detect` prints it; ``hours`` of one more subset there, None if unknown."""
     spread = found.spread
     smallest = ", ".join(f"{value:.1f} with {count}" for count, value in found.smallest.items())

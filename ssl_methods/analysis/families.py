@@ -11,7 +11,7 @@ subsets hold the same cases and are seeds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -23,7 +23,7 @@ from ssl_methods.analysis.components import (
     Table,
     error,
     has_prior,
-    interval,
+    mean_interval,
     p_value,
     table,
     two_phase,
@@ -31,6 +31,8 @@ from ssl_methods.analysis.components import (
 from ssl_methods.analysis.verdicts import Verdict, remedy, verdict
 
 FEWEST_SUBSETS, FEWEST_CASES = 3, 20
+Limits = tuple[float, float]
+NO_LIMITS: Limits = (-np.inf, np.inf)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,16 @@ class Judged:
     waits_for: str
     prior: bool
 
+    def with_p(
+        self, p_holm: float, paired: Paired, margin: float, limits: Limits = NO_LIMITS
+    ) -> Judged:
+        """The same with a p that was adjusted elsewhere, and the verdict that follows from it."""
+        return replace(
+            self,
+            p_holm=p_holm,
+            verdict=_verdict(paired, paired.table(), p_holm, margin, None, limits),
+        )
+
     def missing(self, margin: float) -> str:
         """What would decide it, in words; '' if it is decided."""
         if self.verdict is None:
@@ -102,6 +114,7 @@ def judge(
     declared: int,
     margin: float,
     prior_sd: float | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> dict[str, Judged]:
     """Each comparison of a family with its verdict.
 
@@ -111,12 +124,15 @@ def judge(
             over all of them, so that one which is not there yet makes no other easier to show.
         margin: the largest difference that does not matter.
         prior_sd: scale of the subset SD's prior below five subsets, None for none.
+        limits: what a difference can be.
     """
     tables = _tables(family)
     p = {name: p_value(found) for name, found in tables.items()}
     adjusted = dict(zip(p, holm(np.array([*p.values()]), declared), strict=True))
     return {
-        name: _judged(paired, tables[name], p[name], float(adjusted[name]), margin, prior_sd)
+        name: _judged(
+            paired, tables[name], p[name], float(adjusted[name]), margin, prior_sd, limits
+        )
         for name, paired in family.items()
     }
 
@@ -126,17 +142,18 @@ def _tables(family: Mapping[str, Paired]) -> dict[str, Table]:
 
 
 def _judged(
-    paired: Paired, found: Table, p: float, p_holm: float, margin: float, prior_sd: float | None
+    paired: Paired,
+    found: Table,
+    p: float,
+    p_holm: float,
+    margin: float,
+    prior_sd: float | None,
+    limits: Limits,
 ) -> Judged:
-    word: Verdict | None = None
-    if paired.look is not None:
-        word = "undecided"
-        if found.subsets >= FEWEST_SUBSETS and found.cases >= FEWEST_CASES:
-            word = verdict(interval(found, prior_sd, paired.look), p_holm, margin, paired.look)
     means, se = [*paired.by_subset().values()], error(found).se
     of_cases = max(found.ms_case - found.ms_rest, 0) / (found.subsets * found.cases)
     return Judged(
-        gain=interval(found, prior_sd),
+        gain=mean_interval(found, *limits, prior_sd),
         p=p,
         p_holm=p_holm,
         subsets=found.subsets,
@@ -146,10 +163,27 @@ def _judged(
         error_subset=float(np.sqrt(max(se**2 - of_cases, 0))),
         error_case=float(np.sqrt(of_cases)),
         freedom=max(found.subset_freedom, 1),
-        verdict=word,
+        verdict=_verdict(paired, found, p_holm, margin, prior_sd, limits),
         waits_for=paired.waits_for,
         prior=has_prior(found, prior_sd),
     )
+
+
+def _verdict(
+    paired: Paired,
+    found: Table,
+    p_holm: float,
+    margin: float,
+    prior_sd: float | None,
+    limits: Limits,
+) -> Verdict | None:
+    """None before the first look; nothing is told on too few subsets or cases."""
+    if paired.look is None:
+        return None
+    if found.subsets < FEWEST_SUBSETS or found.cases < FEWEST_CASES:
+        return "undecided"
+    gain = mean_interval(found, *limits, prior_sd, paired.look)
+    return verdict(gain, p_holm, margin, paired.look)
 
 
 def behind_the_best(values: Mapping[str, Paired]) -> dict[str, float]:

@@ -1,35 +1,32 @@
 """The order of the methods, and how far it is to be trusted.
 
 Methods are ordered by their mean over the runs (subset and seed) that all of them have; upper
-bounds and controls are left out, and so is a method whose metric is not known for every case. Three
+bounds and controls are left out, and so is a method whose metric is not known for every case. Two
 questions are asked of that order:
 
 - ``ranks``: how often would a method have each rank, had other subsets and cases come? (Bootstrap
-  rankings: Wiesenfarth et al., Scientific Reports 2021.) Runs and cases are drawn as for the
-  intervals (``statistics.py``), all methods by the same draws. Ranks cannot be stretched as the
-  intervals are. Of five simulated methods, 20 cases and 3 subsets, the middle 95 % hold the true
+  rankings: Wiesenfarth et al., Scientific Reports 2021.) Subsets, with their seeds, and cases are
+  drawn independently of one another ('pigeonhole' bootstrap: Owen, Ann. Appl. Stat. 2007), n - 1
+  of n (McCarthy & Snowden 1985), all methods by the same draws.
+  Of five simulated methods, 20 cases and 3 subsets, the middle 95 % hold the true
   rank 86 to 98 times in 100 (least often where subsets matter more than methods); with 8 subsets
   94 times and more; with one subset, where only cases are drawn, 42 to 97 times
   (tests/unit/test_ranks.py).
 - ``agreement``: is the order the same by another metric, or with more labels? (Kendall's tau-b.)
-- ``false_claim``: how probable is it that the method with the better mean is not the better one?
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import combinations, pairwise
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ssl_methods.analysis.shown import drop_silent, number, p_text
-from ssl_methods.analysis.statistics import (
-    draws_of,
-    units_of,
-)
+from ssl_methods.analysis.shown import drop_silent, number
 from ssl_methods.analysis.tables import case_matrix, roles
 from ssl_methods.measures import compared, of
 
@@ -44,11 +41,6 @@ RANKS_NOTE = (
 )
 AGREEMENT_NOTE = (
     "Kendall's tau-b of two orders of the methods: 1 for the same order, -1 for the reverse."
-)
-FALSE_CLAIMS_NOTE = (
-    "Probability that the method with the better mean is not the better one (Christodoulou et al. "
-    "2025): tail of t with n - 1 degrees of freedom. Over test cases, the runs taken as given: an "
-    "optimistic value, for one pair at a time."
 )
 
 
@@ -154,6 +146,23 @@ def place(means: NDArray, ties: Literal["min", "max"]) -> NDArray[np.intp]:
     return stats.rankdata(-means.round(12), method=ties, axis=0).astype(np.intp)
 
 
+def units_of(subsets: Sequence[int]) -> NDArray[np.intp]:
+    """The unit that each run is drawn with: its subset, or itself if all are of one subset."""
+    names, units = np.unique(np.asarray(subsets), return_inverse=True)
+    return units if len(names) > 1 else np.arange(len(units))
+
+
+@cache
+def draws_of(factor: str, n: int, replicates: int, seed: int) -> NDArray[np.float64]:
+    """(replicates, n): how often each of n units was drawn in n - 1 draws, as shares of 1.
+
+    Runs and cases have random streams of their own; all metrics and methods share the draws.
+    """
+    random = np.random.default_rng([seed, ["runs", "cases"].index(factor)])
+    draws = max(n - 1, 1)
+    return random.multinomial(draws, np.full(n, 1 / n), size=replicates) / draws
+
+
 # ---- agreement -----------------------------------------------------------------------------------
 
 
@@ -198,73 +207,6 @@ def kendall(a: NDArray, b: NDArray) -> float:
     return float(stats.kendalltau(a.round(12), b.round(12)).statistic)
 
 
-# ---- false claims --------------------------------------------------------------------------------
-
-
-def false_claim(cases: pd.DataFrame, baseline: str, metric: str = "dice") -> pd.DataFrame:
-    """The probability that the method with the better mean is not the better one.
-
-    Args:
-        cases: the table ``cases.csv``.
-        baseline: the method that all others are compared with.
-        metric: one of its measurements.
-
-    Returns:
-        By budget and class: each method against the next in the order (``pair`` is 'next') and
-        each against the baseline ('baseline'); ``better`` is the one with the better mean.
-        ``difference`` is better minus worse, of the metric; ``probability`` is
-        ``false_claim_probability`` of the paired differences, averaged over the common runs.
-    """
-    rows = []
-    sign = 1 if of(metric).higher_is_better else -1
-    for found in scores(cases, metric):
-        by_case = found.values.mean(axis=1)
-        order = np.argsort(-by_case.mean(axis=1).round(12), kind="stable")
-        pairs = [("next", a, b) for a, b in pairwise(order)]
-        if baseline in found.methods:
-            reference = found.methods.index(baseline)
-            place_of = {method: i for i, method in enumerate(order)}
-            others = [(i, reference) for i in order if i != reference]
-            pairs += [("baseline", *sorted(pair, key=place_of.__getitem__)) for pair in others]
-        for pair, better, worse in pairs:
-            differences = by_case[better] - by_case[worse]
-            rows.append({
-                "budget": found.budget, "class": found.klass, "metric": metric, "pair": pair,
-                "better": found.methods[better], "worse": found.methods[worse],
-                "runs": found.values.shape[1], "cases": len(differences),
-                "difference": sign * differences.mean(),
-                "probability": false_claim_probability(differences),
-            })  # fmt: skip
-    columns = [
-        "budget", "class", "metric", "pair", "better", "worse", "runs", "cases", "difference",
-        "probability",
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
-
-
-def false_claim_probability(differences: NDArray) -> float:
-    """P(true mean difference <= 0), given differences of the better method from the worse.
-
-    With n paired differences, of mean d and standard deviation s, it is the tail of Student's t
-    with n - 1 degrees of freedom beyond t = sqrt(n) d / s (Christodoulou et al., arXiv 2505.04720,
-    2025, for segmentation; s^2 = s_A^2 + s_B^2 - 2 r s_A s_B). It is the posterior under a flat
-    prior, and equals the one-sided p of the paired t-test. It speaks of test cases alone: the runs,
-    hence labeled subsets and seeds, are taken as given, so the true probability is higher.
-
-    Returns:
-        0.5 for equal means, less for a positive mean; NaN for one case or one that is not known.
-    """
-    from scipy import stats
-
-    n = len(differences)
-    if n < 2 or np.isnan(differences).any():
-        return np.nan
-    mean, sd = differences.mean(), differences.std(ddof=1)
-    if sd == 0:
-        return float(0.5 - 0.5 * np.sign(mean))
-    return float(stats.t.sf(np.sqrt(n) * mean / sd, n - 1))
-
-
 # ---- as shown ------------------------------------------------------------------------------------
 
 
@@ -306,27 +248,3 @@ def shown_agreement(table: pd.DataFrame) -> pd.DataFrame:
             "Kendall's tau": number(row["tau"], 2),
         })  # fmt: skip
     return drop_silent(pd.DataFrame(rows, index=["method"] * len(rows)))
-
-
-def shown_false_claims(table: pd.DataFrame) -> pd.DataFrame:
-    """``false_claims.csv`` as it is read; differences of Dice in percentage points."""
-    if table.empty:
-        return pd.DataFrame()
-    rows = []
-    for _, row in table.iterrows():
-        measure = of(row["metric"])
-        rows.append({
-            "Better mean": row["better"],
-            "Than": row["worse"],
-            "Budget": row["budget"],
-            "Class": row["class"],
-            "Pair": PAIRS[row["pair"]],
-            f"Difference, {measure.heading}": number(
-                row["difference"], 1, measure.scale, sign=True
-            ),
-            "Probability not better": p_text(row["probability"]),
-        })  # fmt: skip
-    return drop_silent(pd.DataFrame(rows, index=["method"] * len(rows)))
-
-
-PAIRS = {"next": "next in order", "baseline": "with the baseline"}

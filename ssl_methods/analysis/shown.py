@@ -155,6 +155,13 @@ def count_note(summary: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
+WORDS = {
+    "better": "better", "worse": "worse", "equivalent": "equivalent",
+    "not_worse": "not worse", "undecided": "undecided",
+}  # fmt: skip
+"""Verdicts as they are read (``analysis.verdicts``)."""
+
+
 def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
     """Rows of ``comparisons.csv`` of one kind of pair as they are read.
 
@@ -165,6 +172,7 @@ def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
     for _, row in comparisons.iterrows():
         measure = of(row["metric"])
         difference = with_interval(row, ["difference", "low", "high"], measure, sign=True)
+        unit = "seeds" if row["budget"] == "1.0" else "subsets"
         rows.append({
             "Method": row["method"],
             "Labeled": labeled_text(row),
@@ -172,16 +180,17 @@ def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
             "Metric": measure.heading,
             **({"Best": row["baseline"]} if best else {}),
             f"Difference from {'the best' if best else row['baseline']}": difference,
-            "Verdict": row["verdict"] or UNKNOWN,
-            "p (Wilcoxon)": p_text(row["p_value"]),
+            "Verdict": WORDS.get(row["verdict"], UNKNOWN),
             "p (Holm)": p_text(row["p_holm"]),
-            "Effect": number(row.get("effect_size"), 2, sign=True),
-            "P(false)": p_text(row.get("false_claim")),
-            "Cases won": f"{row['wins']} of {row['cases']}",
-            "Stands on": row["support"].removesuffix(": too few to tell"),
+            "Won": f"{row['subsets_won']} of {row['subsets']} {unit}",
+            "What would decide it": row["missing"] or UNKNOWN,
         })  # fmt: skip
     frame = pd.DataFrame(rows, index=roles(comparisons))
-    return frame if frame.empty or frame["Class"].nunique() > 1 else frame.drop(columns="Class")
+    if frame.empty:
+        return frame
+    silent = [name for name in ("Verdict", "p (Holm)", "What would decide it")
+              if (frame[name] == UNKNOWN).all()]  # fmt: skip
+    return frame.drop(columns=[*silent, *(["Class"] if frame["Class"].nunique() == 1 else [])])
 
 
 HIDDEN = re.compile(

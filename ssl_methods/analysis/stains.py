@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from ssl_methods.analysis.components import mean_interval
+from ssl_methods.analysis.components import table as table_of
 from ssl_methods.analysis.shown import number
-from ssl_methods.analysis.statistics import bootstrap_interval, bounds_of_difference
+from ssl_methods.analysis.statistics import limits_of
 from ssl_methods.analysis.tables import case_matrix, overall, roles
 from ssl_methods.measures import of
 
@@ -59,19 +61,19 @@ def stain_effect(experiments: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
                 "labeled": first["labeled"], "laboratory": place, "stain": stain,
                 "runs": len(dice), "cases": dice.shape[1],
             }  # fmt: skip
-            row |= _interval("dice", dice, of("dice").range)
+            row |= _interval("dice", dice, *of("dice").range)
             if stain != "none" and "none" in measured:
                 difference = (dice - measured["none"]).dropna(how="all")
-                row |= _interval("difference", difference, bounds_of_difference("dice"))
+                row |= _interval("difference", difference, *limits_of("dice"))
             rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _interval(name: str, values: pd.DataFrame, limits: tuple[float, float]) -> dict[str, float]:
+def _interval(name: str, values: pd.DataFrame, *limits: float) -> dict[str, float]:
     if values.empty:
         return {}
-    subsets = values.index.get_level_values("subset").to_numpy()
-    found = bootstrap_interval(values.to_numpy(float), subsets, limits)
+    table = table_of(values.to_numpy(float), values.index.get_level_values("subset").tolist())
+    found = mean_interval(table, *limits)
     return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
 
 

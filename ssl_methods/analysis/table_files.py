@@ -15,19 +15,19 @@ from ssl_methods.files import file_sha256, write_text
 
 TEXT = (
     "dataset", "method", "role", "recipe", "budget", "case", "class", "device",
-    "pair", "baseline", "metric", "support", "verdict",
+    "pair", "baseline", "metric", "support", "verdict", "missing",
     "title", "mark", "citation", "place", "checkpoint", "post_processing", "split", "unknown",
     "note", "run",  # published
     "text", "source", "against", "reason",  # claims
     "between", "first", "second",  # agreement
-    "better", "worse",  # false claims, beside pair
     "negative", "not_known",  # variance
     "audit", "reported_as", "instead_as", "status", "meaning",  # audits
 )  # fmt: skip
 
 INTEGERS = (
     "labeled", "unlabeled", "parameters", "iterations", "claim", "part", "runs", "subsets",
-    "cases", "measurements", "failures", "absent", "false_positives",
+    "cases", "measurements", "failures", "absent", "false_positives", "subsets_won", "cases_won",
+    "phases", "looked_at",
 )  # fmt: skip
 
 SUMS = "SHA256SUMS"

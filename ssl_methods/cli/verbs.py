@@ -74,6 +74,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 def plan(arguments: argparse.Namespace) -> None:
     from ssl_methods.config import load_experiment
+    from ssl_methods.data.compared import chosen
     from ssl_methods.data.splits import check_prepared
     from ssl_methods.methods import check_choice
     from ssl_methods.training.plan import lines, plan
@@ -83,7 +84,14 @@ def plan(arguments: argparse.Namespace) -> None:
         check_choice(choice, f"{arguments.file}: methods")
     check_prepared(experiment, arguments.results)
     rows = plan(experiment, arguments.results, arguments.measure)
-    print("\n".join([*experiment.waiting(), *lines(rows, experiment.name, arguments.devices)]))
+    print(
+        "\n".join(
+            [
+                *experiment.waiting(chosen(experiment, arguments.results)),
+                *lines(rows, experiment.name, arguments.devices),
+            ]
+        )
+    )
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

@@ -262,17 +262,24 @@ class Experiment(Settings):
         compared = every if phases is None or phases.compared is None else phases.compared
         return (*(look for look in self.looks if look < compared), compared)
 
-    def waiting(self) -> list[str]:
+    def waits_at(self, name: str, compared: Mapping[str, Sequence[int]] | None = None) -> list[str]:
+        """Budgets at which a row has no runs before its compared subsets are chosen."""
+        budgets = self.scopes.get(name, Scope()).budgets or self.budgets
+        return [
+            budget_text(budget)
+            for budget in self.budgets
+            if budget in budgets
+            and budget_text(budget) in self.phases
+            and not self.subsets_of(name, budget, compared or {})
+        ]
+
+    def waiting(self, compared: Mapping[str, Sequence[int]] | None = None) -> list[str]:
         """One line for each row that has no runs before its compared subsets are chosen."""
         return [
-            f"{self.name}: {name} at {budget_text(budget)} labels waits for the choice of its "
-            f"{phases.compared} compared subsets, which is not made yet"
+            f"{self.name}: {name} at {budget} labels waits for the choice of its "
+            f"{self.phases[budget].compared} compared subsets, which is not made yet"
             for name in self.methods
-            for budget in self.budgets
-            if (phases := self.phases.get(budget_text(budget))) and phases.compared is not None
-            if self.scopes.get(name, Scope()).budgets is None
-            or budget in (self.scopes[name].budgets or ())
-            if not self.subsets_of(name, budget, {})
+            for budget in self.waits_at(name, compared)
         ]
 
     def subsets_of(

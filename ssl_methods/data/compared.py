@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ssl_methods.config import Experiment, budget_text, digest
+from ssl_methods.config import Experiment, Run, budget_text, digest
 from ssl_methods.data.draw import shuffled
 from ssl_methods.data.splits import Split
 from ssl_methods.data.store import Store
@@ -87,6 +87,11 @@ def read_compared(experiment: Experiment, results: Path) -> dict[str, Compared]:
 def chosen(experiment: Experiment, results: Path) -> dict[str, list[int]]:
     """The compared subsets, as ``Experiment.runs`` takes them."""
     return {budget: it.subsets for budget, it in read_compared(experiment, results).items()}
+
+
+def runs_of(experiment: Experiment, results: Path) -> list[Run]:
+    """Every run of an experiment that is known by now: those that wait for a choice are not."""
+    return [*experiment.runs(chosen(experiment, results))]
 
 
 # ---- the level of the baseline -------------------------------------------------------------------

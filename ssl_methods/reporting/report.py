@@ -22,10 +22,8 @@ from ssl_methods.analysis.marks import marks
 from ssl_methods.analysis.published import published_note, shown_published
 from ssl_methods.analysis.ranks import (
     AGREEMENT_NOTE,
-    FALSE_CLAIMS_NOTE,
     RANKS_NOTE,
     shown_agreement,
-    shown_false_claims,
     shown_ranks,
 )
 from ssl_methods.analysis.shown import HIDDEN, number, shown_comparisons, shown_summary, visible
@@ -77,10 +75,9 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
     """What the template shows; every number from the tables."""
     experiment, runs = found.experiment, found.runs
     declared = runs.drop_duplicates(["method", "budget", "subset", "seed"])
-    by_dice = found.comparisons["metric"] == "dice"
-    comparisons = shown_comparisons(found.comparisons[by_dice])
+    primary = found.comparisons["metric"] == experiment.primary
+    comparisons = shown_comparisons(found.comparisons[primary])
     with_best = found.comparisons_with_best
-    with_best = with_best[with_best["metric"] == "dice"]
     records, marked = list(found.records("run.yaml")), marks(found.summary)
     settings = {run.name: record.get("method_settings", {}) for run, record in records}
     loops: list[dict[str, Any]] = [
@@ -101,10 +98,10 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "summary_note": summary_note(experiment, found.summary),
         "marks_note": MARKS_NOTE if any(marked) else "",
         "comparisons": tables.of_frame(comparisons),
-        "other_comparisons": tables.of_frame(shown_comparisons(found.comparisons[~by_dice])),
-        "comparison_note": comparison_note(found.comparisons),
+        "other_comparisons": tables.of_frame(shown_comparisons(found.comparisons[~primary])),
+        "comparison_note": comparison_note(found.comparisons, found.design),
         "with_best": tables.of_frame(shown_comparisons(with_best)),
-        "with_best_note": comparison_note(found.comparisons_with_best),
+        "with_best_note": comparison_note(found.comparisons_with_best, found.design),
         **conclusions(found),
         "costs": tables.costs(found.summary),
         "audits": tables.of_frame(shown_audits_briefly(found.audits)),
@@ -155,8 +152,6 @@ def conclusions(found: Results) -> dict[str, Any]:
         "ranks_note": RANKS_NOTE,
         "agreement": tables.of_frame(shown_agreement(found.agreement)),
         "agreement_note": AGREEMENT_NOTE,
-        "false_claims": tables.of_frame(shown_false_claims(found.false_claims)),
-        "false_claims_note": FALSE_CLAIMS_NOTE,
         "variance": tables.of_frame(shown_variance(found.variance)),
         "variance_note": VARIANCE_NOTE,
         "claims": tables.of_frame(shown_claims(claims[~is_part])),
@@ -218,8 +213,10 @@ def facts(found: Results, declared: pd.DataFrame) -> dict[str, str]:
 READING = {
     "better": "Better than {}",
     "worse": "Worse than {}",
-    "no difference shown": "No difference from {} shown",
-    "too few to tell": "Too few subsets or cases to tell from {}",
+    "equivalent": "Equivalent to {}",
+    "not_worse": "Not worse than {}",
+    "undecided": "Undecided beside {}",
+    "": "Not judged yet beside {}",
 }
 
 
@@ -233,7 +230,8 @@ def reading(found: Results) -> list[str]:
     verdicts = found.comparisons
     if not verdicts.empty:
         verdicts = overall(verdicts)
-        verdicts = verdicts[verdicts["metric"] == "dice"]
+        verdicts = verdicts[verdicts["metric"] == found.experiment.primary]
+        verdicts = verdicts[verdicts["role"] == "method"]
     for budget, group in summary.sort_values("labeled", kind="stable").groupby(
         "budget", sort=False
     ):
@@ -246,8 +244,18 @@ def reading(found: Results) -> list[str]:
         for verdict, start in READING.items():
             if names := list(own.loc[own["verdict"] == verdict, "method"]):
                 line += f" {start.format(found.experiment.baseline)}: {listed(names, len(own))}."
+        line += needed(own)
         lines.append(line + apart(group))
     return lines
+
+
+def needed(comparisons: pd.DataFrame) -> str:
+    """What would decide what is undecided or not judged yet, of the one that lacks the least."""
+    left = comparisons[comparisons["missing"] != ""]
+    if left.empty:
+        return ""
+    first = left.iloc[0]
+    return f" To decide {first['method']}: {first['missing']}."
 
 
 COLLAPSED = 0.5

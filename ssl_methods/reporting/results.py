@@ -13,6 +13,7 @@ import pandas as pd
 
 from ssl_methods.analysis.collect import is_done, metric_columns, read_cases
 from ssl_methods.analysis.comparisons import COMPARISON_COLUMNS, of_pair
+from ssl_methods.analysis.design import design_of
 from ssl_methods.analysis.run_files import (
     cases_with_stacks,
     read_history,
@@ -23,6 +24,7 @@ from ssl_methods.analysis.shown import visible
 from ssl_methods.analysis.table_files import read_table
 from ssl_methods.analysis.tables import CELL, in_order, overall, with_class_mean
 from ssl_methods.config import Experiment, Run, budget_text
+from ssl_methods.data.compared import read_compared, runs_of
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.reporting.style import MANY
@@ -58,10 +60,10 @@ class Results:
         self.claims = self.later_table("claims")
         self.ranks = self.later_table("ranks")
         self.agreement = self.later_table("agreement")
-        self.false_claims = self.later_table("false_claims")
         self.variance = self.later_table("variance")
         self.audits = self.later_table("audits")
-        self.done = [run for run in experiment.runs() if is_done(run, results)]
+        self.design = design_of(experiment, read_compared(experiment, results))
+        self.done = [run for run in runs_of(experiment, results) if is_done(run, results)]
         self._records: dict[str, list[tuple[Run, dict[str, Any]]]] = {}
 
     def unless_damaged(self, read: Callable[..., Read], *given: Any, otherwise: Read) -> Read:

@@ -38,7 +38,7 @@ from ssl_methods.reporting.results import Results
 
 TABLES = (
     "runs.csv", "summary.csv", "comparisons.csv", "published.csv", "claims.csv", "ranks.csv",
-    "agreement.csv", "false_claims.csv", "variance.csv", "audits.csv", "stains.csv",
+    "agreement.csv", "variance.csv", "audits.csv", "stains.csv",
     "summary.tex", "comparisons.tex", "comparisons_with_best.tex", "published.tex", "claims.tex",
     "audits.md", "audits.tex", "stains.tex",
 )  # fmt: skip

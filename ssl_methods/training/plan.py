@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from ssl_methods import methods
 from ssl_methods.config import Experiment, Run, digest, load_run
+from ssl_methods.data.compared import runs_of
 from ssl_methods.errors import UserError
 from ssl_methods.files import read_json, write_json
 
@@ -45,7 +46,7 @@ def plan(experiment: Experiment, results: Path, measure: int = 0) -> list[Cost]:
     Raises UserError if a run cannot be trained.
     """
     rows = []
-    for name, own in groupby(experiment.runs(), key=lambda run: run.name):
+    for name, own in groupby(runs_of(experiment, results), key=lambda run: run.name):
         runs = list(own)
         left = [run for run in runs if not (results / run.folder / "cost.json").exists()]
         if not left:

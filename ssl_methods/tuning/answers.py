@@ -18,7 +18,9 @@ import yaml
 from optuna.importance import get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from ssl_methods.analysis.statistics import bootstrap_interval, support
+from ssl_methods.analysis.components import interval as interval_of
+from ssl_methods.analysis.components import table as table_of
+from ssl_methods.analysis.statistics import support
 from ssl_methods.analysis.table_files import read_table, write_table
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
@@ -164,7 +166,7 @@ def importances(queues: dict[str, Queue]) -> pd.DataFrame:
 def tuned_table(study: Study, queues: dict[str, Queue], results: Path) -> pd.DataFrame:
     """Best against default, both trained anew with the fresh seeds, paired by run and case.
 
-    The interval is that of the comparisons (runs and validation cases are drawn). The cases are
+    The interval is that of the comparisons (over subsets and validation cases). The cases are
     those by which the best was chosen: the difference is free of lucky seeds, not of lucky cases.
     """
     rows = []
@@ -182,7 +184,7 @@ def tuned_table(study: Study, queues: dict[str, Queue], results: Path) -> pd.Dat
             continue
         default, tuned = (dice_matrix(study, folders[slot]) for slot in (0, best))
         difference = (tuned - default).to_numpy(float)
-        interval = bootstrap_interval(difference, [subset for subset, _ in tuned.index])
+        interval = interval_of(table_of(difference, [subset for subset, _ in tuned.index]))
         rows.append({
             "method": row, "trial": best, "default_dice": default.to_numpy().mean(),
             "tuned_dice": tuned.to_numpy().mean(), "difference": interval.mean,

@@ -15,9 +15,10 @@ from ssl_methods.analysis.audits import (
     shown_audits_briefly,
 )
 from ssl_methods.analysis.collect import collect
+from ssl_methods.analysis.components import interval as interval_of
+from ssl_methods.analysis.components import table as components
 from ssl_methods.analysis.latex import latex
 from ssl_methods.analysis.shown import UNKNOWN, markdown
-from ssl_methods.analysis.statistics import bootstrap_interval
 from ssl_methods.analysis.table_files import read_table
 from ssl_methods.analysis.tables import with_class_mean
 from ssl_methods.errors import UserError
@@ -74,7 +75,7 @@ def test_the_interval_is_that_of_the_paired_differences():
     cases = measured()
     row = audits(cases).loc[("unit", "voxel", "mm", "asd_voxel")]
     by_run = cases.pivot(index="subset", columns="case", values="asd_voxel").to_numpy()
-    interval = bootstrap_interval(-by_run / 2, [0, 1, 2])
+    interval = interval_of(components(-by_run / 2, [0, 1, 2]))
     assert (row["difference"], row["low"], row["high"]) == pytest.approx(interval)
 
 

@@ -5,12 +5,9 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from ssl_methods.analysis.ranks import (
     agreement,
-    false_claim,
-    false_claim_probability,
     rank_shares,
     ranks,
 )
@@ -154,55 +151,3 @@ def test_tau_of_one_exchanged_pair_in_closed_form():
 def test_one_method_has_no_order():
     found = agreement(table({"a": 0.5}))
     assert len(found) == 6 and found["tau"].isna().all() and (found["methods"] == 1).all()
-
-
-# ---- false claims --------------------------------------------------------------------------------
-
-
-def test_probability_is_the_formula_of_the_paper_and_the_one_sided_t_test():
-    random = np.random.default_rng(3)
-    worse = random.normal(0.80, 0.05, 20)
-    better = worse + random.normal(0.01, 0.04, 20)
-    found = false_claim_probability(better - worse)
-    s_a, s_b, r = better.std(ddof=1), worse.std(ddof=1), np.corrcoef(better, worse)[0, 1]
-    sd = np.sqrt(s_a**2 + s_b**2 - 2 * r * s_a * s_b)
-    t = np.sqrt(20) * (worse.mean() - better.mean()) / sd
-    assert found == pytest.approx(stats.t.cdf(t, 19))
-    assert found == pytest.approx(stats.ttest_rel(better, worse, alternative="greater").pvalue)
-
-
-def test_probability_in_closed_form():
-    """Two differences, 3 and 1: t = 2 with 1 degree of freedom (Cauchy)."""
-    found = false_claim_probability(np.array([3.0, 1.0]))
-    assert found == pytest.approx(0.5 - np.arctan(2) / np.pi)
-    assert false_claim_probability(np.zeros(5)) == 0.5
-    assert false_claim_probability(np.full(5, 0.125)) == 0
-    assert np.isnan(false_claim_probability(np.array([0.1])))
-    assert np.isnan(false_claim_probability(np.array([0.1, np.nan])))
-
-
-@pytest.mark.parametrize("metric", ["dice", "asd_voxel"])
-def test_each_against_the_next_and_the_baseline(metric):
-    found = false_claim(table(KNOWN), "middle", metric)
-    rows = [tuple(row) for row in found[["pair", "better", "worse"]].to_numpy()]
-    assert rows == [
-        ("next", "best", "middle"),
-        ("next", "middle", "worst"),
-        ("baseline", "best", "middle"),
-        ("baseline", "middle", "worst"),
-    ]
-    assert ((found["difference"] > 0) == (metric == "dice")).all()
-    assert (found["probability"] < 1e-6).all() and (found["cases"] == 20).all()
-
-
-def test_equal_methods_are_claimed_falsely_as_often_as_is_said():
-    """Whichever of two equal methods is ahead: one tail each, so 20 % are below 0.1."""
-    random = np.random.default_rng(4)
-    differences = random.normal(0, 0.04, (2000, 20))
-    found = [false_claim_probability(own * np.sign(own.mean())) for own in differences]
-    assert max(found) <= 0.5
-    assert np.mean(np.array(found) < 0.1) == pytest.approx(0.2, abs=0.03)
-
-
-def test_without_the_baseline_only_the_next_is_compared():
-    assert set(false_claim(table(KNOWN), "absent")["pair"]) == {"next"}

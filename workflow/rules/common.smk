@@ -20,6 +20,7 @@ from ssl_methods.config import (
     read_yaml,
 )
 from ssl_methods import rests_on
+from ssl_methods.data.compared import chosen, runs_of
 from ssl_methods.data.prepare import made_from, source_fingerprint
 from ssl_methods.data.splits import check_prepared, split_name
 from ssl_methods.data.store import store_folder
@@ -110,7 +111,10 @@ STUDIES = {study.name: study for study in studies}
 TUNING = f"{HOME}/tuning/{{study}}"
 TUNED = [f"{HOME}/tuning/{name}/best.yaml" for name in STUDIES]
 RUN = "results/{experiment}/runs/{method}/labeled-{budget}/subset-{subset}/seed-{seed}"
-RUNS = {f"results/{run.folder.as_posix()}": run for run in experiment.runs()}
+RUNS = {
+    f"results/{run.folder.as_posix()}": run
+    for run in runs_of(experiment, Path("results"))
+}
 
 
 def one_of(values):
@@ -149,7 +153,7 @@ def declare():
 
 def announce():
     """What the runs ahead will cost, before they start: if this call trains any; and what waits."""
-    for line in experiment.waiting():
+    for line in experiment.waiting(chosen(experiment, Path("results"))):
         print(line, flush=True)
     if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
         resources = workflow.global_resources

@@ -18,14 +18,12 @@ What is undecided is not refuted: with 3 subsets a small difference cannot be sh
 
 from ssl_methods.analysis.claims.declared import CLAIMS, EACH_OTHER
 from ssl_methods.analysis.claims.judged import judge_claims
-from ssl_methods.analysis.claims.measured import interval_over_runs
 from ssl_methods.analysis.claims.shown import claims_note, shown_claims
 
 __all__ = [
     "CLAIMS",
     "EACH_OTHER",
     "claims_note",
-    "interval_over_runs",
     "judge_claims",
     "shown_claims",
 ]

@@ -9,12 +9,12 @@ import pandas as pd
 
 from ssl_methods.analysis.claims.declared import CLAIMS, EACH_OTHER, KIN, Claim, Part
 from ssl_methods.analysis.claims.measured import measure
-from ssl_methods.analysis.statistics import holm
+from ssl_methods.analysis.families import holm
 from ssl_methods.analysis.tables import CELL, overall, roles
 
 COLUMNS = [
     "claim", "part", "text", "source", "method", "against", "budget", "metric",
-    "effect", "low", "high", "p_value", "p_mean", "p_holm", "runs", "subsets", "cases",
+    "effect", "low", "high", "p_value", "p_holm", "runs", "subsets", "cases",
     "verdict", "reason",
 ]  # fmt: skip
 
@@ -39,7 +39,7 @@ def judge_claims(cases: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for claim in CLAIMS:
         parts = [measure(part, cases, runs) for part in _asked(claim, cases)]
-        adjusted = holm(np.array([np.fmax(part.p_value, part.p_mean) for part in parts], float))
+        adjusted = holm(np.array([part.p_value for part in parts], float))
         own = [
             {"claim": claim.number, "part": i, "source": claim.source} | measured.row(float(p))
             for i, (measured, p) in enumerate(zip(parts, adjusted, strict=True), start=1)

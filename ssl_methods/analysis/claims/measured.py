@@ -9,18 +9,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssl_methods.analysis.claims.declared import COSTS, TIMES, Part
-from ssl_methods.analysis.statistics import (
-    FEWEST_CASES,
-    FEWEST_SUBSETS,
+from ssl_methods.analysis.components import (
     LEVEL,
     Interval,
-    bootstrap_interval,
-    bounds_of_difference,
-    mean_p,
-    support,
-    units_of,
-    wilcoxon_p,
+    interval,
+    mean_interval,
+    p_value,
+    table,
 )
+from ssl_methods.analysis.families import FEWEST_CASES, FEWEST_SUBSETS
+from ssl_methods.analysis.statistics import limits_of, support
 from ssl_methods.analysis.tables import case_matrix
 from ssl_methods.measures import of
 
@@ -36,7 +34,6 @@ class Measured:
     missing: str = ""
     interval: Interval = UNKNOWN
     p_value: float = np.nan
-    p_mean: float = np.nan  # NaN of costs, whose test is over subsets already
     runs: int | None = None
     subsets: int | None = None
     cases: int | None = None  # None of costs
@@ -48,7 +45,7 @@ class Measured:
             "text": str(self.part), "method": self.part.method, "against": self.part.against,
             "budget": self.budget, "metric": self.part.metric,
             "effect": self.interval.mean, "low": self.interval.low, "high": self.interval.high,
-            "p_value": self.p_value, "p_mean": self.p_mean, "p_holm": p_holm,
+            "p_value": self.p_value, "p_holm": p_holm,
             "runs": self.runs, "subsets": self.subsets, "cases": self.cases,
             "verdict": verdict, "reason": reason,
         }  # fmt: skip
@@ -88,19 +85,19 @@ def measure(part: Part, cases: pd.DataFrame, runs: pd.DataFrame) -> Measured:
     budgets = _budgets(part, cases)
     if isinstance(budgets, str):
         return Measured(part, missing=budgets)
-    table = runs if part.metric in COSTS else cases
-    table = table[table["budget"].isin(budgets)]
-    part = replace(part, method=_with_runs(part.method, table))
+    own = runs if part.metric in COSTS else cases
+    own = own[own["budget"].isin(budgets)]
+    part = replace(part, method=_with_runs(part.method, own))
     missing = [
         f"no runs of {name} at budget {budget}"
         for budget in budgets
         for name in (part.method, part.against)
-        if table[(table["method"] == name) & (table["budget"] == budget)].empty
+        if own[(own["method"] == name) & (own["budget"] == budget)].empty
     ]
     shown = " - ".join(budgets)
     if missing:
         return Measured(part, shown, "; ".join(missing))
-    return (_cost if part.metric in COSTS else _quality)(part, table, budgets)
+    return (_cost if part.metric in COSTS else _quality)(part, own, budgets)
 
 
 def _budgets(part: Part, cases: pd.DataFrame) -> list[str] | str:
@@ -136,13 +133,12 @@ def _quality(part: Part, cases: pd.DataFrame, budgets: list[str]) -> Measured:
         return Measured(part, shown, "no subset and seed that all of them have")
     values = difference.to_numpy(float)
     subsets = difference.index.get_level_values("subset").to_numpy()
-    limits = bounds_of_difference(part.metric, len(gains))
+    found = table(values, subsets.tolist())
     return Measured(
         part,
         shown,
-        interval=bootstrap_interval(values, subsets, limits),
-        p_value=wilcoxon_p(values.mean(axis=0) + part.margin),
-        p_mean=mean_p(values + part.margin, subsets),
+        interval=mean_interval(found, *limits_of(part.metric, len(gains))),
+        p_value=p_value(found, -part.margin),
         runs=len(values),
         subsets=len(np.unique(subsets)),
         cases=values.shape[1],
@@ -160,38 +156,18 @@ def _cost(part: Part, runs: pd.DataFrame, budgets: list[str]) -> Measured:
         return Measured(part, budgets[0], "no subset and seed that both have, with its cost")
     subsets = difference.index.get_level_values("subset").to_numpy()
     devices = pd.concat([own, reference])["device"].dropna().unique()
-    interval, p_value = interval_over_runs(difference.to_numpy(), subsets)
+    found = table(difference.to_numpy()[:, np.newaxis], _units(subsets))
     return Measured(
         part,
         budgets[0],
-        interval=interval,
-        p_value=p_value,
+        interval=interval(found),
+        p_value=p_value(found),
         runs=len(difference),
         subsets=len(np.unique(subsets)),
         devices=tuple(sorted(devices)),
     )
 
 
-def interval_over_runs(values: NDArray, subsets: NDArray) -> tuple[Interval, float]:
-    """Mean with its 95 % t interval, and the two-sided p of the t test, over the subsets' means.
-
-    With one subset over its seeds; NaN for one run. Equal values (forward passes) have an interval
-    of one point, and p 0, or 1 if they are 0.
-
-    Args:
-        values: (runs,), paired differences of a cost.
-        subsets: (runs,): the labeled subset of each run.
-    """
-    from scipy import stats
-
-    units = units_of(list(subsets))
-    means = np.bincount(units, values) / np.bincount(units)
-    mean, n = float(means.mean()), len(means)
-    if n < 2:
-        return Interval(mean, np.nan, np.nan), np.nan
-    error = float(means.std(ddof=1) / np.sqrt(n))
-    if error == 0:
-        return Interval(mean, mean, mean), float(mean == 0)
-    half = float(stats.t.ppf(0.975, n - 1)) * error
-    p_value = 2 * float(stats.t.sf(abs(mean) / error, n - 1))
-    return Interval(mean, mean - half, mean + half), p_value
+def _units(subsets: NDArray) -> list[int]:
+    """The subset of each run of a cost; the run itself where all are of one subset."""
+    return subsets.tolist() if len(set(subsets.tolist())) > 1 else [*range(len(subsets))]

@@ -152,4 +152,4 @@ def test_differences_stay_within_what_is_possible(tmp_path):
     collect(declared, tmp_path)
     rows = pd.read_csv(tmp_path / "simulated/tables/comparisons.csv")
     rows = rows[rows["metric"].isin(["dice", "jaccard"])]
-    assert rows["low"].min() == -1 and rows["high"].max() <= 1
+    assert -1 < rows["low"].min() < -0.7 and rows["high"].max() < 1
