@@ -26,7 +26,11 @@ def load_experiment(source: Path | Mapping[str, Any]) -> Experiment:
     data = read_yaml(source) if isinstance(source, Path) else dict(source)
     where = str(source) if isinstance(source, Path) else str(data.get("name", "experiment"))
     if isinstance(data.get("dataset"), str):
-        data["dataset"] = read_yaml(find_config("datasets", data["dataset"]))
+        try:
+            file = find_config("datasets", data["dataset"])
+        except UserError as error:
+            raise UserError(f"{where}: dataset: {error}") from None
+        data["dataset"] = read_yaml(file)
     return parse(Experiment, data, where)
 
 
@@ -70,7 +74,7 @@ def _causes(error: ValidationError) -> list[Any]:
 def _one_line(model: type[BaseModel], fault: Any) -> str:
     tags = {"constrained-int", "constrained-float", *_importers()}
     parts = [str(part) for part in fault["loc"]]
-    key = ".".join(part for part in parts if part not in tags)
+    key = printable(".".join(part for part in parts if part not in tags), 200)
     if fault["type"] == "extra_forbidden":
         return f"{key}: unknown key{did_you_mean(parts[-1], _keys_at(model, parts[:-1]))}"
     if fault["type"] == "missing":

@@ -21,7 +21,7 @@ from ssl_methods.config import Experiment, Run, budget_text, digest
 from ssl_methods.data.draw import shuffled
 from ssl_methods.data.splits import Split
 from ssl_methods.data.store import Store
-from ssl_methods.errors import UserError
+from ssl_methods.errors import UserError, printable
 from ssl_methods.files import read_json, write_json
 
 LEVEL = "level.json"
@@ -72,7 +72,7 @@ def read_compared(experiment: Experiment, results: Path) -> dict[str, Compared]:
             choice = Compared.model_validate(read_json(path))
         except ValidationError as error:
             fault = error.errors()[0]
-            key = ".".join(map(str, fault["loc"]))
+            key = printable(".".join(map(str, fault["loc"])), 200)
             raise UserError(f"{path}: {key}: {fault['msg']}; run 'choose' again") from None
         phases = experiment.phases[budget_text(budget)]
         if len(choice.subsets) != phases.compared or len(choice.levels) != phases.baseline:

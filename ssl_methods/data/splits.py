@@ -10,7 +10,7 @@ from ssl_methods.config import Experiment, LabeledCases, Run, budget_text, diges
 from ssl_methods.data.draw import drawn, share, shuffled
 from ssl_methods.data.duplicates import same_scans
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.errors import UserError
+from ssl_methods.errors import UserError, printable
 from ssl_methods.files import read_json, write_json
 
 
@@ -37,7 +37,7 @@ class Split(BaseModel):
             return cls.model_validate(read_json(path))
         except ValidationError as error:
             fault = error.errors()[0]
-            key = ".".join(map(str, fault["loc"]))
+            key = printable(".".join(map(str, fault["loc"])), 200)
             raise UserError(f"{path}: {key}: {fault['msg']}; run 'split' again") from None
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ssl_methods.config import DatasetBase
-from ssl_methods.errors import UserError
+from ssl_methods.errors import UserError, printable
 from ssl_methods.files import file_sha256, read_json
 
 FORMAT: Literal[2] = 2
@@ -118,7 +118,7 @@ class Store:
             return cls(folder, Manifest.model_validate(content))
         except ValidationError as error:
             fault = error.errors()[0]
-            key = ".".join(map(str, fault["loc"]))
+            key = printable(".".join(map(str, fault["loc"])), 200)
             raise UserError(f"{path}: {key}: {fault['msg']}; run 'prepare' again") from None
 
     @classmethod

@@ -232,7 +232,10 @@ def studies_of(experiment: Experiment, where: str = "") -> list[Study]:
         at = f"{where or experiment.name}: studies.{name}"
         data = _mapping(declared, at)
         if declared is None:
-            path = find_config("studies", name)
+            try:
+                path = find_config("studies", name)
+            except UserError as error:
+                raise UserError(f"{at}: {error}") from None
             data, at = read_yaml(path), str(path)
         found.append(_of_experiment(experiment, {"name": name} | data, at))
     return found

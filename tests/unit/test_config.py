@@ -29,7 +29,7 @@ from ssl_methods.config import (
 from ssl_methods.config.base import IN_ORDER
 from ssl_methods.errors import UserError
 from ssl_methods.settings_pages.schema import experiment_schema
-from ssl_methods.tuning.study import load_studies
+from ssl_methods.tuning.study import load_studies, studies_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -484,3 +484,15 @@ def test_level_cases_are_of_the_first_phase_and_change_no_model():
 def test_a_list_or_word_where_names_have_values_is_one_line(wrong):
     with pytest.raises(UserError, match=r"(methods|scopes|training).*(must|should) be"):
         load_studies(TINY | wrong)
+
+
+def test_a_name_that_is_not_there_is_said_with_the_file_that_names_it(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(TINY | {"dataset": "nam"}))
+    with pytest.raises(UserError, match=r"mine.yaml: dataset: configs/datasets: there is no 'nam'"):
+        load_experiment(path)
+    with pytest.raises(UserError, match=r"studies.s: configs/studies: there is no 's'"):
+        studies_of(load_experiment(TINY | {"studies": ["s"]}))
+    with pytest.raises(UserError) as raised:
+        load_experiment(TINY | {"dataset": TINY["dataset"] | {"[" * 10_000: 1}})
+    assert len(str(raised.value)) < 2_000
