@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from ssl_methods import project
 from ssl_methods.errors import UserError
 
 LEAST_FREE_GB = 2.0
@@ -117,9 +118,6 @@ def _examples() -> Iterator[tuple[None, str]]:
 
 
 def _declared() -> list[Path]:
-    """The experiments below the working directory, else those beside the package."""
-    folders = [
-        Path("configs", "experiments"),
-        Path(__file__).parent.parent / "configs" / "experiments",
-    ]
+    """The experiments below the working directory, else those of the project."""
+    folders = [Path("configs", "experiments"), project.FOLDER / "configs" / "experiments"]
     return next((found for folder in folders if (found := sorted(folder.glob("*.yaml")))), [])

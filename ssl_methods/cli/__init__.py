@@ -1,4 +1,4 @@
-"""`python -m ssl_methods VERB`: reads the arguments, calls the part that does the work.
+"""`ssl-methods VERB`, or `python -m ssl_methods VERB`: reads the arguments, and calls what works.
 
 Every step of the workflow is one of these verbs, and each works by hand. Whatever is heavy is
 imported by the verb that needs it, so that help and errors come at once.
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ssl_methods.cli.arguments import check_verb, parser
+from ssl_methods.cli.arguments import arguments_of, parser
 from ssl_methods.errors import Stopped, UserError, printable
 
 __all__ = ["main", "parser"]
@@ -22,13 +22,11 @@ __all__ = ["main", "parser"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb. Returns the exit status: 0, 2 for the user's to mend, 130 if interrupted, 143
     if terminated."""
-    top, argv = parser(), sys.argv[1:] if argv is None else argv
     try:
-        check_verb(top, argv)
+        arguments = arguments_of(sys.argv[1:] if argv is None else argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    arguments = top.parse_args(argv)
     with suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGTERM, _stop)
     for stream in (sys.stdout, sys.stderr):  # a locale may lack a letter of what is said

@@ -5,49 +5,139 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ssl_methods import __version__
 from ssl_methods.cli import verbs
-from ssl_methods.errors import UserError
+from ssl_methods.cli.examples import EXAMPLES
+from ssl_methods.errors import UserError, did_you_mean
+
+PROGRAM = "ssl-methods"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and whose help shows examples as they are written."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see '{self.prog} --help'\n")
+
+
+def arguments_of(argv: Sequence[str]) -> argparse.Namespace:
+    """What a command line says; ``passed_on`` holds what is Snakemake's.
+
+    Raises UserError for a verb or option that does not exist, with the nearest that does.
+    """
+    top = parser()
+    check_verb(top, argv)
+    arguments, unknown = top.parse_known_args(argv)
+    if "passed_on" in arguments:
+        arguments.passed_on = unknown
+    elif unknown:
+        raise UserError(_not_known(_verbs_of(top)[argv[0]], unknown[0]))
+    return arguments
 
 
 def check_verb(top: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """Raises UserError if the first word is no verb, with the nearest that is one."""
-    verbs_of = next(it for it in top._actions if isinstance(it, argparse._SubParsersAction))
-    if argv and not argv[0].startswith("-") and argv[0] not in verbs_of.choices:
-        from ssl_methods.config import did_you_mean
-
-        raise UserError(f"there is no verb '{argv[0]}'{did_you_mean(argv[0], verbs_of.choices)}")
+    if argv and not argv[0].startswith("-") and argv[0] not in (known := _verbs_of(top)):
+        raise UserError(f"there is no verb '{argv[0]}'{did_you_mean(argv[0], known)}")
 
 
-def parser() -> argparse.ArgumentParser:
+def _verbs_of(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    found = next(it for it in top._actions if isinstance(it, argparse._SubParsersAction))
+    return dict(found.choices)
+
+
+def _not_known(verb: argparse.ArgumentParser, word: str) -> str:
+    """What to say of a word that no argument of the verb takes."""
+    if not word.startswith("-"):
+        return f"'{word}' is one word too many; see '{verb.prog} --help'"
+    option = word.partition("=")[0]
+    return f"there is no option '{option}'{did_you_mean(option, verb._option_string_actions)}"
+
+
+def parser() -> Parser:
     """All verbs and their arguments."""
-    top = argparse.ArgumentParser(
-        prog="python -m ssl_methods",
+    top = Parser(
+        prog=PROGRAM,
         description="Semi-supervised medical image segmentation methods, compared fairly.",
-        epilog="The whole experiment at once: snakemake --cores all --configfile EXPERIMENT.yaml."
-        " In parentheses: what holds without an option.",
+        epilog=f"'{PROGRAM} VERB --help' has examples. Start with '{PROGRAM} quickstart'.",
     )
     top.add_argument("--version", action="version", version=__version__)
-    added_to = top.add_subparsers(metavar="VERB", required=True)
+    added_to = top.add_subparsers(metavar="VERB", required=True, title="verbs")
 
-    def verb(name: str, action: Any, meaning: str) -> argparse.ArgumentParser:
+    def verb(name: str, action: Any, meaning: str, **options: Any) -> argparse.ArgumentParser:
+        examples = "\n".join(f"  {PROGRAM} {example}" for example in EXAMPLES[name])
         added = added_to.add_parser(
-            name, help=meaning, description=meaning[0].upper() + meaning[1:] + "."
+            name,
+            help=meaning,
+            description=meaning[0].upper() + meaning[1:] + ".",
+            epilog=f"examples:\n{examples}",
+            **options,
         )
         added.set_defaults(verb=action)
         return added
 
+    # The whole experiment
+    it = verb(
+        "quickstart",
+        verbs.quickstart,
+        "run a small experiment on generated scans, to its report; no data and no GPU needed",
+        allow_abbrev=False,
+    )
+    _of_snakemake(it)
+
+    it = verb(
+        "run",
+        verbs.run,
+        "run an experiment or a study: train, measure, tabulate and report what is not there yet",
+        allow_abbrev=False,
+    )
+    it.add_argument(
+        "file",
+        type=Path,
+        metavar="EXPERIMENT.yaml|STUDY.yaml",
+        help="the experiment or study; or the name of an experiment that comes with the project",
+    )
+    _of_snakemake(it)
+
+    it = verb("plan", verbs.plan, "say what is left to train, and how long it will take")
+    _experiment(it)
+    it.add_argument(
+        "--measure",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="train N iterations of each method whose speed is not known (default: %(default)s)",
+    )
+    it.add_argument(
+        "--devices",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="number of runs that are trained at a time (default: %(default)s)",
+    )
+    _results(it)
+
+    # Its steps
     it = verb("prepare", verbs.prepare, "import the scans of an experiment, or of one dataset")
     it.add_argument(
         "file",
         type=Path,
         metavar="EXPERIMENT.yaml|DATASET.yaml",
-        help="whose scans: those of an experiment, or of a file of configs/datasets/",
+        help="an experiment, or a file that holds a dataset alone, as those of configs/datasets/",
     )
-    it.add_argument("--workers", type=_positive, default=1, help="cases read at the same time (1)")
-    _results(it, "--out")
+    it.add_argument(
+        "--workers",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="number of cases that are read at a time (default: %(default)s)",
+    )
+    _results(it, formerly="--out")
 
     it = verb("split", verbs.split, "draw which cases are labeled, for the whole grid or one cell")
     _experiment(it)
@@ -55,10 +145,12 @@ def parser() -> argparse.ArgumentParser:
         "--budget",
         type=_budget,
         metavar="N",
-        help="one of the declared budgets: a count, a fraction or 'all' (each)",
+        help="one of the declared budgets: a count, a fraction or 'all' (default: each)",
     )
-    it.add_argument("--subset", type=int, metavar="I", help="one of the declared subsets (each)")
-    _results(it, "--out")
+    it.add_argument(
+        "--subset", type=int, metavar="I", help="one of the declared subsets (default: each)"
+    )
+    _results(it, formerly="--out")
 
     it = verb("train", verbs.train, "train one run of an experiment, or an earlier run once more")
     it.add_argument(
@@ -68,21 +160,14 @@ def parser() -> argparse.ArgumentParser:
         help="an experiment, whose run --method and --budget name; or the run.yaml of a run",
     )
     _cell(it)
-    it.add_argument("--out", type=Path, help="folder of the run (RESULTS/<experiment>/runs/...)")
+    it.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the run (default: RESULTS/<experiment>/runs/...; needed with a RUN.yaml)",
+    )
     _results(it)
     _own_files(it)
-
-    it = verb("plan", verbs.plan, "say what is left to train, and how long it will take")
-    _experiment(it)
-    it.add_argument(
-        "--measure",
-        type=_positive,
-        default=0,
-        metavar="N",
-        help="train N iterations of each method whose speed is not known (0)",
-    )
-    it.add_argument("--devices", type=_positive, default=1, help="runs at the same time (1)")
-    _results(it)
 
     it = verb("evaluate", verbs.evaluate, "measure a trained run on the test cases")
     it.add_argument(
@@ -92,15 +177,49 @@ def parser() -> argparse.ArgumentParser:
         help="an experiment, whose run --method and --budget name; or a run's run.yaml or folder",
     )
     _cell(it)
-    it.add_argument("--out", type=Path, help="folder of the measurements (the run's own)")
+    it.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the measurements (default: the run's)"
+    )
     _results(it)
     _own_files(it)
 
+    it = verb("collect", verbs.collect, "gather the measurements of all runs into tables")
+    _experiment(it)
+    _results(it, formerly="--out")
+
+    it = verb("report", verbs.report, "draw the figures and write report.html")
+    _experiment(it)
+    _results(it, formerly="--out")
+
+    it = verb("tune", verbs.tune, "search the settings of methods, as a study declares it")
+    it.add_argument(
+        "file",
+        type=Path,
+        metavar="STUDY.yaml|EXPERIMENT.yaml",
+        help="a study, or an experiment that declares some",
+    )
+    it.add_argument(
+        "--study", metavar="NAME", help="one of those that the experiment declares (default: each)"
+    )
+    it.add_argument(
+        "--part",
+        choices=["layout", "work", "answers"],
+        help="lay out the trials, or run them as one of several workers, or write what was found"
+        " (default: all three, with one worker)",
+    )
+    _results(it)
+
+    # Trained models
     it = verb(
         "reproduce", verbs.reproduce, "train a run again, and say whether its results are the same"
     )
     it.add_argument("file", type=Path, metavar="RUN.yaml", help="the run.yaml of a trained run")
-    it.add_argument("--out", type=Path, help="folder of the second run (a temporary one)")
+    it.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the second run (default: a temporary one)",
+    )
     _results(it)
     _own_files(it)
 
@@ -114,7 +233,9 @@ def parser() -> argparse.ArgumentParser:
         " probabilities), then images, or folders of images; channels in files of their own are"
         " named CASE_0000, CASE_0001, ...",
     )
-    it.add_argument("--out", type=Path, required=True, help="folder of the predictions")
+    it.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder of the predictions"
+    )
     it.add_argument(
         "--probabilities",
         action="store_true",
@@ -136,12 +257,23 @@ def parser() -> argparse.ArgumentParser:
         metavar="RUN|FILE.zip",
         help="folders of trained runs, or what 'export' wrote",
     )
-    it.add_argument("--out", type=Path, metavar="FILE.zip", help="for 'predict' and Python")
     it.add_argument(
-        "--onnx", type=Path, metavar="FILE.onnx", help="the network alone, on one patch; one run"
+        "--out",
+        type=Path,
+        metavar="FILE.zip",
+        help="write the runs whole, for 'predict' and Python (default: not written)",
     )
     it.add_argument(
-        "--torchscript", type=Path, metavar="FILE.ts", help="the same for PyTorch without this"
+        "--onnx",
+        type=Path,
+        metavar="FILE.onnx",
+        help="write the network of one run, on one patch (default: not written)",
+    )
+    it.add_argument(
+        "--torchscript",
+        type=Path,
+        metavar="FILE.ts",
+        help="write the same for PyTorch without this project (default: not written)",
     )
     _results(it)
     _own_files(it)
@@ -161,10 +293,14 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="MM",
         help="voxel size in mm, one per axis of the file's array (x, y, z; of pictures x, y)"
-        " (the reference's own)",
+        " (default: the reference file's)",
     )
     it.add_argument(
-        "--tolerance", type=float, default=1.0, metavar="MM", help="of the surface distance (1)"
+        "--tolerance",
+        type=float,
+        default=1.0,
+        metavar="MM",
+        help="tolerance of the normalised surface distance in mm (default: %(default)s)",
     )
     it.add_argument(
         "--merged", action="store_true", help="compare all foreground, whatever its values"
@@ -173,36 +309,45 @@ def parser() -> argparse.ArgumentParser:
         "--header",
         choices=["agree", "sform", "qform"],
         default="agree",
-        help="what is taken where a file states its grid twice and the two differ (agree: refused)",
+        help="what is taken where a file states its grid twice and the two differ; agree refuses"
+        " the file (default: %(default)s)",
     )
     it.add_argument("--json", action="store_true", help="print the measurements as JSON")
 
-    it = verb("tune", verbs.tune, "search the settings of methods, as a study declares it")
+    it = verb("score", verbs.score, "measure an authors' released .pth beside the published values")
+    it.add_argument("file", type=Path, metavar="FILE.pth", help="a checkpoint as it was released")
     it.add_argument(
-        "file",
+        "experiment",
         type=Path,
-        metavar="STUDY.yaml|EXPERIMENT.yaml",
-        help="a study, or an experiment that declares some",
+        metavar="EXPERIMENT.yaml",
+        help="the experiment whose data and row are meant",
     )
     it.add_argument(
-        "--study", metavar="NAME", help="one of those that the experiment declares (each)"
+        "--method",
+        required=True,
+        metavar="NAME",
+        help="the row's name under 'methods' in the experiment",
     )
     it.add_argument(
-        "--part",
-        choices=["layout", "work", "answers"],
-        help="lay out the trials, or run them (as one of several workers), or write what was found"
-        " (all three, with one worker)",
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of cases.csv (default: RESULTS/<experiment>/scores/METHOD/FILE)",
     )
+    it.add_argument("--json", action="store_true", help="print the measurements as JSON")
     _results(it)
 
-    it = verb("collect", verbs.collect, "gather the measurements of all runs into tables")
-    _experiment(it)
-    _results(it, "--out")
+    it = verb(
+        "import-checkpoint",
+        verbs.import_checkpoint,
+        "turn a released .pth of DTC, SASSNet, UA-MT or SSL4MIS into a model.pt",
+    )
+    it.add_argument("file", type=Path, metavar="FILE.pth", help="a checkpoint as it was released")
+    it.add_argument(
+        "--out", type=Path, required=True, metavar="model.pt", help="the file to be written"
+    )
 
-    it = verb("report", verbs.report, "draw the figures and write report.html")
-    _experiment(it)
-    _results(it, "--out")
-
+    # Methods and the installation
     it = verb("methods", verbs.methods, "list the methods and their settings")
     it.add_argument("--json", action="store_true", help="print them as JSON, with every setting")
     _own_files(it)
@@ -218,45 +363,78 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="*",
         metavar="EXPERIMENT.yaml",
-        help="experiments whose data must be there (none)",
+        help="experiments whose data must be there (default: they are listed, and none must be)",
     )
     _results(it)
 
+    it = verb("completion", verbs.completion, "print what completes these words in a shell")
+    it.add_argument("shell", choices=["bash", "zsh", "tcsh"], help="the shell that is to complete")
+
+    # Pages and files that come with the project
     it = verb(
-        "import-checkpoint",
-        verbs.import_checkpoint,
-        "turn a released .pth of DTC, SASSNet, UA-MT or SSL4MIS into a model.pt",
-    )
-    it.add_argument("file", type=Path, metavar="FILE.pth", help="a checkpoint as it was released")
-    it.add_argument(
-        "--out", type=Path, required=True, metavar="model.pt", help="the file to be written"
-    )
-
-    it = verb("score", verbs.score, "measure an authors' released .pth beside the published values")
-    it.add_argument("file", type=Path, metavar="FILE.pth", help="a checkpoint as it was released")
-    it.add_argument(
-        "experiment", type=Path, metavar="EXPERIMENT.yaml", help="whose data and row are meant"
+        "showcase", verbs.showcase, "keep tables and figures of results as pages with the project"
     )
     it.add_argument(
-        "--method", required=True, help="the row's name under 'methods' in the experiment"
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="EXPERIMENT.yaml|STUDY.yaml",
+        help="experiments with their report, or answered studies",
     )
-    it.add_argument(
-        "--out", type=Path, help="folder of cases.csv (RESULTS/<experiment>/scores/METHOD/FILE)"
-    )
-    it.add_argument("--json", action="store_true", help="print the measurements as JSON")
     _results(it)
+
+    verb("schema", verbs.schema, "print the JSON schema of experiment files, for editors")
+
+    verb(
+        "reference",
+        verbs.reference,
+        "write that schema and the pages on all settings and methods where the project keeps them",
+    )
     return top
 
 
-def _results(it: argparse.ArgumentParser, *also: str) -> None:
+def _of_snakemake(it: argparse.ArgumentParser) -> None:
+    """The options of the verbs that run Snakemake, which is given all others."""
+    file = "EXPERIMENT.yaml|STUDY.yaml " if it._get_positional_actions() else ""
+    it.usage = f"%(prog)s {file}[-h] [--cores N] [--directory DIR] [...]"
+    it.set_defaults(passed_on=[])
+    it.add_argument(
+        "--cores",
+        metavar="N",
+        help="number of cores to use at a time (default: all of this machine)",
+    )
+    it.add_argument(
+        "--directory",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="folder to work in: results/ is made there, and relative paths in the experiment are"
+        " meant from there (default: the current one)",
+    )
+    it.epilog = (
+        "Every other word is Snakemake's: -n shows what would run, --resources gpu=2 says how many"
+        " GPUs\nto use, --config replaces settings. What is there already is not made again.\n\n"
+        f"{it.epilog}"
+    )
+
+
+def _results(it: argparse.ArgumentParser, formerly: str | None = None) -> None:
+    """``--results``; under its former name too, where that was documented."""
     it.add_argument(
         "--results",
-        *also,
-        dest="results",
         type=Path,
         default=Path("results"),
-        help="where all results are (results)",
+        metavar="DIR",
+        help="folder that holds all results (default: %(default)s)",
     )
+    if formerly:
+        it.add_argument(
+            formerly,
+            dest="results",
+            type=Path,
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS,
+        )
 
 
 def _own_files(it: argparse.ArgumentParser, **default: Any) -> None:
@@ -265,32 +443,46 @@ def _own_files(it: argparse.ArgumentParser, **default: Any) -> None:
         type=Path,
         action="append",
         metavar="FILE.py",
-        help="a method of one's own (may be given several times)",
+        help="a method of one's own; may be given several times (default: none)",
         **default,
     )
 
 
 def _cell(it: argparse.ArgumentParser) -> None:
     it.add_argument(
-        "--method", metavar="NAME", help="the row's name under 'methods' in the experiment"
+        "--method",
+        metavar="NAME",
+        help="the row's name under 'methods' in the experiment (needed with an experiment)",
     )
     it.add_argument(
         "--budget",
         type=_budget,
         metavar="N",
-        help="one of the declared budgets: a count, a fraction or 'all'",
+        help="one of the declared budgets: a count, a fraction or 'all' (needed with an"
+        " experiment)",
     )
     it.add_argument(
-        "--subset", type=int, default=0, metavar="I", help="one of the declared subsets (0)"
+        "--subset",
+        type=int,
+        default=0,
+        metavar="I",
+        help="one of the declared subsets (default: %(default)s)",
     )
     it.add_argument(
-        "--seed", type=int, default=0, metavar="J", help="one of the declared seeds (0)"
+        "--seed",
+        type=int,
+        default=0,
+        metavar="J",
+        help="one of the declared seeds (default: %(default)s)",
     )
 
 
 def _experiment(it: argparse.ArgumentParser) -> None:
     it.add_argument(
-        "file", type=Path, metavar="EXPERIMENT.yaml", help="the experiment, of configs/experiments/"
+        "file",
+        type=Path,
+        metavar="EXPERIMENT.yaml",
+        help="the experiment, as those of configs/experiments/",
     )
 
 

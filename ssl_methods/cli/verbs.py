@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from ssl_methods.config import Dataset, Run
 
 
+def quickstart(arguments: argparse.Namespace) -> None:
+    from ssl_methods.cli import workflow
+
+    cores, directory = arguments.cores, arguments.directory
+    workflow.become(workflow.command(None, cores, directory, arguments.passed_on))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from ssl_methods.cli import workflow
+
+    cores, directory = arguments.cores, arguments.directory
+    workflow.become(workflow.command(arguments.file, cores, directory, arguments.passed_on))
+
+
 def prepare(arguments: argparse.Namespace) -> None:
     from ssl_methods.data.prepare import prepare
     from ssl_methods.data.store import Store
@@ -272,6 +286,45 @@ def score(arguments: argparse.Namespace) -> None:
     scored = score(file, run, arguments.results, arguments.out or arguments.results / folder)
     shown = as_json if arguments.json else as_text
     print(shown(file, scored, experiment, arguments.method))
+
+
+def completion(arguments: argparse.Namespace) -> None:
+    from ssl_methods.cli.completion import script
+
+    print(script(arguments.shell))
+
+
+def showcase(arguments: argparse.Namespace) -> None:
+    from ssl_methods.config import read_yaml
+    from ssl_methods.reporting import showcase as of_experiments
+    from ssl_methods.tuning import showcase as of_studies
+    from ssl_methods.tuning.study import load_studies
+
+    for file in arguments.files:
+        if "experiment" in read_yaml(file):
+            for study in load_studies(file):
+                print(of_studies.showcase(study, file, arguments.results))
+        else:
+            print(of_experiments.showcase(file, arguments.results, Path("README.md")))
+
+
+def schema(_: argparse.Namespace) -> None:
+    from ssl_methods.settings_pages.schema import experiment_schema
+
+    print(json.dumps(experiment_schema(), indent=1))
+
+
+def reference(_: argparse.Namespace) -> None:
+    from ssl_methods.files import write_text
+    from ssl_methods.settings_pages.pages import PAGES
+    from ssl_methods.settings_pages.schema import experiment_schema
+
+    made = {Path("docs/reference", page): text() for page, text in PAGES.items()}
+    schema = json.dumps(experiment_schema(), indent=1)
+    made[Path("workflow/schemas/experiment.schema.json")] = f"{schema}\n"
+    for path, text in made.items():
+        write_text(path, text)
+        print(path)
 
 
 # ---- what a file holds ---------------------------------------------------------------------------

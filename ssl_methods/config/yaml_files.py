@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ssl_methods import yaml_core
+from ssl_methods import project, yaml_core
 from ssl_methods.errors import UserError, did_you_mean
 from ssl_methods.files import read_text
 
@@ -25,8 +25,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def find_config(kind: str, name: str) -> Path:
-    """configs/<kind>/<name>.yaml, below the working directory or beside the package."""
-    folders = [Path("configs", kind), Path(__file__).parents[2] / "configs" / kind]
+    """configs/<kind>/<name>.yaml, below the working directory or of the project."""
+    folders = [Path("configs", kind), project.FOLDER / "configs" / kind]
     for folder in folders:
         if (path := folder / f"{name}.yaml").is_file():
             return path
@@ -35,6 +35,6 @@ def find_config(kind: str, name: str) -> Path:
 
 
 def published_folder() -> Path:
-    """``configs/published`` below the working directory, or else beside the package."""
+    """``configs/published`` below the working directory, or else of the project."""
     here = Path("configs", "published")
-    return here if here.is_dir() else Path(__file__).parents[2] / here
+    return here if here.is_dir() else project.FOLDER / here

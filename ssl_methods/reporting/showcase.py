@@ -1,6 +1,6 @@
 """The small part of an experiment's results that is kept with the project.
 
-    python -m ssl_methods.reporting.showcase configs/experiments/hippocampus.yaml
+    ssl-methods showcase configs/experiments/hippocampus.yaml
 
 In: `results/<experiment>/` after its report. Out: `results/showcase/<experiment>/`: the tables but
 for the one of all cases, the figures as small PNGs, a README that says how they were made; and the

@@ -1,4 +1,7 @@
-"""The reference pages `settings.md` and `methods.md`, from the settings and methods themselves."""
+"""The reference pages, from the settings and methods themselves, for the verb `reference`.
+
+A test says when `docs/reference/settings.md` and `docs/reference/methods.md` are stale.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pydantic_core import PydanticUndefined
 from ssl_methods import config, methods
 from ssl_methods.analysis.bibliography import papers
 
-MADE = "<!-- Made by `python -m ssl_methods.settings_pages`; edit the settings, not this page. -->"
+MADE = "<!-- Made by `ssl-methods reference`; edit the settings, not this page. -->"
 EXPERIMENT: dict[str, type[BaseModel]] = {
     "An experiment": config.Experiment,
     "One row of `methods`": config.MethodChoice,

@@ -1,4 +1,4 @@
-"""The JSON schema of experiment files, for editors.
+"""The JSON schema of experiment files, for editors: what the verb `schema` prints.
 
 It is generated from the settings, and allows the short forms in which a file may write them.
 """

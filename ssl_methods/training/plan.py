@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from ssl_methods import methods
+from ssl_methods import methods, project
 from ssl_methods.config import Experiment, Run, digest, load_run
 from ssl_methods.data.compared import runs_of
 from ssl_methods.errors import UserError
@@ -22,7 +22,7 @@ from ssl_methods.files import read_json, write_json
 
 ENOUGH = 3  # finished runs of a method that are asked for their seconds
 # Steps of all methods on a GPU, where a checkout has them (benchmarks/gpu_day.py --publish).
-ON_A_GPU = Path(__file__).parents[2] / "benchmarks" / "measured" / "gpu"
+ON_A_GPU = project.FOLDER / "benchmarks" / "measured" / "gpu"
 
 
 Known = tuple[float | None, str, float]  # seconds of an iteration, device, peak memory in MB

@@ -1,6 +1,6 @@
 """The small part of a study's answers that is kept with the project.
 
-    python -m ssl_methods.tuning.showcase configs/studies/left_atrium_small.yaml
+    ssl-methods showcase configs/studies/left_atrium_small.yaml
 
 In: the study's folder after ``snakemake tune``. Out: ``results/showcase/tuning/<study>/``: its
 tables, ``best.yaml``, the figures as small PNGs, a README that says how they were made. No number
@@ -10,7 +10,6 @@ is typed; findings are written by hand into ``NOTES.md`` there, which is kept an
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +20,7 @@ from ssl_methods.files import write_text, write_with
 from ssl_methods.reporting.looks import label
 from ssl_methods.reporting.showcase import small
 from ssl_methods.tuning.maps import title
-from ssl_methods.tuning.study import Study, load_studies
+from ssl_methods.tuning.study import Study
 
 TABLES = ("trials.csv", "runs.csv", "importances.csv", "tuned.csv", "variance.csv", "best.yaml")
 
@@ -106,9 +105,3 @@ def in_percent(table: pd.DataFrame, column: str, form: str) -> list[str]:
         f"{value * 100:{form}} [{low * 100:{form}}, {high * 100:{form}}]"
         for value, low, high in zip(table[column], table["low"], table["high"], strict=True)
     ]
-
-
-if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        for study in load_studies(Path(argument)):
-            print(showcase(study, Path(argument), Path("results")))

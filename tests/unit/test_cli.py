@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,26 +18,17 @@ import numpy as np
 import pytest
 import yaml
 
+from ssl_methods import project
 from ssl_methods.cli import main, parser
+from ssl_methods.cli.arguments import arguments_of
 from ssl_methods.config.base import IN_ORDER
 
 VERBS = [
-    "prepare",
-    "split",
-    "train",
-    "plan",
-    "evaluate",
-    "reproduce",
-    "predict",
-    "export",
-    "metrics",
-    "tune",
-    "collect",
-    "report",
-    "methods",
-    "doctor",
-    "import-checkpoint",
-    "score",
+    *("quickstart", "run", "plan"),
+    *("prepare", "split", "train", "evaluate", "collect", "report", "tune"),
+    *("reproduce", "predict", "export", "metrics", "score", "import-checkpoint"),
+    *("methods", "doctor", "completion"),
+    *("showcase", "schema", "reference"),
 ]
 
 
@@ -77,7 +69,7 @@ def test_help_lists_every_verb(capsys):
 
 
 def test_help_comes_at_once():
-    heavy = {"torch", "numpy", "pandas", "scipy", "pydantic", "matplotlib", "snakemake"}
+    heavy = {"torch", "numpy", "pandas", "scipy", "pydantic", "matplotlib", "snakemake", "shtab"}
     code = "import sys, ssl_methods.cli as c; c.parser().format_help(); print(*sys.modules)"
     modules = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -348,7 +340,7 @@ def test_a_mistyped_verb_is_answered_with_the_nearest(capsys):
     assert run("trian", "x.yaml") == 2
     assert error_of(capsys) == "error: there is no verb 'trian'; did you mean 'train'?"
     assert run("frobnicate") == 2
-    assert "known: collect, doctor" in error_of(capsys)
+    assert "known: collect, completion, doctor" in error_of(capsys)
 
 
 def test_every_argument_of_every_verb_is_explained():
@@ -356,10 +348,149 @@ def test_every_argument_of_every_verb_is_explained():
     (verbs,) = [it for it in parser()._actions if isinstance(it, argparse._SubParsersAction)]
     for name, verb in verbs.choices.items():
         for action in verb._actions:
-            if not isinstance(action, argparse._SubParsersAction):
-                assert len((action.help or "").split()) >= 3, (name, action.dest)
+            if isinstance(action, argparse._SubParsersAction) or action.help == argparse.SUPPRESS:
+                continue
+            assert len((action.help or "").split()) >= 3, (name, action.dest)
+            if action.option_strings and action.nargs != 0 and not action.required:
+                assert re.search(r"\(default: |\(needed with ", action.help), (name, action.dest)
             if action.dest == "spacing":
                 assert IN_ORDER in action.help
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_every_verb_has_examples_that_can_be_typed(verb, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([verb, "--help"])
+    assert end.value.code == 0
+    _, _, shown = capsys.readouterr().out.partition("examples:\n")
+    lines = shown.splitlines()
+    assert lines
+    for line in lines:
+        program, *words = shlex.split(line)
+        words = words[: words.index(">")] if ">" in words else words
+        assert (program, words[0]) == ("ssl-methods", verb)
+        assert callable(arguments_of(words).verb)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["train", "x.yaml", "--metod", "dtc"],
+            "there is no option '--metod'; did you mean '--method'?",
+        ),
+        (
+            ["plan", "x.yaml", "--mesure=3"],
+            "there is no option '--mesure'; did you mean '--measure'?",
+        ),
+        (["doctor", "-z"], "there is no option '-z'; known: --help, --results, -h"),
+        (
+            ["collect", "x.yaml", "y.yaml"],
+            "'y.yaml' is one word too many; see 'ssl-methods collect --help'",
+        ),
+    ],
+)
+def test_a_mistyped_option_is_answered_with_the_nearest(words, message, capsys):
+    assert run(*words) == 2
+    assert error_of(capsys) == f"error: {message}"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train"], "the following arguments are required: EXPERIMENT.yaml|RUN.yaml"),
+        (["plan", "x.yaml", "--measure", "0"], "'0' is no whole number from 1 to 999999"),
+        (["tune", "x.yaml", "--part", "wrok"], "invalid choice: 'wrok'"),
+        ([], "the following arguments are required: VERB"),
+    ],
+)
+def test_bad_arguments_are_one_line_that_says_where_help_is(words, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    line = error_of(capsys)
+    assert message in line and line.endswith(" --help'")
+
+
+# ---- what runs Snakemake -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def became(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command that a verb replaces itself by."""
+    words: list[str] = []
+    monkeypatch.setattr("ssl_methods.cli.workflow.become", words.extend)
+    return words
+
+
+def test_snakemake_is_given_every_other_word_in_order(declared, became):
+    more = ["models", "-n", "--config", "budgets=[2]", "--resources", "gpu=2"]
+    assert run("run", "tiny.yaml", *more, "--directory", "there") == 0
+    assert became[1:9] == ["-m", "snakemake", *more]
+    assert became[-8:] == [
+        *("--cores", "all"),
+        *("--snakefile", str(project.FOLDER / "Snakefile")),
+        *("--directory", "there"),
+        *("--configfile", str(declared.resolve())),
+    ]
+
+
+@pytest.mark.parametrize("words", [["--cores", "3"], ["-c3"], ["-j", "3"], ["--profile=slurm"]])
+def test_cores_are_all_unless_something_else_is_said(words, became):
+    assert run("quickstart", *words) == 0
+    assert became.count("all") == 0
+    assert "--configfile" not in became
+
+
+def test_an_experiment_of_the_project_goes_by_its_name(became, declared, capsys):
+    assert run("run", "hippocampus", "-n") == 0
+    assert Path(became[-1]) == project.FOLDER / "configs/experiments/hippocampus.yaml"
+    assert run("run", "hipocampus") == 2
+    assert "did you mean 'hippocampus'?" in error_of(capsys)
+    assert run("run", "absent.yaml") == 2
+    assert error_of(capsys) == "error: absent.yaml: no such file"
+
+
+# ---- completion ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def completion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("completion") / "ssl-methods"
+    done = subprocess.run(command("completion", "bash"), capture_output=True, text=True, check=True)
+    path.write_text(done.stdout)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("line", "among", "not_among"),
+    [
+        ("pre", {"prepare", "predict"}, {"plan"}),
+        ("train x.yaml --me", {"--method", "--method-module"}, {"--budget"}),
+        ("train x.yaml --method dt", {"dtc", "dtc_supervised"}, {"bcp"}),
+        ("methods check mc", {"mc_net"}, {"dtc"}),
+        ("tune study.yaml --part ", {"layout", "work", "answers"}, set()),
+        ("collect --", {"--results", "--help"}, {"--out"}),  # a former name is not offered
+        ("prepare sc", {"scans.yaml"}, {"other.yaml"}),
+    ],
+)
+def test_bash_completes(completion, tmp_path, line, among, not_among):
+    for name in ("scans.yaml", "other.yaml"):
+        (tmp_path / name).touch()
+    words = ["ssl-methods", *line.split(" ")]
+    program = (
+        f"source {completion}; COMP_WORDS=({' '.join(map(shlex.quote, words))});"
+        f" COMP_CWORD={len(words) - 1}; COMP_LINE={shlex.quote(' '.join(words))};"
+        " COMP_POINT=${#COMP_LINE}; _shtab_ssl_methods 2>/dev/null; printf '%s\\n' ${COMPREPLY[@]}"
+    )
+    done = subprocess.run(["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    offered = set(done.stdout.split())
+    assert among <= offered and not not_among & offered, done.stderr
+
+
+def test_completion_knows_other_shells(capsys):
+    assert run("completion", "zsh") == 0
+    assert capsys.readouterr().out.startswith("#compdef ssl-methods")
 
 
 def test_results_may_be_named_alike_everywhere(declared, capsys):

@@ -381,7 +381,7 @@ def test_the_published_schema_is_current_and_takes_every_experiment():
     """Editors check experiment files with it."""
     path = ROOT / "workflow" / "schemas" / "experiment.schema.json"
     schema = json.loads(path.read_text())
-    assert schema == experiment_schema(), "run: python -m ssl_methods.settings_pages"
+    assert schema == experiment_schema(), "run: ssl-methods reference"
     for declared in (ROOT / "configs/experiments").glob("*.yaml"):
         jsonschema.validate(yaml.safe_load(declared.read_text()), schema)
     with pytest.raises(jsonschema.ValidationError):

@@ -65,4 +65,4 @@ def test_the_numbers_of_the_readme_are_those_of_the_showcase(name):
 @pytest.mark.parametrize("name", PAGES)
 def test_the_reference_is_not_stale(name):
     page = ROOT / "docs/reference" / name
-    assert page.read_text() == PAGES[name](), "stale: run python -m ssl_methods.settings_pages"
+    assert page.read_text() == PAGES[name](), "stale: run ssl-methods reference"
