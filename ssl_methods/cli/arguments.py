@@ -312,6 +312,11 @@ def parser() -> Parser:
         help="what is taken where a file states its grid twice and the two differ; agree refuses"
         " the file (default: %(default)s)",
     )
+    it.add_argument(
+        "--beside",
+        choices=["medpy", "monai"],
+        help="another library whose values of the same metrics are shown beside (default: none)",
+    )
     it.add_argument("--json", action="store_true", help="print the measurements as JSON")
 
     it = verb("score", verbs.score, "measure an authors' released .pth beside the published values")
@@ -388,7 +393,7 @@ def parser() -> Parser:
     verb(
         "reference",
         verbs.reference,
-        "write that schema and the pages on all settings and methods where the project keeps them",
+        "write what the repository holds of it: schema, pages on settings and methods, metadata",
     )
     return top
 

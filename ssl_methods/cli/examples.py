@@ -53,6 +53,7 @@ EXAMPLES = {
     ],
     "metrics": [
         "metrics prediction.nii.gz reference.nii.gz",
+        "metrics prediction.nii.gz reference.nii.gz --beside medpy",
         "metrics prediction.npy reference.npy --spacing 1 1 2.5 --json",
     ],
     "score": ["score dtc_16_aaai2021.pth my_experiment.yaml --method dtc"],

@@ -172,13 +172,17 @@ def metrics(arguments: argparse.Namespace) -> None:
         tolerance=arguments.tolerance,
         merged=arguments.merged,
         header=arguments.header,
+        peer=arguments.beside,
     )
     if arguments.json:
         print(json.dumps(_without_nan(found), indent=1, allow_nan=False))
         return
+    if arguments.beside:
+        print(f"{'':44}{'here':24}{arguments.beside}")
     for name, measured in found.get("classes", {"": found}).items():
+        peers = measured.pop("beside", {}).get(arguments.beside, {})
         for metric, value in measured.items():
-            print(f"{name:4}{metric:40}{value}")
+            print(f"{name:4}{metric:40}{value!s:24}{peers.get(metric, '')}".rstrip())
 
 
 def tune(arguments: argparse.Namespace) -> None:
@@ -305,7 +309,8 @@ def showcase(arguments: argparse.Namespace) -> None:
             for study in load_studies(file):
                 print(of_studies.showcase(study, file, arguments.results))
         else:
-            print(of_experiments.showcase(file, arguments.results, Path("README.md")))
+            readme = arguments.results / "README.md"
+            print(of_experiments.showcase(file, arguments.results, readme))
 
 
 def schema(_: argparse.Namespace) -> None:
@@ -315,15 +320,9 @@ def schema(_: argparse.Namespace) -> None:
 
 
 def reference(_: argparse.Namespace) -> None:
-    from ssl_methods.files import write_text
-    from ssl_methods.settings_pages.pages import PAGES
-    from ssl_methods.settings_pages.schema import experiment_schema
+    from ssl_methods.settings_pages.write import write_pages
 
-    made = {Path("docs/reference", page): text() for page, text in PAGES.items()}
-    schema = json.dumps(experiment_schema(), indent=1)
-    made[Path("workflow/schemas/experiment.schema.json")] = f"{schema}\n"
-    for path, text in made.items():
-        write_text(path, text)
+    for path in write_pages(Path()):
         print(path)
 
 

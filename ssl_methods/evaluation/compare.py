@@ -14,7 +14,8 @@ from ssl_methods.data.arrays import read_npy
 from ssl_methods.data.geometry import Affine, axis_codes, grid_difference, turned_to
 from ssl_methods.data.volumes import Choice, read_label_volume, whole_numbers
 from ssl_methods.errors import UserError
-from ssl_methods.evaluation.metrics import Metrics, case_metrics
+from ssl_methods.evaluation.metrics import case_metrics
+from ssl_methods.evaluation.peers import beside
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ def compare_files(
     tolerance: float = 1.0,
     merged: bool = False,
     header: Choice = "agree",
+    peer: str | None = None,
 ) -> dict[str, Any]:
     """The metrics of a predicted label file against its reference.
 
@@ -47,6 +49,8 @@ def compare_files(
         tolerance: of the normalised surface distance, mm.
         merged: compare all foreground with all foreground, whatever its values.
         header: what is taken where a file states its grid twice and the two differ.
+        peer: "medpy" or "monai": its values too, under ``"beside": {peer: {metric: value}}``, for
+            what it measures and where no mask is empty.
 
     Returns:
         ``case_metrics`` if the two files hold at most one foreground value; with several,
@@ -56,21 +60,24 @@ def compare_files(
     Raises:
         UserError: a file is missing, broken or holds values that are no labels; the files lie on
             different grids; both have foreground and no value in common; or the spacing does not go
-            with them.
+            with them; the peer is not installed.
     """
     true = read_labels(reference, header)
     found = _on_grid_of(true, read_labels(prediction, header))
     size = true.spacing if spacing is None else spacing
 
-    def of(left: NDArray[np.bool_], right: NDArray[np.bool_]) -> Metrics:
-        return case_metrics(left, right, size, tolerance)
+    def of(left: NDArray[np.bool_], right: NDArray[np.bool_]) -> dict[str, Any]:
+        measured = case_metrics(left, right, size, tolerance)
+        if peer is None:
+            return dict(measured)
+        return {**measured, "beside": {peer: beside(peer, left, right, size, tolerance)}}
 
     if merged:
         return of(found.labels > 0, true.labels > 0) | {"merged": True}
     values = _common_values(found, true)
     if len(values) <= 1:
         value = values[0] if values else 1
-        return dict(of(found.labels == value, true.labels == value))
+        return of(found.labels == value, true.labels == value)
     logger.info(
         "values %s are measured each on its own; --merged compares all foreground",
         ", ".join(map(str, values)),

@@ -159,6 +159,55 @@ def test_metrics_of_two_label_files(tmp_path, capsys):
     assert re.search(r"dice +0\.75", capsys.readouterr().out)
 
 
+@pytest.fixture
+def two_classes(tmp_path: Path) -> list[Path]:
+    """A prediction that has shifted, with two classes on anisotropic voxels."""
+    reference = np.zeros((12, 14, 10), np.uint8)
+    reference[2:8, 3:9, 2:6] = 1
+    reference[9:11, 9:12, 5:8] = 2
+    prediction = np.roll(reference, (1, 2), axis=(0, 2))
+    for name, label in (("prediction", prediction), ("reference", reference)):
+        np.save(tmp_path / f"{name}.npy", label)
+    return [tmp_path / "prediction.npy", tmp_path / "reference.npy"]
+
+
+SPACING = ("--spacing", 0.5, 1, 2.5)
+
+
+@pytest.mark.parametrize("peer", ["medpy", "monai"])
+def test_the_values_of_another_library_stand_beside(peer, two_classes, capsys):
+    assert run("metrics", *two_classes, *SPACING, "--beside", peer, "--json") == 0
+    classes = json.loads(capsys.readouterr().out)["classes"]
+    assert set(classes) == {"1", "2"}
+    for measured in classes.values():
+        theirs = measured["beside"][peer]
+        assert {"dice", "jaccard", "asd_mm", "assd_mm", "hd95_mm"} <= set(theirs)
+        for metric, value in theirs.items():
+            if (peer, metric) != ("monai", "hd95_mm"):  # another measure
+                assert measured[metric] == pytest.approx(value, rel=1e-5), metric
+    assert run("metrics", *two_classes, *SPACING, "--beside", peer) == 0
+    printed = capsys.readouterr().out
+    assert re.match(rf" +here +{peer}\n", printed)
+    assert re.search(r"^2 +dice +(\S+) +(\S+)$", printed, re.M)
+    assert re.search(r"^2 +volume_error_ml +\S+$", printed, re.M)
+
+
+def test_nothing_stands_beside_an_empty_mask(two_classes, tmp_path, capsys):
+    np.save(tmp_path / "empty.npy", np.zeros((12, 14, 10), np.uint8))
+    files = [tmp_path / "empty.npy", two_classes[1]]
+    assert run("metrics", *files, "--merged", "--beside", "medpy", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["beside"] == {"medpy": {}}
+
+
+@pytest.mark.parametrize("peer", ["medpy", "monai"])
+def test_a_library_that_is_not_installed_is_one_line(peer, two_classes, capsys, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == peer]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, peer, None)
+    assert run("metrics", *two_classes, "--merged", "--beside", peer) == 2
+    assert error_of(capsys).endswith(f"pip install {peer}")
+
+
 def test_methods_lists_every_method_with_its_settings(capsys):
     assert run("methods", "--json") == 0
     listing = {method["name"]: method for method in json.loads(capsys.readouterr().out)}
