@@ -38,7 +38,7 @@ Orientation = Annotated[str, Field(pattern="^[RLAPSI]{2,3}$")]
 class DatasetBase(Settings):
     """What is common to every importer: how a scan becomes a prepared case."""
 
-    name: Name
+    name: Name = Field(description="name of the data set; the draw of labeled cases depends on it")
     path: Path | None = setting(
         None, "folder that holds the data; relative to the working directory"
     )
@@ -59,8 +59,8 @@ class DatasetBase(Settings):
     )
     normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
         "zscore",
-        "zscore: zero mean, unit variance; percentile, window: clip_percentiles, clip_values "
-        "mapped to 0..1",
+        "how intensities are scaled; zscore: to zero mean and unit variance; percentile, window: "
+        "clip_percentiles, clip_values are mapped to 0..1",
     )
     clip_values: tuple[float, float] | None = setting(
         None, "clip intensities to these values before all else, e.g. a window of CT in HU"
@@ -75,19 +75,22 @@ class DatasetBase(Settings):
     crop_margin_mm: float = setting(10.0, "margin kept around the crop, in mm", ge=0)
     source_crop_used_label: bool = setting(
         False,
-        "the data arrived already cropped with the reference label; shown as a flag in the tables",
+        "whether the data arrived cropped with the reference label; shown as a flag in the tables",
     )
     test_cases: int | float | None = setting(
         None,
-        "test set drawn from the labeled cases if the source declares none: a count, or a fraction",
+        "size of the test set, drawn from the labeled cases if the source declares none: a count, "
+        "or "
+        "a fraction",
         ge=0,
     )
-    split_seed: int = setting(0, "seed of that draw", ge=0)
+    split_seed: int = setting(0, "seed of the draw of test cases", ge=0)
     repeated_scans: bool = setting(
-        False, "let one scan stand under two ids on both sides of a split, as some published do"
+        False,
+        "whether one scan may stand under two ids on both sides of a split, as in some published",
     )
     classes: Literal["merged", "separate"] = setting(
-        "separate", "one class for each label value, or all of them as one"
+        "separate", "whether each label value is a class, or all of them are one"
     )
 
     header: Literal["agree", "sform", "qform"] = setting(
@@ -131,15 +134,23 @@ class PhantomDataset(DatasetBase):
 
     importer: Literal["phantom"]
     classes: Literal["merged", "separate"] = setting(
-        "merged", "chamber and branches as one class, or one class each"
+        "merged", "whether chamber and branches are one class, or one class each"
     )
-    shape: Sizes = setting((48, 48, 32), f"voxels of a case, 2D or 3D, {IN_ORDER}")
+    shape: Sizes = setting((48, 48, 32), f"size of a case in voxels, 2D or 3D, {IN_ORDER}")
     train_cases: int = setting(20, "number of training cases", ge=1, le=100_000)
     test_cases: int | float | None = setting(8, "number of test cases", ge=1, le=100_000)
     difficulty: float = setting(
-        0.5, "0: bright and clean; 1: faint, noisy, among look-alikes", ge=0, le=1
+        0.5,
+        "how hard the cases are; 0: bright and clean; 1: faint, noisy, among look-alikes",
+        ge=0,
+        le=1,
     )
-    seed: int = setting(0, "the same seed gives the same cases, bit for bit", ge=0, le=LARGEST_SEED)
+    seed: int = setting(
+        0,
+        "seed of the generator: the same one gives the same cases, bit for bit",
+        ge=0,
+        le=LARGEST_SEED,
+    )
 
     @field_validator("shape")
     @classmethod
@@ -157,7 +168,9 @@ class DecathlonDataset(DatasetBase):
         "file is not used",
         ge=0,
     )
-    test_cases: int | float | None = setting(0.2, "test set drawn from the labeled cases", ge=0)
+    test_cases: int | float | None = setting(
+        0.2, "size of the test set, drawn from the labeled cases: a count, or a fraction", ge=0
+    )
 
 
 class LeftAtriumDataset(DatasetBase):
@@ -165,7 +178,9 @@ class LeftAtriumDataset(DatasetBase):
 
     importer: Literal["left_atrium"]
     source_crop_used_label: bool = setting(
-        True, "the field's files were cropped around the reference label, test scans too"
+        True,
+        "whether the files were cropped around the reference label, as the field's were, test "
+        "scans too",
     )
 
 
@@ -175,15 +190,20 @@ class LeftAtriumChallengeDataset(DatasetBase):
     importer: Literal["left_atrium_challenge"]
     field_crop: bool = setting(
         True,
-        "crop x and y around the reference label with random margins, as the field's files were",
+        "whether x and y are cropped around the reference label with random margins, as the "
+        "field's files were",
         source="UA-MT code",
     )
-    margin_seed: int = setting(0, "seed of those margins; the authors' was not fixed", ge=0)
+    margin_seed: int = setting(
+        0, "seed of the margins of field_crop; the authors' was not fixed", ge=0
+    )
     normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
-        "none", "after the crop; the importer already scales the whole scan as zscore does"
+        "none",
+        "how intensities are scaled after the crop; the importer already scales the whole scan as "
+        "zscore does",
     )
     test_cases: int | float | None = setting(
-        0.2, "test set drawn from the labeled cases if there is no test.list", ge=0
+        0.2, "size of the test set, drawn from the labeled cases if there is no test.list", ge=0
     )
 
     @property
@@ -199,22 +219,29 @@ class PancreasCTDataset(DatasetBase):
 
     importer: Literal["pancreas_ct"]
     split: Literal["mc_net", "coranet", "drawn"] = setting(
-        "mc_net", "whose training and test cases (configs/splits/pancreas_ct_*.yaml), or drawn"
+        "mc_net",
+        "whose training and test cases are taken (configs/splits/pancreas_ct_*.yaml), or drawn",
     )
     repeated_scans: bool = setting(
-        False, "keep PANCREAS_0025 and 0070, repeats that TCIA removed and papers still used"
+        False,
+        "whether PANCREAS_0025 and 0070 are kept, repeats that TCIA removed and papers still used",
     )
     spacing: Lengths | None = setting(
         (1.0, 1.0, 1.0), f"resample to this voxel size in mm, {IN_ORDER}", source="DTC paper"
     )
     clip_values: tuple[float, float] | None = setting(
-        (-125.0, 275.0), "window in HU", source="DTC paper"
+        (-125.0, 275.0), "window of intensities in HU", source="DTC paper"
     )
     crop: Literal["none", "nonzero", "label"] = setting(
-        "label", "around the reference label", source="DTC paper"
+        "label",
+        "what scans are cropped to: the bounding box of the reference label, or of the non-zero "
+        "image",
+        source="DTC paper",
     )
-    crop_margin_mm: float = setting(25.0, "25 voxels of 1 mm", source="DTC paper", ge=0)
-    test_cases: int | float | None = setting(20, "test set drawn if split is drawn", ge=0)
+    crop_margin_mm: float = setting(
+        25.0, "margin kept around the crop, in mm: 25 voxels of 1 mm", source="DTC paper", ge=0
+    )
+    test_cases: int | float | None = setting(20, "size of the test set if split is drawn", ge=0)
 
 
 class StainSettings(Settings):
@@ -222,11 +249,12 @@ class StainSettings(Settings):
 
     stain: Literal["none", "macenko", "reinhard"] = setting(
         "none",
-        "bring the stains to those of a reference case, before all else",
+        "how stains are brought to those of a reference case, before all else",
         source="Macenko et al., ISBI 2009; Reinhard et al., IEEE CG&A 2001",
     )
     stain_reference: str | None = setting(
-        None, "id of that case, of the training set; none: the first that has a label"
+        None,
+        "id of the reference case of stain, of the training set; none: the first that has a label",
     )
 
 
@@ -234,10 +262,13 @@ class FolderDataset(DatasetBase, StainSettings):
     """images/ and labels/ of NIfTI, NRRD or pictures; an image without a label is unlabeled."""
 
     importer: Literal["folder"]
-    test_cases: int | float | None = setting(0.2, "test set drawn from the labeled cases", ge=0)
+    test_cases: int | float | None = setting(
+        0.2, "size of the test set, drawn from the labeled cases: a count, or a fraction", ge=0
+    )
     pixel_size_mm: float = setting(
         1.0,
-        "of pictures (PNG, TIFF, JPEG), which hold none; as 1, columns in mm are in pixels",
+        "pixel size of pictures (PNG, TIFF, JPEG), which hold none; with 1, columns in mm are in "
+        "pixels",
         gt=0,
     )
 
@@ -246,25 +277,41 @@ class PhantomHistologyDataset(DatasetBase, StainSettings):
     """Generated H&E tiles with glands, of five laboratories; two are in the test set alone."""
 
     importer: Literal["phantom_histology"]
-    shape: tuple[int, int] = setting((96, 96), f"pixels of a tile, each of 2 um, {IN_ORDER}")
+    shape: tuple[int, int] = setting(
+        (96, 96), f"size of a tile in pixels, each of 2 um, {IN_ORDER}"
+    )
     train_cases: int = setting(
-        16, "training tiles of each of the three training laboratories", ge=1, le=10_000
+        16, "number of training tiles of each of the three training laboratories", ge=1, le=10_000
     )
     labeled_laboratories: int = setting(
-        1, "how many of the three have labels; tiles of the others are unlabeled", ge=1, le=3
+        1,
+        "number of training laboratories with labels; tiles of the others are unlabeled",
+        ge=1,
+        le=3,
     )
-    test_cases: int | float | None = setting(8, "test tiles of each of the five", ge=1, le=10_000)
+    test_cases: int | float | None = setting(
+        8, "number of test tiles of each of the five laboratories", ge=1, le=10_000
+    )
     difficulty: float = setting(
         0.5,
-        "0: stained alike and clean; 1: laboratories far apart, tissue hard to tell",
+        "how hard the tiles are; 0: stained alike and clean; 1: laboratories far apart, tissue "
+        "hard to tell",
         ge=0,
         le=1,
     )
-    seed: int = setting(0, "the same seed gives the same cases, bit for bit", ge=0, le=LARGEST_SEED)
-    normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
-        "window", "the same for every tile, so that colours stay what they are"
+    seed: int = setting(
+        0,
+        "seed of the generator: the same one gives the same cases, bit for bit",
+        ge=0,
+        le=LARGEST_SEED,
     )
-    clip_values: tuple[float, float] | None = setting((0.0, 255.0), "the range of 8 bits")
+    normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
+        "window",
+        "how intensities are scaled: the same for every tile, so that colours stay what they are",
+    )
+    clip_values: tuple[float, float] | None = setting(
+        (0.0, 255.0), "intensities to clip to: the range of 8 bits"
+    )
 
     @field_validator("shape")
     @classmethod

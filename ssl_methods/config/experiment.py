@@ -34,19 +34,24 @@ RESERVED_EXPERIMENT_NAMES = {"prepared", "showcase"}
 
 
 class Experiment(Settings):
-    """A declared grid: datasets x methods x budgets x subsets x seeds."""
+    """A declared grid on one dataset: methods x budgets x subsets x seeds."""
 
-    name: Name
+    name: Name = Field(description="name of the experiment; its results are in results/<name>/")
     description: str = setting("", "one or two sentences, shown at the head of the report")
-    dataset: Dataset
-    methods: dict[Name, MethodChoice] = Field(min_length=1)
+    dataset: Dataset = Field(
+        description="the scans: a name in configs/datasets/, or the keys of its importer"
+    )
+    methods: dict[Name, MethodChoice] = Field(
+        min_length=1,
+        description="the rows of the comparison: names of methods, or each row with its overrides",
+    )
     budgets: tuple[Budget, ...] = Field(
-        min_length=1, description="labeled cases: counts, fractions, or all"
+        min_length=1, description="how many training cases are labeled: counts, fractions, or all"
     )
     subsets: Subsets = setting(
         (0, 1, 2),
-        "which labeled subsets; a number n means 0..n-1; {baseline: 40, compared: 12}: the "
-        "baseline on 40, the others on 12 of them; by budget: {'4': 20, '8': 10}",
+        "which labeled subsets are trained; a number n means 0..n-1; {baseline: 40, compared: 12}: "
+        "the baseline on 40, the others on 12 of them; by budget: {'4': 20, '8': 10}",
     )
     phases: dict[str, Phases] = setting(
         {}, "what subsets says by budget, as it is written down; not to be given"
@@ -68,17 +73,20 @@ class Experiment(Settings):
         "of Dice and Jaccard, else in the metric's unit",
         gt=0,
     )
-    seeds: tuple[int, ...] = setting((0,), "which seeds; a number n means 0..n-1")
-    recipe: Recipe = setting("unified", "for every method that names none")
-    baseline: str = setting("supervised", "every other method is compared with this one")
+    seeds: tuple[int, ...] = setting(
+        (0,), "which seeds each run is trained with; a number n means 0..n-1"
+    )
+    recipe: Recipe = setting("unified", "recipe of every method that names none")
+    baseline: str = setting("supervised", "the method with which every other one is compared")
     validation_cases: int = setting(
-        0, "labeled training cases held out for validation", ge=0, le=1_000_000
+        0, "number of labeled training cases that are held out for validation", ge=0, le=1_000_000
     )
     labeled_cases: LabeledCases = setting(
         "drawn",
-        "partition: blocks of one random order, so that subsets share no case until all cases were "
-        "used, and blocks of 4 are halves of blocks of 8; drawn: at random, anew for each subset; "
-        "first: the first in the order of the source",
+        "how labeled cases are chosen; partition: blocks of one random order, so that subsets "
+        "share "
+        "no case until all cases were used, and blocks of 4 are halves of blocks of 8; drawn: at "
+        "random, anew for each subset; first: the first in the order of the source",
         source="first: DTC and UA-MT code, in the order of train.list",
     )
     other_crop: Name | None = setting(
@@ -88,9 +96,11 @@ class Experiment(Settings):
         None,
         "experiment that differs in training.precision alone; the audits set it beside this one",
     )
-    network: NetworkConfig = NetworkConfig()
-    training: TrainingConfig = TrainingConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
+    network: NetworkConfig = setting(NetworkConfig(), "the network of every method")
+    training: TrainingConfig = setting(TrainingConfig(), "the training loop of every method")
+    evaluation: EvaluationConfig = setting(
+        EvaluationConfig(), "inference and measurement on the test cases"
+    )
     studies: dict[Name, dict[str, Any] | None] = setting(
         {}, "tuning studies: names in configs/studies/, or each declared here"
     )

@@ -30,13 +30,14 @@ class MethodConfig(Settings):
     )
     dice_form: Literal["squared", "plain", "pooled"] = setting(
         "squared",
-        "squared: squared denominators, pooled over the labeled patches; plain: sums, per patch; "
-        "pooled: sums, pooled",
+        "form of the Dice loss; squared: squared denominators, pooled over the labeled patches; "
+        "plain: sums, for each patch; pooled: sums, pooled over the labeled patches",
         source="squared: DTC, UA-MT code; plain: DTC paper, BCP code; pooled: MC-Net code",
     )
     dice_over: Literal["foreground", "both"] = setting(
         "foreground",
-        "foreground: the mean over classes; both: over each class and its background",
+        "what the Dice loss is averaged over; foreground: the classes; both: each class and its "
+        "background",
         source="foreground: DTC, UA-MT code; both: SSL4MIS, BCP code",
     )
 
@@ -66,17 +67,20 @@ class RampedConfig(MethodConfig):
     )
     ramp: Literal["gaussian", "stepwise", "constant"] = setting(
         "gaussian",
-        "weight * exp(-5 (1 - t/t_max)^2), smooth or in ramp_steps; or constant",
+        "how the weight rises; gaussian: weight * exp(-5 (1 - t/t_max)^2); stepwise: the same in "
+        "ramp_steps; constant: not at all",
         source="paper: gaussian; code: stepwise",
     )
     ramp_steps: int = setting(
         40,
-        "steps of a stepwise ramp",
+        "number of steps of a stepwise ramp",
         source="DTC, UA-MT, SASSNet, MC-Net code: 40; SSL4MIS code: 200",
         ge=1,
     )
     ramp_start: Literal[0, 1] = setting(
-        0, "what the ramp takes the first iteration for", source="MC-Net code: 1; all others: 0"
+        0,
+        "number that the ramp gives to the first iteration",
+        source="MC-Net code: 1; all others: 0",
     )
     ramp_fraction: float = setting(
         1.0,

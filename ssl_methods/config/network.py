@@ -17,17 +17,21 @@ class NetworkConfig(Settings):
         "architecture: vnet, unet, or monai:<ClassName> for any network of MONAI",
         pattern=r"^(vnet|unet|monai:[A-Za-z]\w*)$",
     )
-    width: int = setting(16, "filters at full resolution", source="DTC code: 16", ge=1, le=256)
-    levels: int = setting(5, "resolutions; each halves the last", source="DTC code: 5", ge=2, le=7)
+    width: int = setting(
+        16, "number of filters at full resolution", source="DTC code: 16", ge=1, le=256
+    )
+    levels: int = setting(
+        5, "number of resolutions, each half of the one before", source="DTC code: 5", ge=2, le=7
+    )
     dropout: float = setting(
         0.5,
-        "channel dropout after the deepest and the last block",
+        "rate of channel dropout after the deepest and the last block",
         source="DTC code: 0.5",
         ge=0,
         lt=1,
     )
     arguments: dict[str, Any] = setting(
-        {}, "of a MONAI network, instead of width, levels and dropout"
+        {}, "arguments of a MONAI network, instead of width, levels and dropout"
     )
 
     @property

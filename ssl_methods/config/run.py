@@ -31,12 +31,18 @@ WHERE_NOT_WHAT = ("device", "runs_per_gpu", "gpu_volumes_gb")
 class MethodChoice(Settings):
     """One row of the comparison: a method, its recipe, and what is overridden."""
 
-    method: str
+    method: str = Field(description="name of the method; in a file, none: the row's own name")
     module: Path | None = setting(
         None, "Python file that defines a method of one's own; relative to the working directory"
     )
-    recipe: Recipe = "unified"
-    settings: dict[str, Any] = {}
+    recipe: Recipe = setting(
+        "unified",
+        "whose training; unified: the loss, schedule and batch that all share; as_released: those"
+        " of the authors' code",
+    )
+    settings: dict[str, Any] = setting(
+        {}, "settings of the method that are not its defaults; in a file, keys of the row itself"
+    )
 
 
 class Run(Settings):

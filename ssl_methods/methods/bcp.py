@@ -39,13 +39,40 @@ class BCPConfig(RampedConfig):
 
     as_released = {"dice_form": "plain", "dice_over": "both", "decay_ramp": False, "apart": True}
 
-    weight: float = setting(0.5, "largest", source="BCP code", ge=0, search=("log", 0.05, 5.0))
-    ramp: Literal["gaussian", "stepwise", "constant"] = setting("constant", "as in the BCP code")
-    decay: float = setting(0.99, "BCP code", ge=0, lt=1, search=("linear", 0.9, 0.999))
-    decay_ramp: bool = setting(True, "decay 0, 1/2, 2/3 ... at first", source="BCP code: false")
-    apart: bool = setting(False, "x1 and x2 pass the networks apart", source="BCP code: true")
-    mask_ratio: float = setting(2 / 3, "side of the cuboid", source="BCP code", gt=0, lt=1)
-    pretraining: float = setting(2 / 17, "stage one, of the run", source="BCP code", ge=0, lt=1)
+    weight: float = setting(
+        0.5,
+        "largest weight of the unlabeled term",
+        source="BCP code",
+        ge=0,
+        search=("log", 0.05, 5.0),
+    )
+    ramp: Literal["gaussian", "stepwise", "constant"] = setting(
+        "constant", "how the weight rises; in the BCP code not at all", source="BCP code"
+    )
+    decay: float = setting(
+        0.99,
+        "EMA decay of the teacher",
+        source="BCP code",
+        ge=0,
+        lt=1,
+        search=("linear", 0.9, 0.999),
+    )
+    decay_ramp: bool = setting(
+        True, "whether the teacher's decay starts as 0, 1/2, 2/3, ...", source="BCP code: false"
+    )
+    apart: bool = setting(
+        False, "whether the two mixed images pass the networks apart", source="BCP code: true"
+    )
+    mask_ratio: float = setting(
+        2 / 3,
+        "side of the pasted cuboid, as a fraction of the patch",
+        source="BCP code",
+        gt=0,
+        lt=1,
+    )
+    pretraining: float = setting(
+        2 / 17, "length of stage one, as a fraction of the run", source="BCP code", ge=0, lt=1
+    )
 
     @classmethod
     def released_training(cls, training: TrainingConfig) -> TrainingConfig:

@@ -38,12 +38,23 @@ class CCTConfig(SSL4MISConfig):
 
     as_released = {**SSL4MISConfig.as_released, "variant": "ssl4mis"}
 
-    weight: float = setting(0.1, "largest", source="SSL4MIS", ge=0, search=("log", 0.01, 100.0))
-    noise: float = setting(0.3, "spread of the uniform noise", source="CCT code", ge=0, le=1)
-    dropout: float = setting(0.3, "share dropped", source="both codes", ge=0, lt=1)
+    weight: float = setting(
+        0.1,
+        "largest weight of the unlabeled term",
+        source="SSL4MIS",
+        ge=0,
+        search=("log", 0.01, 100.0),
+    )
+    noise: float = setting(
+        0.3, "spread of the uniform noise on the features", source="CCT code", ge=0, le=1
+    )
+    dropout: float = setting(
+        0.3, "fraction of the features that is dropped", source="both codes", ge=0, lt=1
+    )
     variant: Literal["cct", "ssl4mis"] = setting(
         "cct",
-        "cct: drops channels, draws for each image, stops the target's gradient; ssl4mis: not so",
+        "whose perturbations; cct: drops channels, draws for each image, stops the target's "
+        "gradient; ssl4mis: does none of these",
         source="CCT code (but one draw for all); SSL4MIS code",
     )
 

@@ -42,7 +42,11 @@ class CPSConfig(SSL4MISConfig):
     """Settings of cross pseudo supervision."""
 
     weight: float = setting(
-        0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 10.0)
+        0.1,
+        "largest weight of the unlabeled term",
+        source="SSL4MIS code",
+        ge=0,
+        search=("log", 0.01, 10.0),
     )
 
 

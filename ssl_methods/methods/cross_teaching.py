@@ -45,10 +45,18 @@ class CrossTeachingConfig(SSL4MISConfig):
     """Settings of cross teaching."""
 
     weight: float = setting(
-        0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 10.0)
+        0.1,
+        "largest weight of the unlabeled term",
+        source="SSL4MIS code",
+        ge=0,
+        search=("log", 0.01, 10.0),
     )
-    partner: str = setting("unet", "second backbone: as network.name", source="chosen here")
-    partner_arguments: dict[str, Any] = setting({}, "of a MONAI partner: as network.arguments")
+    partner: str = setting(
+        "unet", "name of the second backbone, as network.name", source="chosen here"
+    )
+    partner_arguments: dict[str, Any] = setting(
+        {}, "arguments of a MONAI partner, as network.arguments"
+    )
 
 
 class CrossTeaching(Method):

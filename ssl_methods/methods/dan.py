@@ -35,7 +35,11 @@ class DANConfig(AdversarialConfig, SSL4MISConfig):
     as_released = {**SSL4MISConfig.as_released, "discriminator_width": 64}
 
     weight: float = setting(
-        0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.001, 1.0)
+        0.1,
+        "largest weight of the unlabeled term",
+        source="SSL4MIS code",
+        ge=0,
+        search=("log", 0.001, 1.0),
     )
 
 

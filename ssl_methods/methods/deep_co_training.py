@@ -52,10 +52,21 @@ class DeepCoTrainingConfig(RampedConfig):
     as_released = {"ce_weight": 1.0, "dice_weight": 0.0, "ramp_fraction": 50 / 120}
 
     weight: float = setting(
-        0.5, "largest weight", source="Peng et al. code", ge=0, search=("log", 0.01, 10.0)
+        0.5,
+        "largest weight of the unlabeled term",
+        source="Peng et al. code",
+        ge=0,
+        search=("log", 0.01, 10.0),
     )
-    difference: float = setting(0.1, "weight of D within the sum", source="Peng et al. code", ge=0)
-    epsilon: float = setting(0.03, "adversarial step", source="Peng et al. code", gt=0)
+    difference: float = setting(
+        0.1,
+        "weight of the difference term within the unlabeled one",
+        source="Peng et al. code",
+        ge=0,
+    )
+    epsilon: float = setting(
+        0.03, "length of the adversarial step", source="Peng et al. code", gt=0
+    )
 
 
 class DeepCoTraining(Method):

@@ -38,7 +38,11 @@ class DTCConfig(SdfMultitaskConfig, RampedConfig):
     }
 
     k: float = setting(
-        1500.0, "steepness of T⁻¹", source="DTC paper", gt=0, search=("log", 1.0, 5000.0)
+        1500.0,
+        "steepness k of T⁻¹(z) = sigmoid(-k z)",
+        source="DTC paper",
+        gt=0,
+        search=("log", 1.0, 5000.0),
     )
 
 

@@ -45,7 +45,11 @@ class EntropyMinimizationConfig(SSL4MISConfig):
     """Settings of entropy minimisation."""
 
     weight: float = setting(
-        0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.001, 1.0)
+        0.1,
+        "largest weight of the unlabeled term",
+        source="SSL4MIS code",
+        ge=0,
+        search=("log", 0.001, 1.0),
     )
 
 

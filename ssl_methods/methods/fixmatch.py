@@ -39,11 +39,25 @@ class FixMatchConfig(SSL4MISConfig):
     as_released = {**SSL4MISConfig.as_released, "ce_weight": 1.0, "dice_weight": 1.0}
     as_released |= {"weight": 0.1, "confidence": 5 / 6, "average": 0.999}
 
-    weight: float = setting(1.0, "largest", source="paper: 1", ge=0, search=("log", 0.01, 10.0))
-    confidence: float = setting(0.95, "least probability", source="paper: 0.95", ge=0.5, lt=1)
-    strength: float = setting(1.0, "of the strong view", source="chosen here", ge=0, le=1)
+    weight: float = setting(
+        1.0,
+        "largest weight of the unlabeled term",
+        source="paper: 1",
+        ge=0,
+        search=("log", 0.01, 10.0),
+    )
+    confidence: float = setting(
+        0.95, "least probability of a pseudo-label", source="paper: 0.95", ge=0.5, lt=1
+    )
+    strength: float = setting(
+        1.0, "strength of the strong augmentation", source="chosen here", ge=0, le=1
+    )
     average: float = setting(
-        0.0, "decay of averaged weights that predict; 0: none", source="paper: 0.999", ge=0, lt=1
+        0.0,
+        "decay of the averaged weights that predict; 0: the last weights predict",
+        source="paper: 0.999",
+        ge=0,
+        lt=1,
     )
 
 

@@ -37,15 +37,30 @@ class ICTConfig(SSL4MISConfig):
 
     as_released = {**SSL4MISConfig.as_released, "mixes": "pairs"}
 
-    weight: float = setting(0.1, "largest", source="SSL4MIS", ge=0, search=("log", 0.01, 10.0))
-    decay: float = setting(
-        0.99, "of the average", source="SSL4MIS: 0.99", ge=0, lt=1, search=("linear", 0.9, 0.999)
+    weight: float = setting(
+        0.1,
+        "largest weight of the unlabeled term",
+        source="SSL4MIS",
+        ge=0,
+        search=("log", 0.01, 10.0),
     )
-    alpha: float = setting(0.2, "of Beta", source="SSL4MIS", gt=0, search=("log", 0.05, 2.0))
+    decay: float = setting(
+        0.99,
+        "EMA decay of the teacher",
+        source="SSL4MIS: 0.99",
+        ge=0,
+        lt=1,
+        search=("linear", 0.9, 0.999),
+    )
+    alpha: float = setting(
+        0.2, "alpha of Beta(alpha, alpha)", source="SSL4MIS", gt=0, search=("log", 0.05, 2.0)
+    )
 
     mixes: Literal["each", "pairs"] = setting(
         "each",
-        "each: every image with the one before it; pairs: the first half with the second",
+        "which images are mixed; each: every one with the one before it; pairs: the first half "
+        "with "
+        "the second",
         source="SSL4MIS code: pairs, of two images",
     )
 

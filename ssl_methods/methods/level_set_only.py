@@ -28,7 +28,11 @@ class LevelSetOnlyConfig(MethodConfig):
     """Settings of the level set alone."""
 
     k: float = setting(
-        1500.0, "steepness of T⁻¹", source="DTC paper", gt=0, search=("log", 1.0, 5000.0)
+        1500.0,
+        "steepness k of T⁻¹(z) = sigmoid(-k z)",
+        source="DTC paper",
+        gt=0,
+        search=("log", 1.0, 5000.0),
     )
 
 

@@ -49,12 +49,25 @@ class MCNetConfig(RampedConfig):
         "stopped": False,
     }
 
-    decoders: int = setting(2, "2: MC-Net; 3: MC-Net+", source="MC-Net paper", ge=2, le=3)
-    temperature: float = setting(
-        0.1, "of sharpening", source="MC-Net code", gt=0, le=1, search=("log", 0.05, 1.0)
+    decoders: int = setting(
+        2, "number of decoders; 2: MC-Net; 3: MC-Net+", source="MC-Net paper", ge=2, le=3
     )
-    align_corners: bool = setting(False, "of the linear decoder", source="MC-Net code: true")
-    stopped: bool = setting(True, "s(p) without gradient", source="MC-Net code: false")
+    temperature: float = setting(
+        0.1,
+        "temperature of the sharpening",
+        source="MC-Net code",
+        gt=0,
+        le=1,
+        search=("log", 0.05, 1.0),
+    )
+    align_corners: bool = setting(
+        False,
+        "whether the linear decoder enlarges with aligned corners",
+        source="MC-Net code: true",
+    )
+    stopped: bool = setting(
+        True, "whether the sharpened target has no gradient", source="MC-Net code: false"
+    )
 
     @classmethod
     def released_training(cls, training: TrainingConfig) -> TrainingConfig:

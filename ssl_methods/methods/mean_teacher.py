@@ -40,10 +40,19 @@ class MeanTeacherConfig(RampedConfig):
     as_released = {"ramp": "stepwise"}
 
     weight: float = setting(
-        0.1, "largest weight", source="UA-MT code", ge=0, search=("log", 0.01, 10.0)
+        0.1,
+        "largest weight of the unlabeled term",
+        source="UA-MT code",
+        ge=0,
+        search=("log", 0.01, 10.0),
     )
     decay: float = setting(
-        0.99, "of the average", source="UA-MT code", ge=0, lt=1, search=("linear", 0.9, 0.999)
+        0.99,
+        "EMA decay of the teacher",
+        source="UA-MT code",
+        ge=0,
+        lt=1,
+        search=("linear", 0.9, 0.999),
     )
     noise: float = setting(0.1, "spread of the teacher's input noise", source="UA-MT code", ge=0)
 

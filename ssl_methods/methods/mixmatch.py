@@ -37,10 +37,12 @@ from ssl_methods.methods.parts.sharpening import sharpen
 class MixMatchConfig(RampedConfig):
     """Settings of MixMatch."""
 
-    guesses: int = setting(2, "augmented copies per guess", source="paper: 2", ge=1)
-    temperature: float = setting(0.5, "of the sharpening", source="paper: 0.5", gt=0, le=1)
-    alpha: float = setting(0.75, "of Beta(alpha, alpha)", source="paper: 0.75", gt=0)
-    noise: float = setting(0.1, "spread of the copies' noise", source="chosen here", ge=0)
+    guesses: int = setting(2, "number of augmented copies per guess", source="paper: 2", ge=1)
+    temperature: float = setting(
+        0.5, "temperature of the sharpening", source="paper: 0.5", gt=0, le=1
+    )
+    alpha: float = setting(0.75, "alpha of Beta(alpha, alpha)", source="paper: 0.75", gt=0)
+    noise: float = setting(0.1, "spread of the noise on the copies", source="chosen here", ge=0)
 
 
 class MixMatch(base.Method):

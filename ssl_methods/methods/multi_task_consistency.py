@@ -43,10 +43,15 @@ class MultiTaskConsistencyConfig(DTCConfig):
     """Settings of multi-task consistency; k and beta as in `dtc`."""
 
     tasks: tuple[Literal["segmentation", "level_set", "inner_distance"], ...] = setting(
-        ("segmentation", "level_set", "inner_distance"), "one head each; segmentation, then others"
+        ("segmentation", "level_set", "inner_distance"),
+        "tasks, with a head each: segmentation, then others",
     )
-    margin: float = setting(0.1, "inner distance on the contour", source="chosen here", gt=0)
-    k_inner: float = setting(100.0, "steepness of q_d", source="chosen here", gt=0)
+    margin: float = setting(
+        0.1, "value of the inner distance on the contour", source="chosen here", gt=0
+    )
+    k_inner: float = setting(
+        100.0, "steepness of q_d, the inverse of the inner distance", source="chosen here", gt=0
+    )
 
     @field_validator("tasks")
     @classmethod

@@ -47,7 +47,11 @@ class RDropConfig(SSL4MISConfig):
     as_released = {**SSL4MISConfig.as_released, "ce_weight": 1.0, "dice_weight": 1.0, "weight": 2.0}
 
     weight: float = setting(
-        4.0, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.1, 10.0)
+        4.0,
+        "largest weight of the unlabeled term",
+        source="SSL4MIS code",
+        ge=0,
+        search=("log", 0.1, 10.0),
     )
 
 

@@ -38,7 +38,11 @@ class SASSNetConfig(SdfMultitaskConfig, AdversarialConfig):
     as_released = {**SdfMultitaskConfig.as_released, "ramp": "stepwise", "discriminator_width": 64}
 
     weight: float = setting(
-        0.01, "largest weight", source="SASSNet code: 0.01", ge=0, search=("log", 0.001, 0.1)
+        0.01,
+        "largest weight of the unlabeled term",
+        source="SASSNet code: 0.01",
+        ge=0,
+        search=("log", 0.001, 0.1),
     )
 
     @classmethod

@@ -39,7 +39,11 @@ class UAMTConfig(MeanTeacherConfig):
     """Settings of uncertainty-aware mean teacher."""
 
     samples: int = setting(
-        8, "teacher passes for the uncertainty, even", source="paper: 8", ge=2, multiple_of=2
+        8,
+        "number of teacher passes for the uncertainty, even",
+        source="paper: 8",
+        ge=2,
+        multiple_of=2,
     )
 
 

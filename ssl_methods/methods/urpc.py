@@ -46,9 +46,13 @@ class URPCConfig(SSL4MISConfig):
     as_released = {**SSL4MISConfig.as_released, "ramp_steps": 400}
 
     weight: float = setting(
-        0.1, "largest weight", source="SSL4MIS code", ge=0, search=("log", 0.01, 10.0)
+        0.1,
+        "largest weight of the unlabeled term",
+        source="SSL4MIS code",
+        ge=0,
+        search=("log", 0.01, 10.0),
     )
-    scales: int = setting(4, "resolutions with a head", source="URPC paper", ge=2, le=6)
+    scales: int = setting(4, "number of resolutions with a head", source="URPC paper", ge=2, le=6)
 
     @classmethod
     def released_training(cls, training: TrainingConfig) -> TrainingConfig:

@@ -67,7 +67,7 @@ Range = Annotated[tuple[Any, ...], AfterValidator(_check_range)]
 class StudyMethod(Settings):
     """One method of a study: how it is set, and what is searched."""
 
-    choice: MethodChoice
+    choice: MethodChoice = Field(description="the method, and its settings that are not searched")
     search: dict[str, Range | None] | None = setting(
         None, "settings to search; null: with the method's own range; none: all that have one"
     )
@@ -76,29 +76,37 @@ class StudyMethod(Settings):
 class Study(Settings):
     """A declared study. Its objective is the mean validation Dice over its subsets and seeds."""
 
-    name: Name
-    description: str = setting("", "one or two sentences")
-    experiment: Name  # its results are below this experiment's
-    dataset: Dataset
-    methods: dict[Name, StudyMethod] = Field(min_length=1)
-    budget: Budget
-    subsets: tuple[int, ...] = setting((100,), "labeled subsets, none that the experiment reports")
-    seeds: tuple[int, ...] = setting((0,), "seeds of every trial")
+    name: Name = Field(description="name of the study, and of its folder")
+    description: str = setting("", "one or two sentences, shown at the head of its showcase")
+    experiment: Name = Field(description="the experiment in whose folder the study's results are")
+    dataset: Dataset = Field(description="the scans, which are the experiment's")
+    methods: dict[Name, StudyMethod] = Field(
+        min_length=1, description="the methods to tune, each with what is searched"
+    )
+    budget: Budget = Field(description="how many training cases are labeled")
+    subsets: tuple[int, ...] = setting(
+        (100,), "which labeled subsets are trained, none that the experiment reports"
+    )
+    seeds: tuple[int, ...] = setting((0,), "which seeds every trial is trained with")
     fresh_seeds: tuple[int, ...] = setting(
-        (1000, 1001, 1002), "on which the best and the default are trained anew; empty: not"
+        (1000, 1001, 1002),
+        "seeds with which the best and the default are trained anew; empty: they are not",
     )
     validation_cases: int = setting(
-        4, "labeled training cases held out, by which a setting is judged", ge=1
+        4, "number of labeled training cases held out, by which a setting is judged", ge=1
     )
     trials: int = setting(
-        40, "settings tried per method, the same for every method", ge=1, le=100_000
+        40, "number of settings tried for each method, the same for every method", ge=1, le=100_000
     )
     grid: dict[str, tuple[Any, ...]] = setting(
         {}, "values of each setting: all combinations are tried instead of a search"
     )
-    sampler: Literal["tpe", "gp", "random"] = setting("tpe", "Optuna's sampler")
+    sampler: Literal["tpe", "gp", "random"] = setting(
+        "tpe", "which of Optuna's samplers chooses the settings"
+    )
     pruner: Literal["median", "none"] = setting(
-        "median", "median: stop a trial that is worse than half of the completed ones"
+        "median",
+        "which trials are stopped early; median: those worse than half of the completed ones",
     )
     prune_after: float = setting(
         0.8,
@@ -106,16 +114,18 @@ class Study(Settings):
         gt=0,
         lt=1,
     )
-    seed: int = setting(0, "of the sampler", ge=0)
+    seed: int = setting(0, "seed of the sampler", ge=0)
     workers: int = setting(
-        2, "jobs that share the trials; with 1 the study is deterministic", ge=1, le=1000
+        2, "number of jobs that share the trials; with 1 the study is deterministic", ge=1, le=1000
     )
     storage: str = setting(
-        "journal", "journal (a file), postgresql://USER@HOST/DATABASE, or sqlite:///FILE"
+        "journal",
+        "where trials are kept: journal (a file), postgresql://USER@HOST/DATABASE, or "
+        "sqlite:///FILE",
     )
-    network: NetworkConfig
-    training: TrainingConfig
-    evaluation: EvaluationConfig
+    network: NetworkConfig = Field(description="the network of every trial")
+    training: TrainingConfig = Field(description="the training loop of every trial")
+    evaluation: EvaluationConfig = Field(description="inference on the validation cases")
 
     @field_validator("subsets", "seeds", "fresh_seeds")
     @classmethod
