@@ -4,7 +4,7 @@
 
 In: `results/<experiment>/` after its report. Out: `results/showcase/<experiment>/`: the tables but
 for the one of all cases, the figures as small PNGs, a README that says how they were made; and the
-main table between the marks of that experiment in the project's README. No number is typed. What
+main table between the marks of that experiment in `results/README.md`. No number is typed. What
 the records cannot know (how loaded the machine was, what came before) is written by hand into
 `NOTES.md` there, which is kept and shown in that README.
 """
@@ -146,7 +146,7 @@ def circumstances(found: Results) -> list[str]:
 
 
 def main_table(folder: Path) -> str:
-    """The summary as the project's README shows it."""
+    """The summary as the README of `results/` shows it."""
     summary = read_table(folder / "summary.csv")
     shown = shown_summary(summary)
     kept = [

@@ -20,7 +20,7 @@ SHORT = [
     "budgets=[2]",
     "subsets=1",
     "training={iterations: 4, patch_size: [16, 16, 16], checkpoint_every: 4}",
-    "dataset={shape: [24, 24, 16], train_cases: 4, test_cases: 2}",
+    "dataset={name: tiny, importer: phantom, shape: [24, 24, 16], train_cases: 4, test_cases: 2}",
     "network={width: 2, levels: 2}",
 ]
 

@@ -1,18 +1,25 @@
 """The documentation does what it says."""
 
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 
+import ssl_methods
 from ssl_methods import methods
-from ssl_methods.config import NetworkConfig, TrainingConfig
+from ssl_methods.analysis.references import papers
+from ssl_methods.checks import check_method
+from ssl_methods.config import NetworkConfig, TrainingConfig, load_experiment
 from ssl_methods.errors import UserError
 from ssl_methods.methods.base import make_optimizer
 from ssl_methods.reporting.showcase import main_table, with_table
-from ssl_methods.settings_pages.pages import PAGES
+from ssl_methods.settings_pages.citation import codemeta, zenodo
+from ssl_methods.settings_pages.pages import packaged
+from ssl_methods.settings_pages.write import pages
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,22 +54,72 @@ def test_the_methods_that_the_how_to_points_at_are_there():
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            if not target.startswith("http"):
+    for page in [ROOT / "results/README.md", *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            if not target.startswith(
+                ("http", "../../actions/")
+            ):  # the latter: of the repository's host
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+# ---- the README ----------------------------------------------------------------------------------
+
+
+def test_every_method_stands_once_in_the_readme_with_its_papers():
+    page = (ROOT / "README.md").read_text()
+    table = page.partition("<!-- methods -->")[2].partition("<!-- /methods -->")[0]
+    assert sorted(re.findall(r"`(\w+)`", table)) == sorted(packaged())
+    for name in packaged():
+        for paper in papers(name):
+            assert re.search(rf"`{name}` \([^()]*{re.escape(paper.short)}", table)
+
+
+def test_the_experiment_of_the_readme_is_one(tmp_path):
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    path = tmp_path / "my_comparison.yaml"
+    path.write_text(block)
+    experiment = load_experiment(path)
+    assert len(list(experiment.runs())) == 4 * 3 * 3
+    for choice in experiment.methods.values():
+        methods.check_choice(choice, str(path))
+
+
+def test_the_method_of_the_readme_is_one(tmp_path, monkeypatch, capsys):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    (tmp_path / "mirror.py").write_text(block)
+    monkeypatch.setattr(methods, "_own_files", {})
+    methods.register(tmp_path / "mirror.py")
+    assert check_method("mirror"), capsys.readouterr().out
+
+
+def test_the_picture_of_the_readme_is_small():
+    (name,) = re.findall(r"!\[[^]]+\]\((docs/\S+)\)", (ROOT / "README.md").read_text())
+    assert (ROOT / name).stat().st_size < 300_000
+    assert len((ROOT / "README.md").read_text().splitlines()) < 120
 
 
 @pytest.mark.parametrize(
     "name", ["left_atrium_small-all-methods", "left_atrium_small", "hippocampus"]
 )
-def test_the_numbers_of_the_readme_are_those_of_the_showcase(name):
-    page = (ROOT / "README.md").read_text()
+def test_the_numbers_of_the_results_are_those_of_the_showcase(name):
+    page = (ROOT / "results/README.md").read_text()
     assert f"<!-- {name} -->" in page
     assert with_table(page, name, main_table(ROOT / "results/showcase" / name)) == page
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_the_reference_is_not_stale(name):
-    page = ROOT / "docs/reference" / name
-    assert page.read_text() == PAGES[name](), "stale: run ssl-methods reference"
+@pytest.mark.parametrize("name", [str(path) for path in pages(ROOT)])
+def test_what_is_generated_is_not_stale(name):
+    assert (ROOT / name).read_text() == pages(ROOT)[Path(name)], "stale: run ssl-methods reference"
+
+
+def test_the_metadata_say_what_the_citation_says():
+    """Of persons too, whom the citation may name one day."""
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["version"] == ssl_methods.__version__
+    for name in ("codemeta.json", ".zenodo.json"):
+        assert json.loads((ROOT / name).read_text())["version"] == ssl_methods.__version__
+    person = {"family-names": "Luo", "given-names": "Xiangde"}
+    project = {"name": "n", "description": "d", "requires-python": ">=3", "keywords": []}
+    (author,) = codemeta(cited | {"authors": [person]}, project)["author"]
+    assert (author["type"], author["familyName"]) == ("Person", "Luo")
+    assert zenodo(cited | {"authors": [person]}, project)["creators"] == [{"name": "Luo, Xiangde"}]
