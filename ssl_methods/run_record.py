@@ -86,7 +86,7 @@ def read_record(folder: Path) -> Record:
 def train_again(run: Run) -> str:
     """The command that makes the model of a run anew."""
     return (
-        f"train it again (python -m ssl_methods train EXPERIMENT.yaml --method {run.name} "
+        f"train it again (ssl-methods train EXPERIMENT.yaml --method {run.name} "
         f"--budget {budget_text(run.budget)} --subset {run.subset} --seed {run.seed})"
     )
 

@@ -29,10 +29,12 @@ NOT_RUN = {
     r"make (benchmark|test|lint)$": "they set up an environment; CI runs what they run",
     r"make (faults|bench|test-long)$": "they take long; their parts are tested",
     r"\. \.venv/bin/activate$": "the environment of the tests is active",
-    r"python -m ssl_methods methods check dtc": "the tests of every method run it",
+    r"ssl-methods methods check dtc": "the tests of every method run it",
     r"snakemake --report": "test_sweep.py runs it on a finished experiment",
-    r"python -m ssl_methods (import-checkpoint|score)": "test_score.py scores one of each naming",
+    r"ssl-methods (import-checkpoint|score)": "test_score.py scores one of each naming",
     r"git clone": "it needs the network",
+    r"python3 -m venv": "the environment of the tests is active",
+    r"pip install \.$": "tests/system/test_wheel.py installs a wheel",
 }
 OTHER_PAGES = {
     "docs/how-to/add-a-method.md": "followed in test_own_method.py",
@@ -56,9 +58,10 @@ def reason(command: str) -> str:
 
 def as_planned(command: str) -> str:
     """Whole sweeps are tested elsewhere: here to the models or measurements, or only planned."""
-    if not command.startswith("snakemake") or " -n " in command or " models " in command:
+    sweep = re.match(r"snakemake|ssl-methods (run|quickstart)", command)
+    if not sweep or " -n " in command or " models " in command:
         return command
-    return command.replace("snakemake", "snakemake -n", 1)
+    return f"{command} -n" if sweep[1] else command.replace("snakemake", "snakemake -n", 1)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 
 def test_commands_stand_in_blocks_that_are_run():
     """A block without a language holds no command; every page with commands is on a list."""
-    start = re.compile(r"^ *(make|snakemake|python -m|pip|\. )", re.M)
+    start = re.compile(r"^ *(make|snakemake|ssl-methods|python3? -m|pip|\. )", re.M)
     for path in [PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")]:
         page = str(path.relative_to(PROJECT))
         for fence, block in re.findall(r"^ *```(\w*)\n(.*?)^ *```", path.read_text(), re.M | re.S):

@@ -152,7 +152,7 @@ def test_a_prediction_lies_on_its_scan(followed: Followed, scan: str):
 @pytest.fixture(scope="module")
 def shapes(followed: Followed) -> Path:
     """Predictions of the method that knows where the body lies, an ensemble of two subsets."""
-    followed.run(f"python -m ssl_methods predict {SHAPES} new_scans scans/images --out shapes")
+    followed.run(f"ssl-methods predict {SHAPES} new_scans scans/images --out shapes")
     return followed.folder / "shapes"
 
 
@@ -197,7 +197,7 @@ def test_the_same_scan_along_other_axes_is_predicted_alike(followed: Followed):
     mixed_scans.write(scan, folder / "plain.nii.gz")
     mixed_scans.write(mixed_scans.flipped(scan), folder / "flipped.nrrd")
     mixed_scans.write(mixed_scans.permuted(scan), folder / "permuted.mha")
-    followed.run(f"python -m ssl_methods predict {ENSEMBLE} turned --out alike --probabilities")
+    followed.run(f"ssl-methods predict {ENSEMBLE} turned --out alike --probabilities")
     for value in (1, 2, 4):
         plain, *others = (
             sitk.ReadImage(followed.folder / f"alike/{name}_probability_{value}.nii.gz")
@@ -223,7 +223,7 @@ def test_the_file_predicts_the_same_bytes_where_there_is_no_store(
     """As the runs do; labels, and probabilities, that differ from voxel to voxel."""
     shutil.copy(followed.folder / "dtc.zip", tmp_path)
     shutil.copytree(followed.folder / "new_scans", tmp_path / "new_scans")
-    predict = "python -m ssl_methods predict"
+    predict = "ssl-methods predict"
     followed.run(f"{predict} dtc.zip new_scans --out again --probabilities", tmp_path)
     followed.run(f"{predict} {ENSEMBLE} new_scans --out of_runs --probabilities")
     of_runs = files(followed.folder / "of_runs")
