@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssl_methods import methods
-from ssl_methods.analysis.references import papers
+from ssl_methods.analysis.bibliography import papers
 
 FAMILIES = {
     "tasks that must agree": ("dtc", "dtc_supervised", "multi_task_consistency", "sdf_multitask",

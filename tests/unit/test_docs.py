@@ -11,7 +11,7 @@ import yaml
 
 import ssl_methods
 from ssl_methods import methods
-from ssl_methods.analysis.references import papers
+from ssl_methods.analysis.bibliography import papers
 from ssl_methods.checks import check_method
 from ssl_methods.config import NetworkConfig, TrainingConfig, load_experiment
 from ssl_methods.errors import UserError
