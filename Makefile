@@ -5,6 +5,7 @@
 # make faults      kill, fill and break what can be: long; ROUNDS=50 SEED=0 are its defaults
 # make fuzz        damaged files of every format: minutes; FUZZ=1000 SEED=0 are its defaults
 # make lint        the checks of style, types and layers
+# make docs        the API reference, in build/docs/index.html
 # make bench       speed beside the alternatives; writes docs/reference/performance.md (an idle machine, 45 minutes)
 # make clean       remove .venv and caches; results stay
 
@@ -14,7 +15,7 @@ INSTALLED := $(VENV)/.installed
 # Of the tests: one more than cores, since many wait for what they started; memory allows four.
 WORKERS := $(shell echo $$(($$(nproc) < 4 ? $$(nproc) + 1 : 4)))
 
-.PHONY: benchmark test test-system test-long faults fuzz lint bench clean
+.PHONY: benchmark test test-system test-long faults fuzz lint docs bench clean
 .DEFAULT_GOAL := benchmark
 
 benchmark: $(INSTALLED)
@@ -43,6 +44,9 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+docs: $(INSTALLED)
+	$(BIN)/python -W error -m pdoc --docformat google --output-directory build/docs ssl_methods
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.all

@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 # Seconds instead of minutes.
 SHORT = [
     "--config",
-    "methods=[supervised, dtc]",
+    "methods=[supervised]",
     "budgets=[2]",
     "subsets=1",
     "training={iterations: 4, patch_size: [16, 16, 16], checkpoint_every: 4}",
