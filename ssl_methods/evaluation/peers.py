@@ -41,24 +41,28 @@ def monai(prediction: Mask, reference: Mask, spacing: Sequence[float], tolerance
     """
     try:
         import torch
-        from monai import metrics
+        from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+        from monai.metrics.meandice import compute_dice
+        from monai.metrics.meaniou import compute_iou
+        from monai.metrics.surface_dice import compute_surface_dice
+        from monai.metrics.surface_distance import compute_average_surface_distance
     except ImportError:
         raise UserError("--beside monai needs MONAI: pip install monai") from None
     one, other = (torch.from_numpy(mask[None, None].copy()) for mask in (prediction, reference))
     size: Any = list(spacing)
     found = {
-        "dice": metrics.compute_dice(one, other),
-        "jaccard": metrics.compute_iou(one, other),
-        "asd_mm": metrics.compute_average_surface_distance(
+        "dice": compute_dice(one, other),
+        "jaccard": compute_iou(one, other),
+        "asd_mm": compute_average_surface_distance(
             one, other, include_background=True, spacing=size
         ),
-        "hd95_mm": metrics.compute_hausdorff_distance(
+        "hd95_mm": compute_hausdorff_distance(
             one, other, include_background=True, percentile=95, spacing=size
         ),
-        "assd_mm": metrics.compute_average_surface_distance(
+        "assd_mm": compute_average_surface_distance(
             one, other, include_background=True, symmetric=True, spacing=size
         ),
-        f"nsd_{tolerance:g}mm": metrics.compute_surface_dice(
+        f"nsd_{tolerance:g}mm": compute_surface_dice(
             one, other, [tolerance], include_background=True, spacing=size
         ),
     }

@@ -1,6 +1,7 @@
 """The documentation does what it says."""
 
 import json
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,3 +124,14 @@ def test_the_metadata_say_what_the_citation_says():
     (author,) = codemeta(cited | {"authors": [person]}, project)["author"]
     assert (author["type"], author["familyName"]) == ("Person", "Luo")
     assert zenodo(cited | {"authors": [person]}, project)["creators"] == [{"name": "Luo, Xiangde"}]
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob(".github/**/*.yml"), *ROOT.glob(".*.y*ml")], ids=str)
+def test_what_hosts_and_tools_read_is_yaml(path):
+    assert isinstance(yaml.safe_load(path.read_text()), dict)
+
+
+def test_ci_runs_what_everybody_can_run():
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"].values()
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+    assert os.access(ROOT / ".ci/run", os.X_OK)
