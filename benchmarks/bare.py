@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ssl_methods.batch import Batch, Progress
 from ssl_methods.config import TrainingConfig
-from ssl_methods.methods.base import Batch, Method, Progress
+from ssl_methods.methods.base import Method
 from ssl_methods.methods.parts.discriminator import Discriminator
 from ssl_methods.networks import EncoderDecoder
 from ssl_methods.training.loop import step

@@ -27,13 +27,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.timing import show
 from ssl_methods import methods
+from ssl_methods.batch import Batch, Progress
 from ssl_methods.config import NetworkConfig, PhantomDataset, TrainingConfig
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.sampling import Sampler
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.devices import place, precision
+from ssl_methods.devices import precision
+from ssl_methods.devices.placement import place
 from ssl_methods.files import read_json, write_text
-from ssl_methods.methods.base import Batch, Method, Progress
+from ssl_methods.methods.base import Method
 from ssl_methods.training.loop import step
 
 ENOUGH = 0.99  # cosine

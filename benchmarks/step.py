@@ -24,14 +24,15 @@ from benchmarks.bare import bare_step
 from benchmarks.released_step import ReleasedStep, write_hdf5
 from benchmarks.timing import alternate, options_of, ratio, show
 from ssl_methods import methods
+from ssl_methods.batch import Progress
 from ssl_methods.config import NetworkConfig, PhantomDataset, TrainingConfig
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.sampling import Sampler
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.devices import place
 from ssl_methods.devices.host_memory import keep_freed_memory
+from ssl_methods.devices.placement import place
 from ssl_methods.devices.precision import autocast, resolve, tf32
-from ssl_methods.methods.base import Method, Progress
+from ssl_methods.methods.base import Method
 from ssl_methods.training.acceleration import accelerate
 from ssl_methods.training.checkpoint import Checkpoint
 from ssl_methods.training.gradients import GradientWatch

@@ -57,7 +57,7 @@ def _packages() -> Iterator[tuple[bool, str]]:
 
 
 def _devices() -> Iterator[tuple[bool, str]]:
-    from ssl_methods.devices import visible_gpus
+    from ssl_methods.devices.gpus import visible_gpus
     from ssl_methods.devices.leases import holders
 
     gpus = visible_gpus()

@@ -46,6 +46,7 @@ IGNORED = {
         "errors",
         "files",
         "locks",
+        "plugins",
         "shown",
         "provenance",
         "devices",
@@ -63,15 +64,15 @@ IGNORED_IN_TRAINING = (
 )
 
 
-def source_digest(stage: str, method: str | None = None) -> str:
-    """Sixteen hexadecimal digits over the modules that a stage (and a method) imports,
-    transitively."""
-    modules, own = list(STAGES[stage]), Path()
-    if method is not None:
-        from ssl_methods.methods import modules as method_modules
+def source_digest(stage: str, plugin: str | None = None) -> str:
+    """Sixteen hexadecimal digits over the modules that a stage imports, transitively.
 
-        modules.append(method_modules()[method])
-        own = Path(modules[-1]).parent
+    ``plugin``: the module (of a file of one's own, its path) of the method that is at work too.
+    """
+    modules, own = list(STAGES[stage]), Path()
+    if plugin is not None:
+        modules.append(plugin)
+        own = Path(plugin).parent
     visited: set[str] = set()
     seen: dict[str, str] = {}
     while modules:

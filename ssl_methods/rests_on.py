@@ -28,6 +28,7 @@ from ssl_methods.data.splits import (
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, read_text, write_yaml
+from ssl_methods.methods import modules
 from ssl_methods.provenance import source_digest
 
 COLLECTED, REPORTED = "tables/collected.yaml", "reported.yaml"
@@ -46,11 +47,11 @@ sources = cache(source_digest)
 
 
 def training(run: Run) -> str:
-    return f"{run.training_digest()} {sources('train', run.choice.method)}"
+    return f"{run.training_digest()} {sources('train', modules()[run.choice.method])}"
 
 
 def evaluation(run: Run) -> str:
-    return f"{run.evaluation_digest()} {sources('evaluate', run.choice.method)}"
+    return f"{run.evaluation_digest()} {sources('evaluate', modules()[run.choice.method])}"
 
 
 def splitting(experiment: Experiment) -> str:

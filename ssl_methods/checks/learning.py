@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssl_methods import methods
+from ssl_methods.batch import Batch, Progress
 from ssl_methods.checks.check import check, every, need, ramped, semi_supervised, trained
 from ssl_methods.checks.materials import (
     SIZE,
@@ -22,7 +23,7 @@ from ssl_methods.checks.materials import (
     without_batch_statistics,
 )
 from ssl_methods.config import NetworkConfig, TrainingConfig
-from ssl_methods.methods.base import Batch, Method, Progress
+from ssl_methods.methods.base import Method
 from ssl_methods.methods.parts.teacher import Teacher
 from ssl_methods.training.loop import weighted_sum
 

@@ -16,13 +16,14 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_methods import methods
+from ssl_methods.batch import Batch, LossTerms, Progress
 from ssl_methods.checks.check import need
 from ssl_methods.config import NetworkConfig, Run, TrainingConfig, load_experiment
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.store import Store
 from ssl_methods.errors import UserError
 from ssl_methods.level_set import signed_distance
-from ssl_methods.methods.base import Batch, LossTerms, Method, Progress
+from ssl_methods.methods.base import Method
 from ssl_methods.training.loop import step
 
 SIZE = 16  # voxels a side

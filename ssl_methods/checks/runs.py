@@ -7,17 +7,16 @@ from typing import Any
 
 import torch
 
-from ssl_methods import methods
+from ssl_methods.batch import Batch
 from ssl_methods.checks.check import check, every, need, trained
 from ssl_methods.checks.materials import make_batch, same, tiny_run
 from ssl_methods.data.sampling import Sampler
 from ssl_methods.evaluation.trained import restore
-from ssl_methods.methods.base import Batch
 from ssl_methods.run_record import read_record
 from ssl_methods.training.checkpoint import Checkpoint
 from ssl_methods.training.history import Observer
 from ssl_methods.training.loop import fit
-from ssl_methods.training.train import train
+from ssl_methods.training.train import build_for, train
 
 CPU = torch.device("cpu")
 
@@ -49,7 +48,7 @@ def resumes_to_the_same_bits(name: str) -> None:
 
     def go(folder: Path, seed: int, stop: int) -> Any:
         torch.manual_seed(seed)
-        method = methods.build_for(run, store)
+        method = build_for(run, store)
         method.before_training(list(make_batch().labels))
         ids = store.ids("train")
         unlabeled = ids[2:] if method.wants_unlabeled else []

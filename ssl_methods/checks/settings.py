@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from ssl_methods import methods
+from ssl_methods.batch import Progress
 from ssl_methods.checks.check import check, every, need, ramped
 from ssl_methods.checks.materials import make, make_batch, recipes
 from ssl_methods.config import RELEASED_LOOP, RampedConfig, TrainingConfig
-from ssl_methods.methods.base import Progress
 
 
 @check(ramped)

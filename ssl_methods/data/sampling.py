@@ -23,12 +23,12 @@ from numpy.random import SeedSequence, default_rng
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ssl_methods.batch import Batch
 from ssl_methods.config import Run, TrainingConfig, budget_text
 from ssl_methods.data.patches import Patch, Volumes, draw_patch
 from ssl_methods.data.store import Store
 from ssl_methods.distance import signed_distances
 from ssl_methods.level_set import signed_distance
-from ssl_methods.methods.base import Batch
 
 LABELED, UNLABELED, ORDER = 0, 1, 2  # names of random streams
 

@@ -184,6 +184,12 @@ def load_split(run: Run, store: Store, results: Path) -> Split:
     return split
 
 
+def labeled_count(run: Run, store: Store) -> int:
+    """How many cases the run's budget labels; of a bound too, which is given every label."""
+    split = make_split(store, run.budget, run.subset, run.validation_cases, run.labeled_cases)
+    return len(split.labeled)
+
+
 def with_every_label(split: Split, store: Store) -> Split:
     """The same split with every training label given: for upper bounds."""
     more = [id for id in split.unlabeled if store.cases[id].labeled]

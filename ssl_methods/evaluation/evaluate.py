@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ssl_methods import methods
 from ssl_methods.config import EvaluationConfig, Run
 from ssl_methods.data.compared import LEVEL, level_ids, write_level
 from ssl_methods.data.geometry import affine_of
@@ -25,7 +26,8 @@ from ssl_methods.data.prepare import say_if_outdated, verify_or_mend
 from ssl_methods.data.splits import Split, load_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.data.volumes import Volume, write_label
-from ssl_methods.devices import claim, deterministic, place
+from ssl_methods.devices.claim import claim, deterministic
+from ssl_methods.devices.placement import place
 from ssl_methods.evaluation import kept_weights
 from ssl_methods.evaluation.inference import Predict, label_map, predicted
 from ssl_methods.evaluation.metrics import case_metrics, columns, overlap
@@ -118,7 +120,8 @@ def evaluate(
             text = measured_snapshots(method, run_folder, run, store, split, evaluation, device)
             write_text(out / "snapshots.csv", text)
     write_with(out / "slices.npz", lambda file: np.savez_compressed(file, **slices))
-    sources, model = source_digest("evaluate", run.choice.method), file_sha256(model_file)
+    sources = source_digest("evaluate", methods.modules()[run.choice.method])
+    model = file_sha256(model_file)
     write_measured(out, record, declared or record.run, store, split, sources, model)
     write_text(out / "cases.csv", as_csv(rows, evaluation.nsd_tolerance_mm))
 

@@ -28,7 +28,7 @@ from ssl_methods.data.volumes import (
     write_label,
     write_values,
 )
-from ssl_methods.devices import claim, deterministic
+from ssl_methods.devices.claim import claim, deterministic
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.archive import folders_of
 from ssl_methods.evaluation.trained import Model, merged_classes, open_trained

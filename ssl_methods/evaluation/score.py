@@ -19,7 +19,8 @@ from ssl_methods.config import Run
 from ssl_methods.data.prepare import prepare, verify_or_mend
 from ssl_methods.data.splits import load_split
 from ssl_methods.data.store import Store
-from ssl_methods.devices import claim, deterministic, place
+from ssl_methods.devices.claim import claim, deterministic
+from ssl_methods.devices.placement import place
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import Label, as_csv, evaluate_cases
 from ssl_methods.evaluation.trained import window_size

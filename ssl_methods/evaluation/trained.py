@@ -21,9 +21,10 @@ from ssl_methods import methods
 from ssl_methods.config import DatasetBase, Run, differences
 from ssl_methods.data.geometry import Affine, affine_of, restore_label, restore_values
 from ssl_methods.data.preprocessing import prepare_image
+from ssl_methods.data.splits import labeled_count
 from ssl_methods.data.stains import StainNormaliser, stain_normaliser
 from ssl_methods.data.store import STAIN_REFERENCE, BrokenData, Store, store_folder
-from ssl_methods.devices import place
+from ssl_methods.devices.placement import place
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.archive import folders_of
 from ssl_methods.evaluation.inference import label_map, predicted
@@ -79,7 +80,7 @@ def _labeled(record: Record, store: Store) -> int:
         raise UserError(
             f"{record.path}: is damaged (labeled: no number); {train_again(record.run)}"
         )
-    return methods.labeled_count(record.run, store)
+    return labeled_count(record.run, store)
 
 
 def _own_or_imported(path: Path, record: Record) -> dict[str, Tensor]:

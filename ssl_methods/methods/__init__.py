@@ -1,250 +1,33 @@
-"""The registry: a method is a file in this folder, a file of one's own, or an entry point of the
-group `ssl_methods.methods`.
+"""Methods, one file each; ``base`` is their contract, ``registry`` finds and makes them."""
 
-Listing names imports nothing; a method's file (and torch) is imported when its class is needed.
-"""
+from ssl_methods.methods.registry import (
+    PLUGINS,
+    beside_released_code,
+    build,
+    check_choice,
+    create,
+    describe,
+    deviations,
+    method_class,
+    modules,
+    named_by_the_user,
+    names,
+    register,
+    resolve,
+)
 
-from __future__ import annotations
-
-import importlib
-import importlib.util
-import inspect
-import re
-import sys
-from functools import cache
-from importlib.metadata import entry_points
-from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-from ssl_methods.config import MethodChoice, NetworkConfig, Run, did_you_mean, parse
-from ssl_methods.errors import UserError
-from ssl_methods.files import read_json
-
-if TYPE_CHECKING:
-    from ssl_methods.config import MethodConfig
-    from ssl_methods.data.store import Store
-    from ssl_methods.methods.base import Method
-
-GROUP = "ssl_methods.methods"
-RELEASED = "released.json"
-
-
-_own_files: dict[str, Path] = {}
-
-
-def register(file: Path) -> str:
-    """Make known a method that a Python file outside this package defines; its name is the file's.
-
-    Raises UserError if there is no such file, or if the name is taken.
-    """
-    path, name = file.resolve(), file.stem
-    if not path.is_file() or path.suffix != ".py":
-        raise UserError(f"{file}: is no Python file that could define a method")
-    if name in _packaged():
-        raise UserError(f"{file}: a method '{name}' exists already; name the file otherwise")
-    if _own_files.setdefault(name, path) != path:
-        raise UserError(f"{file}: '{name}' is already defined by {_own_files[name]}; rename one")
-    return name
-
-
-def modules() -> dict[str, str]:
-    """Method name to the module that defines it (for a file of one's own, its path)."""
-    own = {name: str(path) for name, path in _own_files.items()}
-    return dict(sorted({**_packaged(), **own}.items()))
-
-
-@cache
-def _packaged() -> dict[str, str]:
-    """Files of this folder, and entry points."""
-    files = Path(__file__).parent.glob("*.py")
-    found = {
-        file.stem: f"{__name__}.{file.stem}"
-        for file in files
-        if file.stem not in {"__init__", "base"}
-    }
-    points = {point.name: point.value.split(":")[0] for point in entry_points(group=GROUP)}
-    return {**points, **found}
-
-
-def names() -> list[str]:
-    return list(modules())
-
-
-def method_class(name: str) -> type[Method]:
-    """The one subclass of ``Method`` that the method's file defines. Raises UserError if there is
-    none."""
-    from ssl_methods.methods.base import Method
-
-    if name not in modules():
-        raise UserError(f"there is no method '{name}'{did_you_mean(name, names())}")
-    module = _import(name)
-    classes = [
-        item
-        for _, item in inspect.getmembers(module, inspect.isclass)
-        if issubclass(item, Method) and item.__module__ == module.__name__
-    ]
-    if len(classes) != 1:
-        raise UserError(
-            f"{module.__file__}: must define one subclass of Method, and defines {len(classes)}"
-        )
-    return classes[0]
-
-
-def _import(name: str) -> ModuleType:
-    """The module of a method; a file of one's own is imported once, under a name of its own."""
-    if name not in _own_files:
-        return importlib.import_module(modules()[name])
-    unique = f"ssl_methods_own_{name}"
-    if unique not in sys.modules:
-        spec = importlib.util.spec_from_file_location(unique, _own_files[name])
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[unique] = module
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:
-            del sys.modules[unique]
-            raise UserError(f"{_own_files[name]}: {type(error).__name__}: {error}") from error
-    return sys.modules[unique]
-
-
-def resolve(
-    choice: MethodChoice, where: str = "methods", labeled: int | None = None
-) -> MethodConfig:
-    """Every setting of a chosen method: defaults, then the recipe, then the overrides.
-
-    ``labeled``: the number of labeled cases, on which a recipe may depend; None if not known.
-
-    Raises UserError naming an unknown method or setting and the nearest valid one.
-    """
-    if choice.module is not None:
-        register(choice.module)
-    config = method_class(choice.method).Config
-    released = config.released(labeled) if choice.recipe == "as_released" else {}
-    return parse(config, {**released, **choice.settings}, f"{where}.{choice.method}")
-
-
-def named_by_the_user(choice: MethodChoice, where: str) -> MethodChoice:
-    """The choice that a record of a run holds, its module replaced by the file that was registered.
-
-    Records are data: a program that one names runs only if the user has named it too. Raises
-    UserError, saying how, if it is not registered.
-    """
-    if choice.module is None:
-        return choice
-    own = _own_files.get(choice.module.stem)
-    if own is None:
-        raise UserError(
-            f"{where}: its method is a program, {choice.module}, which runs only if you name it "
-            f"too: --method-module {choice.module}"
-        )
-    return choice if choice.module.resolve() == own else choice.model_copy(update={"module": own})
-
-
-def check_choice(choice: MethodChoice, where: str = "methods") -> None:
-    """The same check while the workflow is planned: imports the method only if it has overrides."""
-    if choice.settings or choice.module is not None:
-        resolve(choice, where)
-    elif choice.method not in modules():
-        raise UserError(
-            f"{where}: there is no method '{choice.method}'{did_you_mean(choice.method, names())}"
-        )
-
-
-def create(
-    name: str,
-    *,
-    recipe: str = "unified",
-    network: NetworkConfig | None = None,
-    in_channels: int = 1,
-    classes: int = 1,
-    dimensions: int = 3,
-    labeled: int | None = None,
-    **settings: Any,
-) -> Method:
-    """A freshly initialised method.
-
-    Args:
-        name: one of ``names()``.
-        recipe: ``unified`` or ``as_released``.
-        network: kind and size; the paper's by default.
-        in_channels, classes, dimensions: of the data: C, K, 2 or 3.
-        labeled: cases with a label, on which ``as_released`` may depend; None if not known.
-        settings: overrides of the method's Config.
-    """
-    choice = parse(MethodChoice, {"method": name, "recipe": recipe, "settings": settings}, name)
-    return build(choice, network or NetworkConfig(), in_channels, classes, dimensions, labeled)
-
-
-def build(
-    choice: MethodChoice,
-    network: NetworkConfig,
-    in_channels: int,
-    classes: int,
-    dimensions: int,
-    labeled: int | None = None,
-) -> Method:
-    """``create`` from settings already read; the networks are on the CPU."""
-    from ssl_methods.networks import MakeNetwork
-
-    config = resolve(choice, labeled=labeled)
-    make_network = MakeNetwork(network, in_channels, classes, dimensions)
-    return method_class(choice.method)(config, make_network)
-
-
-def build_for(run: Run, store: Store) -> Method:
-    """The method of a run, shaped for its data and its number of labeled cases."""
-    shape = store.channels, len(store.classes), store.dimensions
-    return build(run.choice, run.network, *shape, labeled_count(run, store))
-
-
-def labeled_count(run: Run, store: Store) -> int:
-    """How many cases the run's budget labels; of a bound too, which is given every label."""
-    from ssl_methods.data.splits import make_split
-
-    split = make_split(store, run.budget, run.subset, run.validation_cases, run.labeled_cases)
-    return len(split.labeled)
-
-
-def deviations(name: str) -> list[str]:
-    """What a method's file says of the differences to its papers and code, one text for each."""
-    document = inspect.getdoc(inspect.getmodule(method_class(name))) or ""
-    _, _, listed = document.partition("\nDeviations")
-    return [" ".join(text.split()) for text in re.split(r"\n- ", listed.split("\n\n")[0])[1:]]
-
-
-@cache
-def beside_released_code() -> dict[str, dict[str, Any]]:
-    """By method: which lines of the released code were run beside its `as_released` step, what loss
-    and gradient they gave, and the largest relative difference of each."""
-    found: dict[str, dict[str, Any]] = read_json(Path(__file__).with_name(RELEASED))
-    return found
-
-
-def describe() -> list[dict[str, Any]]:
-    """Every method with its summary, targets, settings and deviations: what `methods --json`
-    prints."""
-    listing = []
-    for name in names():
-        kind = method_class(name)
-        document = inspect.getdoc(inspect.getmodule(kind)) or ""
-        fields = kind.Config.model_json_schema()["properties"]
-        listing.append(
-            {
-                "name": name,
-                "summary": document.splitlines()[0] if document else "",
-                "role": kind.role,
-                "uses_unlabeled": kind.uses_unlabeled,
-                "least_precision": kind.least_precision,
-                "targets": sorted(kind.targets),
-                "as_released": dict(kind.Config.as_released),
-                "beside_released_code": beside_released_code().get(name),
-                "deviations": deviations(name),
-                "settings": {
-                    key: {k: v for k, v in field.items() if k != "title"}
-                    for key, field in fields.items()
-                },
-            }
-        )
-    return listing
+__all__ = [
+    "PLUGINS",
+    "beside_released_code",
+    "build",
+    "check_choice",
+    "create",
+    "describe",
+    "deviations",
+    "method_class",
+    "modules",
+    "named_by_the_user",
+    "names",
+    "register",
+    "resolve",
+]

@@ -14,21 +14,22 @@ stages (ask ``Progress``), mixed images (mix them in ``loss``), statistics of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Iterable
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ssl_methods import losses, schedules
+from ssl_methods.batch import Batch, Loss, LossTerms, Progress, Term
 from ssl_methods.config import MethodConfig, Precision, RampedConfig, TrainingConfig
 from ssl_methods.networks import MakeNetwork
 from ssl_methods.optimiser import make_optimizer
 
 __all__ = [
     "Batch",
+    "Loss",
     "LossTerms",
     "MakeNetwork",
     "Method",
@@ -37,37 +38,6 @@ __all__ = [
     "make_optimizer",
     "unlabeled_weight",
 ]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One step's patches. The labels of unlabeled cases do not exist here."""
-
-    labeled_images: Tensor  # (L, C, *patch) float32
-    labels: Tensor  # (L, K, *patch) float32, 0 or 1, one channel per foreground class
-    unlabeled_images: Tensor  # (U, C, *patch) float32; U is 0 when all cases are labeled
-    level_sets: Tensor | None = (
-        None  # (L, K, *patch) float32 in [-1, 1], if in the method's targets
-    )
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Iteration t (from 0) of t_max."""
-
-    t: int
-    t_max: int
-
-
-class Term(NamedTuple):
-    """A scalar loss and the weight with which it enters the sum."""
-
-    value: Tensor
-    weight: float
-
-
-LossTerms = dict[str, Term]
-Loss = Callable[[Batch, Progress], LossTerms]
 
 
 class Method(nn.Module):

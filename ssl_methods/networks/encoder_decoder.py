@@ -10,6 +10,7 @@ normalisation, and dropout of whole channels after the deepest and the last bloc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -152,3 +153,6 @@ def depths(name: str, levels: int) -> list[int]:
     """Convolutions at each level, from the finest."""
     pattern = CONVOLUTIONS[name]
     return [pattern[min(level, len(pattern) - 1)] for level in range(levels)]
+
+
+VNet = partial(EncoderDecoder, name="vnet")

@@ -22,11 +22,12 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from ssl_methods import schedules
+from ssl_methods.batch import Batch, Loss, LossTerms, Progress
 from ssl_methods.config import Precision, TrainingConfig
 from ssl_methods.data.sampling import Sampler
 from ssl_methods.devices.precision import autocast as autocast_to
 from ssl_methods.errors import Stopped, UserError
-from ssl_methods.methods.base import Batch, Loss, LossTerms, Method, Progress
+from ssl_methods.methods.base import Method
 from ssl_methods.networks import Network
 from ssl_methods.training.checkpoint import Checkpoint, Row, State
 from ssl_methods.training.gradients import GradientWatch, Largest

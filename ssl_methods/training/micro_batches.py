@@ -21,9 +21,10 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from ssl_methods.batch import Batch, Loss, LossTerms, Progress, Term
 from ssl_methods.config import TrainingConfig
 from ssl_methods.errors import UserError
-from ssl_methods.methods.base import Batch, Loss, LossTerms, Method, Progress, Term
+from ssl_methods.methods.base import Method
 
 CHANGES = "batch statistics, batch-pooled Dice and mixing are of each part, not of the batch"
 

@@ -19,9 +19,16 @@ from ssl_methods import methods, provenance
 from ssl_methods.config import Run, digest
 from ssl_methods.data.prepare import prepare, say_if_outdated, verify_or_mend
 from ssl_methods.data.sampling import Sampler, run_entropy
-from ssl_methods.data.splits import Split, load_split, training_checksum, with_every_label
+from ssl_methods.data.splits import (
+    Split,
+    labeled_count,
+    load_split,
+    training_checksum,
+    with_every_label,
+)
 from ssl_methods.data.store import STAIN_REFERENCE, Store, store_folder
-from ssl_methods.devices import claim, deterministic, place
+from ssl_methods.devices.claim import claim, deterministic
+from ssl_methods.devices.placement import place
 from ssl_methods.devices.precision import resolve, tf32
 from ssl_methods.files import file_sha256, write_json, write_with, write_yaml
 from ssl_methods.locks import alone
@@ -82,7 +89,7 @@ def _train(
     observer: Observer | None = None,
 ) -> None:
     training, entropy = run.training, run_entropy(run)
-    sources = provenance.source_digest("train", run.choice.method)
+    sources = provenance.source_digest("train", methods.modules()[run.choice.method])
     data = training_checksum(store, split)
     key = digest([run.training_digest(), sources, data, device.type, torch.__version__])
     checkpoint = Checkpoint(out, key, device)
@@ -107,7 +114,7 @@ def _train(
         {"rests_on": rests_on, "model_sha256": model_sha256}
         | record(run, method)
         | {
-            "labeled": methods.labeled_count(run, store),
+            "labeled": labeled_count(run, store),
             "replaced": replaced(declared, run),
             "data": store.form(),
         },
@@ -148,7 +155,7 @@ def _fit(
     torch.set_num_threads(training.cpu_threads)
     deterministic(training.deterministic)
     torch.manual_seed(entropy % 2**63)
-    method = place(methods.build_for(run, store), training.patch_size, device)
+    method = place(build_for(run, store), training.patch_size, device)
     accelerate(method, training, device)
     method.before_training(whole_labels(store, split.labeled))
     unlabeled = split.unlabeled if method.wants_unlabeled else []
@@ -177,6 +184,12 @@ def _fit(
     finally:
         observer.close()
     return method, state
+
+
+def build_for(run: Run, store: Store) -> Method:
+    """The method of a run, freshly initialised, shaped for its data and number of labeled cases."""
+    shape = store.channels, len(store.classes), store.dimensions
+    return methods.build(run.choice, run.network, *shape, labeled_count(run, store))
 
 
 def release_memory(device: torch.device) -> None:

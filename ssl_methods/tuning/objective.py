@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_methods import methods
 from ssl_methods.config import Run
 from ssl_methods.data.splits import make_split
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.devices import claim, place
+from ssl_methods.devices.claim import claim
+from ssl_methods.devices.placement import place
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import as_csv, evaluate_cases
 from ssl_methods.evaluation.trained import restore, window_size
@@ -23,7 +23,7 @@ from ssl_methods.files import write_text
 from ssl_methods.run_record import read_record
 from ssl_methods.training.checkpoint import Row
 from ssl_methods.training.history import Observer
-from ssl_methods.training.train import open_store, train
+from ssl_methods.training.train import build_for, open_store, train
 from ssl_methods.tuning.study import Study
 
 Look = Callable[[int, float], None]
@@ -97,7 +97,7 @@ def check_accepted(study: Study, row: str, settings: Mapping[str, Any], results:
     run = study.run(row, settings, study.subsets[0], study.seeds[0])
     store = open_store(run, results)
     try:
-        methods.build_for(run, store)
+        build_for(run, store)
     except UserError as error:
         raise Refused(str(error)) from None
 

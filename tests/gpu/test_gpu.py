@@ -138,7 +138,7 @@ def test_two_runs_share_a_device_if_both_agree(runs_per_gpu, together, device, t
     if device.type != "cuda":
         pytest.skip("the CPU is not leased")
     script = (
-        "import sys, time; from ssl_methods.devices import claim\n"
+        "import sys, time; from ssl_methods.devices.claim import claim\n"
         f"with claim('cuda', {runs_per_gpu}, 'test'):\n"
         "    print(time.monotonic(), flush=True); time.sleep(3); print(time.monotonic())\n"
     )

@@ -118,7 +118,7 @@ FAULTS = {  # check: what the sound method has, what the faulty one has in its p
 @pytest.fixture
 def own_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Writes a method of one's own, and forgets it afterwards."""
-    monkeypatch.setattr(methods, "_own_files", {})
+    monkeypatch.setattr(methods.PLUGINS, "own", {})
 
     def write(name: str, source: str) -> Path:
         path = tmp_path / f"{name}.py"

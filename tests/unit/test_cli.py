@@ -235,7 +235,7 @@ def no_own_methods(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
     from ssl_methods import methods
 
-    monkeypatch.setattr(methods, "_own_files", {})
+    monkeypatch.setattr(methods.PLUGINS, "own", {})
 
 
 def test_a_file_of_ones_own_is_listed(tmp_path, capsys, no_own_methods):

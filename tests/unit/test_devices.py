@@ -17,9 +17,8 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 from support.lease_trial import trial
 
-from ssl_methods import devices
 from ssl_methods.config import load_experiment
-from ssl_methods.devices import gpus, leases
+from ssl_methods.devices import claim, gpus, leases
 from ssl_methods.devices.gpus import visible_gpus
 from ssl_methods.doctor import doctor
 from ssl_methods.errors import UserError
@@ -418,13 +417,13 @@ def test_the_trial_sees_slots_that_are_held_twice(tmp_path):
 
 def test_without_a_gpu_the_cpu_is_used_and_said(caplog):
     caplog.set_level("INFO")
-    with devices.claim("auto") as device:
+    with claim.claim("auto") as device:
         assert device.type == "cpu"
     assert "CPU" in caplog.text and "no GPU is visible" in caplog.text
 
 
 def test_asking_for_an_absent_gpu_is_an_error():
-    with pytest.raises(UserError, match="no GPU is visible"), devices.claim("cuda"):
+    with pytest.raises(UserError, match="no GPU is visible"), claim.claim("cuda"):
         pass
 
 
@@ -433,18 +432,16 @@ def test_the_job_sees_its_device_alone_and_by_its_one_name(monkeypatch, tmp_path
     nvidia_smi(tmp_path, TWO_GPUS)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", mask)
     seen = []
-    monkeypatch.setattr(
-        devices, "_cuda", lambda gpu: seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
-    )
-    with devices.claim():
+    monkeypatch.setattr(claim, "_cuda", lambda gpu: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]))
+    with claim.claim():
         assert list(leases.holders("GPU-aaaa-1111")) == [0]
     assert seen == ["GPU-aaaa-1111"]
 
 
 def test_out_of_memory_outside_a_step_is_one_line(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a")
-    monkeypatch.setattr(devices, "_cuda", lambda gpu: torch.device("cpu"))
-    with pytest.raises(UserError, match=r"GPU-a: out of memory; .*window_batch"), devices.claim():
+    monkeypatch.setattr(claim, "_cuda", lambda gpu: torch.device("cpu"))
+    with pytest.raises(UserError, match=r"GPU-a: out of memory; .*window_batch"), claim.claim():
         raise torch.OutOfMemoryError("Tried to allocate 20 GiB.\nmore lines")
 
 

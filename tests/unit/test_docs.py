@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -135,3 +136,14 @@ def test_ci_runs_what_everybody_can_run():
     (job,) = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"].values()
     assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
     assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
+def test_the_ladder_of_the_design_page_is_the_one_that_is_held():
+    """Each line of the drawing names the modules of one layer."""
+    page = (ROOT / "docs/explanation/design.md").read_text()
+    drawing = page.partition("Imports go down only")[2].split("```")[1].strip()
+    drawn = [re.split(r" {3,}", line)[0].split() for line in drawing.splitlines()]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(it["layers"] for it in contracts["contracts"] if it["type"] == "layers")
+    held = [re.split(r"[:|]", layer.replace("ssl_methods.", "")) for layer in layers]
+    assert drawn == [[name.strip() for name in layer] for layer in held]

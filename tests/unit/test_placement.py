@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 FAULTS = """
 import resource, sys, torch
-from ssl_methods.devices import claim
+from ssl_methods.devices.claim import claim
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

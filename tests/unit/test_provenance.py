@@ -36,7 +36,8 @@ def digests(folder):
     code = (
         "from ssl_methods.provenance import source_digest\n"
         f"for stage in {STAGES}: print(stage, source_digest(stage))\n"
-        "for name in ('dtc', 'supervised'): print(name, source_digest('train', name))"
+        "for name in ('dtc', 'supervised'):\n"
+        "    print(name, source_digest('train', f'ssl_methods.methods.{name}'))"
     )
     run = subprocess.run(
         [sys.executable, "-c", code],
@@ -102,9 +103,9 @@ def test_comments_and_docstrings_rerun_nothing(copy):
 DIGEST_OF_OWN = """
 import sys
 from pathlib import Path
-from ssl_methods.methods import register
+from ssl_methods.methods import modules, register
 from ssl_methods.provenance import source_digest
-print(source_digest("train", register(Path(sys.argv[1]))))
+print(source_digest("train", modules()[register(Path(sys.argv[1]))]))
 """
 
 
@@ -280,7 +281,7 @@ def test_each_record_of_a_run_is_true(experiment, prepared_results, tmp_path, mo
     assert first["versions"]["ssl-methods"] == ssl_methods.__version__
     assert (first["device"], first["precision"], first["resumed_from"]) == ("cpu", "float32", [])
     assert first["git"] == provenance.git_state()
-    assert first["sources"] == provenance.source_digest("train", "dtc")
+    assert first["sources"] == provenance.source_digest("train", "ssl_methods.methods.dtc")
 
 
 def test_a_package_that_is_absent_has_no_version(monkeypatch):

@@ -298,7 +298,7 @@ def own(copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[
     recorded["choice"] |= {"module": str(copied / f"{name}.py"), "method": name}
     write_yaml(copied / "run.yaml", recorded)
     (copied / "cases.csv").write_text("case,class,dice\na,b,0.5\n")
-    monkeypatch.setattr(methods, "_own_files", {})
+    monkeypatch.setattr(methods.PLUGINS, "own", {})
     monkeypatch.chdir(tmp_path)
     return copied, tmp_path / "mark"
 
@@ -333,7 +333,7 @@ def test_a_program_that_a_record_names_runs_only_if_the_user_names_it(
 def test_a_method_of_the_users_own_experiment_runs_from_a_record_of_it(
     tmp_path: Path, prepared_results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(methods, "_own_files", {})
+    monkeypatch.setattr(methods.PLUGINS, "own", {})
     monkeypatch.chdir(tmp_path)
     results = shutil.copytree(prepared_results, tmp_path / "results")
     name = f"mine_{tmp_path.name.replace('-', '_')}"
@@ -342,10 +342,10 @@ def test_a_method_of_the_users_own_experiment_runs_from_a_record_of_it(
     Path("x.yaml").write_text(yaml.safe_dump(declared))
     cell = ["x.yaml", "--method", name, "--budget", "2", "--results", str(results)]
     assert main(["train", *cell]) == 0
-    monkeypatch.setattr(methods, "_own_files", {})
+    monkeypatch.setattr(methods.PLUGINS, "own", {})
     assert main(["evaluate", *cell]) == 0
     folder = next(results.glob(f"tiny/runs/{name}/**/run.yaml")).parent
-    monkeypatch.setattr(methods, "_own_files", {})
+    monkeypatch.setattr(methods.PLUGINS, "own", {})
     assert main(["evaluate", str(folder), "--results", str(results)]) == 2
     moved = Path("elsewhere", f"{name}.py")
     moved.parent.mkdir()

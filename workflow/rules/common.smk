@@ -24,7 +24,7 @@ from ssl_methods.data.compared import chosen, runs_of
 from ssl_methods.data.prepare import made_from, source_fingerprint
 from ssl_methods.data.splits import check_prepared, split_name
 from ssl_methods.data.store import store_folder
-from ssl_methods.devices import visible_gpus
+from ssl_methods.devices.gpus import visible_gpus
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_yaml
 from ssl_methods.locks import holder, take

@@ -1,0 +1,74 @@
+"""Makes the networks that a method asks for, of the kind and size that the experiment declares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ssl_methods.config import NetworkConfig
+from ssl_methods.errors import UserError
+from ssl_methods.networks.encoder_decoder import EncoderDecoder
+from ssl_methods.networks.from_monai import MonaiNetwork
+from ssl_methods.networks.layers import Upsampling
+
+Network = EncoderDecoder | MonaiNetwork
+
+
+@dataclass(frozen=True)
+class MakeNetwork:
+    """Makes networks of the experiment's kind and size for its data; a method calls it once for
+    each network that it needs. Each is initialised anew."""
+
+    config: NetworkConfig
+    in_channels: int = 1
+    classes: int = 1
+    dimensions: int = 3
+
+    def __call__(
+        self,
+        heads: int = 1,
+        *,
+        decoders: Sequence[Upsampling] = ("transposed",),
+        scales: int = 1,
+        config: NetworkConfig | None = None,
+    ) -> Network:
+        """A network: image (N, C, *spatial) to a list of logits (N, K, *spatial).
+
+        Args:
+            heads: outputs on each decoder.
+            decoders: one per entry, by how it doubles the resolution.
+            scales: resolutions with heads of their own, their logits enlarged to full size.
+            config: another kind or size than the experiment's.
+
+        Raises UserError if the kind of network cannot give these.
+        """
+        config = config or self.config
+        if not config.name.startswith("monai:"):
+            if scales > config.levels - 1:
+                raise UserError(
+                    f"network: {config.levels} levels give {config.levels - 1} scales of deep"
+                    f" supervision; the method needs {scales}: raise network.levels"
+                )
+            return EncoderDecoder(
+                self.in_channels,
+                self.classes,
+                heads,
+                **config.model_dump(exclude={"arguments"}),
+                dimensions=self.dimensions,
+                decoders=decoders,
+                scales=scales,
+            )
+        if len(decoders) > 1 or scales > 1:
+            wanted = "several decoders" if len(decoders) > 1 else "deep supervision"
+            raise UserError(
+                f"network: {config.name} cannot give {wanted}, which the method needs;"
+                " use vnet or unet"
+            )
+        return MonaiNetwork(
+            config.name.removeprefix("monai:"),
+            dict(config.arguments),
+            self.in_channels,
+            self.classes,
+            heads,
+            self.dimensions,
+        )
