@@ -28,7 +28,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.timing import show
 from ssl_methods import methods
 from ssl_methods.batch import Batch, Progress
-from ssl_methods.config import NetworkConfig, PhantomDataset, TrainingConfig
+from ssl_methods.config import NetworkConfig, TrainingConfig
+from ssl_methods.data.importers.phantom import PhantomDataset
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.sampling import Sampler
 from ssl_methods.data.store import Store, store_folder

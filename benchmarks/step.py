@@ -25,7 +25,8 @@ from benchmarks.released_step import ReleasedStep, write_hdf5
 from benchmarks.timing import alternate, options_of, ratio, show
 from ssl_methods import methods
 from ssl_methods.batch import Progress
-from ssl_methods.config import NetworkConfig, PhantomDataset, TrainingConfig
+from ssl_methods.config import NetworkConfig, TrainingConfig
+from ssl_methods.data.importers.phantom import PhantomDataset
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.sampling import Sampler
 from ssl_methods.data.store import Store, store_folder

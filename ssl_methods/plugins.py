@@ -37,6 +37,7 @@ class Plugins:
 
     def __init__(self, package: str, what: str, group: str = "") -> None:
         self.package, self.what, self.group = package, what, group
+        self._one = f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
         self.own: dict[str, Path] = {}
         """Those in files of the user's own, each with its path."""
 
@@ -58,11 +59,9 @@ class Plugins:
         """
         path, name = file.resolve(), file.stem
         if not path.is_file() or path.suffix != ".py":
-            raise UserError(f"{file}: is no Python file that could define a {self.what}")
+            raise UserError(f"{file}: is no Python file that could define {self._one}")
         if name in self.packaged:
-            raise UserError(
-                f"{file}: a {self.what} '{name}' exists already; name the file otherwise"
-            )
+            raise UserError(f"{file}: {self._one} '{name}' exists already; name the file otherwise")
         if self.own.setdefault(name, path) != path:
             raise UserError(f"{file}: '{name}' is already defined by {self.own[name]}; rename one")
         return name

@@ -25,7 +25,7 @@ from ssl_methods.files import file_sha256
 PACKAGE = Path(__file__).parent
 
 STAGES = {
-    "prepare": ["ssl_methods.data.prepare", "ssl_methods.data.importers"],
+    "prepare": ["ssl_methods.data.prepare"],
     "split": ["ssl_methods.data.splits"],
     "train": ["ssl_methods.training.train"],
     "evaluate": ["ssl_methods.evaluation.evaluate"],
@@ -34,7 +34,7 @@ STAGES = {
     "tune": ["ssl_methods.tuning.answers"],
 }
 
-FOUND_BY_FOLDER = {"ssl_methods.data.importers", "ssl_methods.reporting.figures"}
+FOUND_BY_FOLDER = {"ssl_methods.reporting.figures"}
 """Packages whose files are found without being imported by name; a stage that uses one uses all."""
 
 # Settings enter a result through their resolved values, which are compared on their own; the rest
@@ -49,6 +49,7 @@ IGNORED = {
         "plugins",
         "shown",
         "provenance",
+        "rests_on",
         "devices",
         "cli",
         "training.interruption",
@@ -67,7 +68,7 @@ IGNORED_IN_TRAINING = (
 def source_digest(stage: str, plugin: str | None = None) -> str:
     """Sixteen hexadecimal digits over the modules that a stage imports, transitively.
 
-    ``plugin``: the module (of a file of one's own, its path) of the method that is at work too.
+    ``plugin``: the module (of a file of one's own, its path) of the method or importer at work.
     """
     modules, own = list(STAGES[stage]), Path()
     if plugin is not None:

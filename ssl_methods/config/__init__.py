@@ -4,7 +4,8 @@ YAML files override these models and add nothing to them: an unknown key is an e
 nearest valid one. Flow: ``load_experiment(file) -> Experiment``; ``Experiment.runs() -> [Run]``;
 one ``Run`` holds all that training and evaluation need, and is written beside its results as
 ``run.yaml``. The settings of one method stand in that method's own file as a subclass of
-``MethodConfig``. Imports no torch: this package is read each time the workflow is planned.
+``MethodConfig``, those of one importer in its own as a subclass of ``DatasetBase``. Imports no
+torch: this package is read each time the workflow is planned.
 """
 
 from ssl_methods.config.base import (
@@ -20,16 +21,14 @@ from ssl_methods.config.base import (
     setting,
 )
 from ssl_methods.config.datasets import (
+    IMPORTERS,
     Dataset,
     DatasetBase,
-    DecathlonDataset,
-    FolderDataset,
-    LeftAtriumChallengeDataset,
-    LeftAtriumDataset,
-    PancreasCTDataset,
-    PhantomDataset,
-    PhantomHistologyDataset,
     StainSettings,
+    dataset_class,
+    importer_name,
+    is_own_importer,
+    name_importer,
 )
 from ssl_methods.config.evaluation import EvaluationConfig
 from ssl_methods.config.experiment import Experiment
@@ -38,6 +37,7 @@ from ssl_methods.config.methods import RELEASED_LOOP, MethodConfig, RampedConfig
 from ssl_methods.config.network import NetworkConfig
 from ssl_methods.config.reading import (
     declared_run,
+    load_dataset,
     load_experiment,
     load_run,
     parse,
@@ -50,25 +50,19 @@ from ssl_methods.errors import did_you_mean
 
 __all__ = [
     "FASTEST_FIRST",
+    "IMPORTERS",
     "RELEASED_LOOP",
     "Budget",
     "Dataset",
     "DatasetBase",
-    "DecathlonDataset",
     "EvaluationConfig",
     "Experiment",
-    "FolderDataset",
     "LabeledCases",
-    "LeftAtriumChallengeDataset",
-    "LeftAtriumDataset",
     "Lengths",
     "MethodChoice",
     "MethodConfig",
     "Name",
     "NetworkConfig",
-    "PancreasCTDataset",
-    "PhantomDataset",
-    "PhantomHistologyDataset",
     "Precision",
     "RampedConfig",
     "Run",
@@ -78,13 +72,18 @@ __all__ = [
     "TrainingConfig",
     "as_given",
     "budget_text",
+    "dataset_class",
     "declared_run",
     "did_you_mean",
     "differences",
     "digest",
     "find_config",
+    "importer_name",
+    "is_own_importer",
+    "load_dataset",
     "load_experiment",
     "load_run",
+    "name_importer",
     "parse",
     "parse_budget",
     "parse_run",

@@ -1,23 +1,24 @@
-"""Settings of a data set: one model per importer, on what all have in common."""
+"""Settings of a data set: what all have in common; those of its importer stand in its file."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Discriminator, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import SchemaValidator, core_schema
 
 from ssl_methods.config.base import (
     IN_ORDER,
-    LARGEST_SEED,
     Lengths,
     Name,
     Settings,
-    Sizes,
     digest,
     setting,
 )
+from ssl_methods.plugins import Plugins
 
 MOST_GENERATED_VOXELS = 512**3
 
@@ -37,6 +38,8 @@ Orientation = Annotated[str, Field(pattern="^[RLAPSI]{2,3}$")]
 
 class DatasetBase(Settings):
     """What is common to every importer: how a scan becomes a prepared case."""
+
+    generated: ClassVar[bool] = False  # by the importer, from no files
 
     name: Name = Field(description="name of the data set; the draw of labeled cases depends on it")
     path: Path | None = setting(
@@ -98,6 +101,7 @@ class DatasetBase(Settings):
         "what is taken where a file states its grid twice and the two differ by half a voxel: "
         "agree refuses the file; sform, or its like in NRRD and MetaImage (directions); qform",
     )
+    importer: str
 
     @property
     def crop_used_label(self) -> bool:
@@ -129,121 +133,6 @@ class DatasetBase(Settings):
         return digest(self.model_dump(mode="json"))
 
 
-class PhantomDataset(DatasetBase):
-    """Generated cases: a chamber with tubular branches among look-alikes; no download."""
-
-    importer: Literal["phantom"]
-    classes: Literal["merged", "separate"] = setting(
-        "merged", "whether chamber and branches are one class, or one class each"
-    )
-    shape: Sizes = setting((48, 48, 32), f"size of a case in voxels, 2D or 3D, {IN_ORDER}")
-    train_cases: int = setting(20, "number of training cases", ge=1, le=100_000)
-    test_cases: int | float | None = setting(8, "number of test cases", ge=1, le=100_000)
-    difficulty: float = setting(
-        0.5,
-        "how hard the cases are; 0: bright and clean; 1: faint, noisy, among look-alikes",
-        ge=0,
-        le=1,
-    )
-    seed: int = setting(
-        0,
-        "seed of the generator: the same one gives the same cases, bit for bit",
-        ge=0,
-        le=LARGEST_SEED,
-    )
-
-    @field_validator("shape")
-    @classmethod
-    def _fits_in_memory(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        return check_voxels(value)
-
-
-class DecathlonDataset(DatasetBase):
-    """Medical Segmentation Decathlon or nnU-Net layout: dataset.json and image files."""
-
-    importer: Literal["decathlon"]
-    fold: int | None = setting(
-        None,
-        "the test set is the 'val' part of this fold of splits_final.json (nnU-Net); none: that "
-        "file is not used",
-        ge=0,
-    )
-    test_cases: int | float | None = setting(
-        0.2, "size of the test set, drawn from the labeled cases: a count, or a fraction", ge=0
-    )
-
-
-class LeftAtriumDataset(DatasetBase):
-    """<id>/mri_norm2.h5 with train.list and test.list, as UA-MT, DTC and their peers use it."""
-
-    importer: Literal["left_atrium"]
-    source_crop_used_label: bool = setting(
-        True,
-        "whether the files were cropped around the reference label, as the field's were, test "
-        "scans too",
-    )
-
-
-class LeftAtriumChallengeDataset(DatasetBase):
-    """<id>/lgemri.nrrd and laendo.nrrd, as the 2018 Atrial Segmentation Challenge gave them out."""
-
-    importer: Literal["left_atrium_challenge"]
-    field_crop: bool = setting(
-        True,
-        "whether x and y are cropped around the reference label with random margins, as the "
-        "field's files were",
-        source="UA-MT code",
-    )
-    margin_seed: int = setting(
-        0, "seed of the margins of field_crop; the authors' was not fixed", ge=0
-    )
-    normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
-        "none",
-        "how intensities are scaled after the crop; the importer already scales the whole scan as "
-        "zscore does",
-    )
-    test_cases: int | float | None = setting(
-        0.2, "size of the test set, drawn from the labeled cases if there is no test.list", ge=0
-    )
-
-    @property
-    def crop_used_label(self) -> bool:
-        return self.field_crop or super().crop_used_label
-
-
-class PancreasCTDataset(DatasetBase):
-    """Pancreas-CT of TCIA: PANCREAS_<number>/ of DICOM slices and label<number>.nii.gz.
-
-    The defaults are the DTC paper's preparation.
-    """
-
-    importer: Literal["pancreas_ct"]
-    split: Literal["mc_net", "coranet", "drawn"] = setting(
-        "mc_net",
-        "whose training and test cases are taken (configs/splits/pancreas_ct_*.yaml), or drawn",
-    )
-    repeated_scans: bool = setting(
-        False,
-        "whether PANCREAS_0025 and 0070 are kept, repeats that TCIA removed and papers still used",
-    )
-    spacing: Lengths | None = setting(
-        (1.0, 1.0, 1.0), f"resample to this voxel size in mm, {IN_ORDER}", source="DTC paper"
-    )
-    clip_values: tuple[float, float] | None = setting(
-        (-125.0, 275.0), "window of intensities in HU", source="DTC paper"
-    )
-    crop: Literal["none", "nonzero", "label"] = setting(
-        "label",
-        "what scans are cropped to: the bounding box of the reference label, or of the non-zero "
-        "image",
-        source="DTC paper",
-    )
-    crop_margin_mm: float = setting(
-        25.0, "margin kept around the crop, in mm: 25 voxels of 1 mm", source="DTC paper", ge=0
-    )
-    test_cases: int | float | None = setting(20, "size of the test set if split is drawn", ge=0)
-
-
 class StainSettings(Settings):
     """Of data sets that can hold stained tissue, in RGB of 0..255."""
 
@@ -258,74 +147,87 @@ class StainSettings(Settings):
     )
 
 
-class FolderDataset(DatasetBase, StainSettings):
-    """images/ and labels/ of NIfTI, NRRD or pictures; an image without a label is unlabeled."""
+# ---- which importer ------------------------------------------------------------------------------
 
-    importer: Literal["folder"]
-    test_cases: int | float | None = setting(
-        0.2, "size of the test set, drawn from the labeled cases: a count, or a fraction", ge=0
-    )
-    pixel_size_mm: float = setting(
-        1.0,
-        "pixel size of pictures (PNG, TIFF, JPEG), which hold none; with 1, columns in mm are in "
-        "pixels",
-        gt=0,
-    )
+IMPORTERS = Plugins("ssl_methods.data.importers", "importer", "ssl_methods.importers")
 
 
-class PhantomHistologyDataset(DatasetBase, StainSettings):
-    """Generated H&E tiles with glands, of five laboratories; two are in the test set alone."""
-
-    importer: Literal["phantom_histology"]
-    shape: tuple[int, int] = setting(
-        (96, 96), f"size of a tile in pixels, each of 2 um, {IN_ORDER}"
-    )
-    train_cases: int = setting(
-        16, "number of training tiles of each of the three training laboratories", ge=1, le=10_000
-    )
-    labeled_laboratories: int = setting(
-        1,
-        "number of training laboratories with labels; tiles of the others are unlabeled",
-        ge=1,
-        le=3,
-    )
-    test_cases: int | float | None = setting(
-        8, "number of test tiles of each of the five laboratories", ge=1, le=10_000
-    )
-    difficulty: float = setting(
-        0.5,
-        "how hard the tiles are; 0: stained alike and clean; 1: laboratories far apart, tissue "
-        "hard to tell",
-        ge=0,
-        le=1,
-    )
-    seed: int = setting(
-        0,
-        "seed of the generator: the same one gives the same cases, bit for bit",
-        ge=0,
-        le=LARGEST_SEED,
-    )
-    normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
-        "window",
-        "how intensities are scaled: the same for every tile, so that colours stay what they are",
-    )
-    clip_values: tuple[float, float] | None = setting(
-        (0.0, 255.0), "intensities to clip to: the range of 8 bits"
-    )
-
-    @field_validator("shape")
-    @classmethod
-    def _fits_in_memory(cls, value: tuple[int, int]) -> tuple[int, ...]:
-        return check_voxels(value)
+def importer_name(importer: str) -> str:
+    """Of what ``importer`` says: a name, or the path of a file of one's own (``scans/mine.py``)."""
+    return Path(importer).stem if is_own_importer(importer) else importer
 
 
-Dataset = Annotated[
-    PhantomDataset
-    | DecathlonDataset
-    | LeftAtriumDataset
-    | LeftAtriumChallengeDataset
-    | PancreasCTDataset
-    | FolderDataset
-    | PhantomHistologyDataset,
-    Discriminator("importer"),
-]
+def is_own_importer(importer: object) -> bool:
+    """Is it a file that the user wrote: a program?"""
+    return isinstance(importer, str) and importer.endswith(".py")
+
+
+def name_importer(dataset: object) -> None:
+    """Make known the importer of a data set that the user declares, if it is a file of one's own.
+
+    Only for files that the user gave: they are programs. Raises UserError as
+    ``Plugins.register`` does.
+    """
+    importer = dataset.get("importer") if isinstance(dataset, Mapping) else None
+    if isinstance(importer, str) and is_own_importer(importer):
+        IMPORTERS.register(Path(importer))
+
+
+def dataset_class(importer: str) -> type[DatasetBase]:
+    """The settings of data sets that an importer reads, defined in its file.
+
+    Raises UserError if there is no such importer, or not one class of settings in it.
+    """
+    return IMPORTERS.subclass(importer_name(importer), DatasetBase)
+
+
+class RecordedDataset(DatasetBase):
+    """A data set whose importer is a program that the user has not named.
+
+    Records are data, so none runs because of them: the settings are kept as they are recorded, and
+    suffice for all but importing.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+
+class RecordedStainedDataset(RecordedDataset, StainSettings):
+    """One whose scans may be stained tissue."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _OfItsImporter:
+    """The type of a data set: that of its importer, whose file is imported when it is needed."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_plain_validator_function(_read)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        kinds = {name: dataset_class(name) for name in IMPORTERS.names()}
+        return handler(_tagged(kinds))
+
+
+def _read(value: Any) -> DatasetBase:
+    """Raises pydantic's errors of a union of all data sets, of which one importer is imported."""
+    if isinstance(value, DatasetBase):
+        return value
+    importer = value.get("importer") if isinstance(value, Mapping) else None
+    kinds: dict[str, type[DatasetBase]] = {}
+    if isinstance(importer, str):
+        name = importer_name(importer)
+        if name in IMPORTERS.own if is_own_importer(importer) else name in IMPORTERS.packaged:
+            kinds[importer] = dataset_class(importer)
+        elif is_own_importer(importer):
+            stained = "stain" in value
+            kinds[importer] = RecordedStainedDataset if stained else RecordedDataset
+    dataset: DatasetBase = SchemaValidator(_tagged(kinds)).validate_python(value)
+    return dataset
+
+
+def _tagged(kinds: Mapping[str, type[DatasetBase]]) -> Any:
+    choices = {name: kind.__pydantic_core_schema__ for name, kind in kinds.items()}
+    return core_schema.tagged_union_schema(choices, "importer")
+
+
+Dataset = Annotated[DatasetBase, _OfItsImporter()]

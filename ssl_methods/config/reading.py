@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 
-from ssl_methods.config.datasets import DatasetBase
+from ssl_methods.config.base import Settings
+from ssl_methods.config.datasets import (
+    IMPORTERS,
+    Dataset,
+    DatasetBase,
+    dataset_class,
+    is_own_importer,
+    name_importer,
+)
 from ssl_methods.config.experiment import Experiment
 from ssl_methods.config.run import Run
 from ssl_methods.config.yaml_files import find_config, read_yaml
@@ -31,7 +39,20 @@ def load_experiment(source: Path | Mapping[str, Any]) -> Experiment:
         except UserError as error:
             raise UserError(f"{where}: dataset: {error}") from None
         data["dataset"] = read_yaml(file)
+    name_importer(data.get("dataset"))
     return parse(Experiment, data, where)
+
+
+def load_dataset(source: Path | Mapping[str, Any]) -> DatasetBase:
+    """A data set alone, from a file of `configs/datasets/` or one's own. Raises as
+    ``load_experiment`` does."""
+    data = read_yaml(source) if isinstance(source, Path) else dict(source)
+    where = str(source) if isinstance(source, Path) else str(data.get("name", "dataset"))
+    name_importer(data)
+    model: Any = create_model("DatasetFile", __base__=Settings, dataset=(Dataset, ...))
+    file: Any = parse(model, {"dataset": data}, where)
+    dataset: DatasetBase = file.dataset
+    return dataset
 
 
 def load_run(path: Path) -> Run:
@@ -72,16 +93,17 @@ def _causes(error: ValidationError) -> list[Any]:
 
 
 def _one_line(model: type[BaseModel], fault: Any) -> str:
-    tags = {"constrained-int", "constrained-float", *_importers()}
     parts = [str(part) for part in fault["loc"]]
-    key = printable(".".join(part for part in parts if part not in tags), 200)
+    tags = {"constrained-int", "constrained-float"}
+    named = [part for part in parts if part not in tags and not _is_importer(part)]
+    key = printable(".".join(named), 200)
     if fault["type"] == "extra_forbidden":
         return f"{key}: unknown key{did_you_mean(parts[-1], _keys_at(model, parts[:-1]))}"
     if fault["type"] == "missing":
         return f"{key}: is missing"
     if fault["type"] == "union_tag_invalid":
         given = fault["ctx"]["tag"]
-        return f"{key}.importer: there is no '{given}'{did_you_mean(given, _importers())}"
+        return f"{key}.importer: there is no '{given}'{did_you_mean(given, IMPORTERS.names())}"
     if fault["type"] == "string_type":
         fault = fault | {"msg": "must be text; in a file, write it in quotes"}
     if fault["type"] in ("tuple_type", "list_type"):
@@ -95,10 +117,9 @@ def _one_line(model: type[BaseModel], fault: Any) -> str:
 
 def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:
     """The valid keys of the model reached by following field names (and an importer's tag)."""
-    importers = _importers()
     for part in parts:
-        if part in importers:
-            model = importers[part]
+        if _is_importer(part):
+            model = dataset_class(part)
             continue
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -106,7 +127,6 @@ def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:
     return list(model.model_fields)
 
 
-def _importers() -> dict[str, type[DatasetBase]]:
-    """The dataset models by the importer that each is for."""
-    kinds = DatasetBase.__subclasses__()
-    return {get_args(kind.model_fields["importer"].annotation)[0]: kind for kind in kinds}
+def _is_importer(part: str) -> bool:
+    """Is it the tag by which pydantic tells the data sets of importers apart?"""
+    return is_own_importer(part) or part in IMPORTERS.packaged

@@ -19,7 +19,7 @@ from ssl_methods.data.importers.base import MAX_FAULTS, RawCase, Source, raise_f
 from ssl_methods.data.preprocessing import preprocessed
 from ssl_methods.data.stains import StainNormaliser
 from ssl_methods.data.store import CaseRecord, case_file
-from ssl_methods.data.workers import Died, mapped
+from ssl_methods.data.workers import Died, Workers
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, write_with
 
@@ -43,7 +43,7 @@ def prepare_cases(
     source: Source,
     table: Table,
     folder: Path,
-    workers: int,
+    workers: Workers,
     stain: StainNormaliser | None,
 ) -> tuple[list[PreparedCase], str | None]:
     """Write all cases; returns them in order, and the orientation that all have in the store.
@@ -57,7 +57,7 @@ def prepare_cases(
         found: dict[str, PreparedCase] = {}
         faults: dict[str, str] = {}
         to_do = partial(work, orientation=orientation)
-        for case, result in mapped(to_do, cases, workers, "prepare", source.may_crash):
+        for case, result in workers.map(to_do, cases, "prepare", source.may_crash):
             if isinstance(result, PreparedCase):
                 found[case.id] = result
             else:
@@ -78,14 +78,14 @@ def prepare_cases(
     return [results[case.id] for case in source.cases], target if known else None
 
 
-def survey(dataset: Dataset, source: Source, workers: int) -> dict[int, str]:
+def survey(dataset: Dataset, source: Source, workers: Workers) -> dict[int, str]:
     """Names of the label values that the source's labels hold; the labels alone are read.
 
     A label that cannot be read is passed over here, and named when its case is prepared.
     """
     labeled = [case for case in source.cases if case.load_label is not None]
     found: dict[str, list[int]] = {}
-    for case, values in mapped(_values_or_none, labeled, workers, "read labels", source.may_crash):
+    for case, values in workers.map(_values_or_none, labeled, "read labels", source.may_crash):
         if isinstance(values, list):
             found[case.id] = values
     return surveyed(dataset, {case.id: found[case.id] for case in labeled if case.id in found})

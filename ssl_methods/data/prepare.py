@@ -15,19 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_methods.config import (
-    Dataset,
-    DatasetBase,
-    PhantomDataset,
-    PhantomHistologyDataset,
-    StainSettings,
-    did_you_mean,
-)
+from ssl_methods.config import Dataset, DatasetBase, StainSettings, did_you_mean
 from ssl_methods.data.cases import prepare_cases, survey
 from ssl_methods.data.classes import class_table
 from ssl_methods.data.duplicates import same_scans
 from ssl_methods.data.importers.base import Source, source_folder
-from ssl_methods.data.importers.registry import read_source
+from ssl_methods.data.importers.registry import module_of, read_source
 from ssl_methods.data.listing import Listing
 from ssl_methods.data.stains import StainNormaliser
 from ssl_methods.data.store import (
@@ -41,6 +34,7 @@ from ssl_methods.data.store import (
     store_folder,
 )
 from ssl_methods.data.summary import TABLE, summary
+from ssl_methods.data.workers import Workers
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, write_json, write_text, write_with
 from ssl_methods.locks import held, take
@@ -161,8 +155,8 @@ def source_fingerprint(dataset: DatasetBase) -> str:
 
     Raises UserError if the folder is not set or not there.
     """
-    text = source_digest("prepare")
-    if not isinstance(dataset, PhantomDataset | PhantomHistologyDataset):
+    text = source_digest("prepare", module_of(dataset))
+    if not dataset.generated:
         text += "".join(f"\n{name} {size} {time}" for name, size, time in _files(dataset))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -185,10 +179,11 @@ def _build(dataset: Dataset, folder: Path, workers: int) -> None:
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     try:
-        names = source.classes or survey(dataset, source, workers)
-        table = class_table(dataset, names)
-        stain, reference = _stain_reference(dataset, source, building)
-        cases, orientation = prepare_cases(dataset, source, table, building, workers, stain)
+        with Workers(min(workers, len(source.cases))) as processes:
+            names = source.classes or survey(dataset, source, processes)
+            table = class_table(dataset, names)
+            stain, reference = _stain_reference(dataset, source, building)
+            cases, orientation = prepare_cases(dataset, source, table, building, processes, stain)
         records = [case.record for case in cases]
         manifest = Manifest(
             dataset=dataset.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -11,9 +12,11 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
+from pathlib import Path
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+from ssl_methods.config import IMPORTERS
 from ssl_methods.data.importers.base import RawCase
 
 
@@ -23,55 +26,94 @@ class Died(NamedTuple):
     reason: str
 
 
-def mapped(
-    work: Callable[[RawCase], Any],
-    cases: Sequence[RawCase],
-    workers: int,
-    title: str,
-    may_crash: bool = False,
-) -> Iterator[tuple[RawCase, Any]]:
-    """Each case as it is ready, in any order, with ``work(case)``, or with ``Died``.
+class Workers:
+    """Up to ``count`` processes, shared by all passes over the cases; started when one is needed.
 
-    With one worker it is done here, unless it ``may_crash``. There is a progress bar on a terminal.
+    A context: they end with it.
     """
-    from tqdm import tqdm
 
-    bar = partial(tqdm, total=len(cases), desc=title, unit="case", disable=None)
-    if (workers <= 1 or len(cases) == 1) and not may_crash:
-        yield from ((case, work(case)) for case in bar(cases))
-    else:
-        yield from bar(_shared(work, cases, max(1, min(workers, len(cases)))))
+    def __init__(self, count: int) -> None:
+        self.count = max(1, count)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def map(
+        self,
+        work: Callable[[RawCase], Any],
+        cases: Sequence[RawCase],
+        title: str,
+        may_crash: bool = False,
+    ) -> Iterator[tuple[RawCase, Any]]:
+        """Each case as it is ready, in any order, with ``work(case)``, or with ``Died``.
+
+        With one worker it is done here, unless it ``may_crash``. There is a progress bar on a
+        terminal.
+        """
+        from tqdm import tqdm
+
+        bar = partial(tqdm, total=len(cases), desc=title, unit="case", disable=None)
+        if (self.count == 1 or len(cases) == 1) and not may_crash:
+            yield from ((case, work(case)) for case in bar(cases))
+        else:
+            yield from bar(self._shared(work, cases))
+
+    def _shared(
+        self, work: Callable[[RawCase], Any], cases: Sequence[RawCase]
+    ) -> Iterator[tuple[RawCase, Any]]:
+        """No more cases are on their way than there are workers, so that those that they were at
+        are known when the pool breaks."""
+        waiting = deque(cases)
+        while waiting:
+            flying: dict[Future[Any], RawCase] = {}
+            try:
+                while waiting or flying:
+                    while waiting and len(flying) < self.count:
+                        flying[self._submit(work, waiting[0])] = waiting[0]
+                        waiting.popleft()
+                    for ready in wait(flying, return_when=FIRST_COMPLETED).done:
+                        result = ready.result()
+                        yield flying.pop(ready), result
+            except BrokenProcessPool:
+                self._end()
+                for ready, case in flying.items():
+                    done = ready.done() and ready.exception() is None
+                    yield case, ready.result() if done else _alone(work, case)
+
+    def _submit(self, work: Callable[[RawCase], Any], case: RawCase) -> Future[Any]:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self.count, get_context("spawn"), initializer=_begin, initargs=(_own_importers(),)
+            )
+        return self._pool.submit(work, case)
+
+    def _end(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
 
 
-def _shared(
-    work: Callable[[RawCase], Any], cases: Sequence[RawCase], workers: int
-) -> Iterator[tuple[RawCase, Any]]:
-    """A pool has no more cases than workers, so that those it was at are known when it breaks."""
-    waiting = deque(cases)
-    while waiting:
-        flying: dict[Future[Any], RawCase] = {}
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_die_with_parent)
-        try:
-            while waiting or flying:
-                while waiting and len(flying) < workers:
-                    case = waiting.popleft()
-                    flying[pool.submit(work, case)] = case
-                for ready in wait(flying, return_when=FIRST_COMPLETED).done:
-                    result = ready.result()
-                    yield flying.pop(ready), result
-        except BrokenProcessPool:
-            for ready, case in flying.items():
-                done = ready.done() and ready.exception() is None
-                yield case, ready.result() if done else _alone(work, case)
-        finally:
-            pool.shutdown(cancel_futures=True)
+def _own_importers() -> list[Path]:
+    return list(IMPORTERS.own.values())
+
+
+def _begin(own: Sequence[Path]) -> None:
+    """A worker's start: what it is sent may be defined in importers of the user's own."""
+    _die_with_parent()
+    for file in own:
+        IMPORTERS.module(IMPORTERS.register(file))
 
 
 def _alone(work: Callable[[RawCase], Any], case: RawCase) -> Any:
     """In a process of its own, whose end tells what happened."""
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(theirs, work, case))
+    sent = pickle.dumps((work, case))
+    process = context.Process(target=_answer, args=(theirs, _own_importers(), sent))
     process.start()
     theirs.close()
     try:
@@ -83,8 +125,9 @@ def _alone(work: Callable[[RawCase], Any], case: RawCase) -> Any:
     return result
 
 
-def _answer(to: Connection, work: Callable[[RawCase], Any], case: RawCase) -> None:
-    _die_with_parent()
+def _answer(to: Connection, own: Sequence[Path], sent: bytes) -> None:
+    _begin(own)
+    work, case = pickle.loads(sent)  # by the process that started this one
     to.send(work(case))
 
 

@@ -25,6 +25,7 @@ from ssl_methods.analysis.table_files import write_table
 from ssl_methods.analysis.tables import with_class_mean
 from ssl_methods.config import Experiment, StainSettings, load_experiment
 from ssl_methods.data.importers.base import RawCase
+from ssl_methods.data.importers.phantom_histology import PhantomHistologyDataset
 from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.phantoms.laboratory import LABORATORIES, stain_vectors, towards
 from ssl_methods.data.stains import StainNormaliser, stain_normaliser
@@ -127,7 +128,7 @@ def laboratory_tiles(
     """The first test tile of each laboratory, raw and normalised."""
     dataset = next(iter(experiments.values())).dataset
     known: dict[str, NDArray] = {}
-    if dataset.importer == "phantom_histology":
+    if isinstance(dataset, PhantomHistologyDataset):
         known = {it.name: stain_vectors(towards(it, dataset.difficulty)) for it in LABORATORIES}
     firsts: dict[str, RawCase] = {}
     for case in read_source(dataset).cases:

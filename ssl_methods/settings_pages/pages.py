@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -41,10 +41,9 @@ def settings_page() -> str:
     for title, model in EXPERIMENT.items():
         inherited = set(config.MethodConfig.model_fields) if model is config.RampedConfig else set()
         parts += section(title, model, inherited)
-    kinds = get_args(get_args(config.Dataset)[0])
-    parts += section("`dataset`, whatever the importer", config.DatasetBase, set())
-    for kind in kinds:
-        (importer,) = get_args(kind.model_fields["importer"].annotation)
+    parts += section("`dataset`, whatever the importer", config.DatasetBase, {"importer"})
+    for importer in config.IMPORTERS.names():
+        kind = config.dataset_class(importer)
         shared = {
             key
             for key, field in config.DatasetBase.model_fields.items()

@@ -14,7 +14,13 @@ def experiment_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of an experiment file as a person writes it."""
     schema = Experiment.model_json_schema()
     properties = schema["properties"]
-    properties["dataset"] = _or({"type": "string"}, properties["dataset"])
+    own = {
+        "type": "object",
+        "properties": {"importer": {"type": "string", "pattern": r"\.py$"}},
+        "required": ["name", "importer"],
+        "description": "with an importer in a file of one's own",
+    }
+    properties["dataset"] = {"anyOf": [{"type": "string"}, properties["dataset"], own]}
     overrides = {
         "type": "object",
         "properties": {

@@ -32,6 +32,7 @@ from ssl_methods.config import (
     digest,
     find_config,
     load_experiment,
+    name_importer,
     parse,
     read_yaml,
     setting,
@@ -215,6 +216,7 @@ def load_studies(source: Path | Mapping[str, Any]) -> list[Study]:
     if "experiment" not in data:
         return studies_of(load_experiment(source), where)
     if isinstance(data.get("dataset"), dict):
+        name_importer(data["dataset"])  # the file is the user's, and so is what it names
         return [parse(Study, data, where)]
     return [_of_experiment(load_experiment(_experiment_file(data, where)), data, where)]
 

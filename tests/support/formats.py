@@ -26,10 +26,11 @@ from PIL import Image
 from test_data_dicom import hounsfield, write_series
 
 from ssl_methods.analysis import records
-from ssl_methods.config import DecathlonDataset, load_experiment, load_run, read_yaml
+from ssl_methods.config import load_experiment, load_run, read_yaml
 from ssl_methods.data.arrays import read_npy
 from ssl_methods.data.dicom import read_series
 from ssl_methods.data.importers import left_atrium
+from ssl_methods.data.importers.decathlon import DecathlonDataset
 from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.splits import Split, make_split

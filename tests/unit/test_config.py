@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import jsonschema
 import pytest
@@ -16,11 +16,12 @@ from support.tiny import TINY
 
 from ssl_methods import methods, yaml_core
 from ssl_methods.config import (
-    Dataset,
+    IMPORTERS,
     Experiment,
     MethodChoice,
     TrainingConfig,
     as_given,
+    dataset_class,
     find_config,
     load_experiment,
     load_run,
@@ -216,7 +217,7 @@ ALL = [
     *((path, field) for path, field in settings_of(Experiment) if path[0] != "dataset"),
     *(
         (("dataset", *path), field)
-        for kind in get_args(get_args(Dataset)[0])
+        for kind in map(dataset_class, IMPORTERS.names())
         for path, field in settings_of(kind)
     ),
 ]

@@ -17,15 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel import orientations
 
-from ssl_methods.config import FolderDataset, PancreasCTDataset
 from ssl_methods.data.geometry import restore_label
 from ssl_methods.data.importers.base import RawCase
+from ssl_methods.data.importers.folder import FolderDataset
+from ssl_methods.data.importers.pancreas_ct import PancreasCTDataset
 from ssl_methods.data.outliers import far
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.preprocessing import prepare_image
 from ssl_methods.data.splits import make_split
 from ssl_methods.data.store import Store
-from ssl_methods.data.workers import Died, mapped
+from ssl_methods.data.workers import Died, Workers
 from ssl_methods.errors import UserError
 
 SHAPE = (7, 6, 5)
@@ -245,7 +246,9 @@ def test_a_worker_that_dies_costs_its_own_case_alone(workers):
     cases = [
         RawCase(case_id, "train", True, dict) for case_id in ("a", "segv", "b", "c", "kill", "d")
     ]
-    results = {case.id: it for case, it in mapped(fatal, cases, workers, "try", may_crash=True)}
+    with Workers(workers) as processes:
+        found = processes.map(fatal, cases, "try", may_crash=True)
+        results = {case.id: it for case, it in found}
     assert [results[it] for it in "abcd"] == ["A", "B", "C", "D"]
     assert isinstance(results["segv"], Died) and "crashed (SIGSEGV)" in results["segv"].reason
     assert "memory" not in results["segv"].reason and "memory" in results["kill"].reason

@@ -12,7 +12,10 @@ import nrrd
 import numpy as np
 import pytest
 
-from ssl_methods.config import DecathlonDataset, FolderDataset, LeftAtriumDataset, PhantomDataset
+from ssl_methods.data.importers.decathlon import DecathlonDataset
+from ssl_methods.data.importers.folder import FolderDataset
+from ssl_methods.data.importers.left_atrium import LeftAtriumDataset
+from ssl_methods.data.importers.phantom import PhantomDataset
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.preprocessing import prepare_image
 from ssl_methods.data.store import Store

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssl_methods.config import FolderDataset, LeftAtriumChallengeDataset
+from ssl_methods.data.importers.folder import FolderDataset
+from ssl_methods.data.importers.left_atrium_challenge import LeftAtriumChallengeDataset
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.store import Store
 from ssl_methods.errors import UserError

@@ -13,9 +13,8 @@ import SimpleITK
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from ssl_methods.config import PancreasCTDataset
 from ssl_methods.data.dicom import read_series
-from ssl_methods.data.importers.pancreas_ct import load
+from ssl_methods.data.importers.pancreas_ct import PancreasCTDataset, load
 from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.store import Store

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from ssl_methods.config import DecathlonDataset, FolderDataset, LeftAtriumDataset
+from ssl_methods.data.importers.decathlon import DecathlonDataset
+from ssl_methods.data.importers.folder import FolderDataset
+from ssl_methods.data.importers.left_atrium import LeftAtriumDataset
 from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.store import Store

@@ -8,7 +8,7 @@ import nrrd
 import numpy as np
 import pytest
 
-from ssl_methods.config import LeftAtriumChallengeDataset
+from ssl_methods.data.importers.left_atrium_challenge import LeftAtriumChallengeDataset
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.store import Store
 from ssl_methods.errors import UserError

@@ -11,13 +11,10 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from ssl_methods.config import (
-    DecathlonDataset,
-    FolderDataset,
-    LeftAtriumChallengeDataset,
-    LeftAtriumDataset,
-)
-from ssl_methods.data.importers.folder import detached
+from ssl_methods.data.importers.decathlon import DecathlonDataset
+from ssl_methods.data.importers.folder import FolderDataset, detached
+from ssl_methods.data.importers.left_atrium import LeftAtriumDataset
+from ssl_methods.data.importers.left_atrium_challenge import LeftAtriumChallengeDataset
 from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.listing import Listing, files_below
 from ssl_methods.data.prepare import prepare, source_fingerprint

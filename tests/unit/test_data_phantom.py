@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from ssl_methods.config import PhantomDataset
+from ssl_methods.data.importers.phantom import PhantomDataset
 from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.phantoms.chamber import BRANCH, CHAMBER, generate
 from ssl_methods.data.phantoms.fields import knot_weights, smooth_field

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ssl_methods.config import FolderDataset
 from ssl_methods.data.draw import drawn
+from ssl_methods.data.importers.folder import FolderDataset
 from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.pictures import read_mask, read_picture
 from ssl_methods.data.prepare import prepare

@@ -9,7 +9,9 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 from ssl_methods import methods
-from ssl_methods.config import FolderDataset, PhantomHistologyDataset, load_experiment
+from ssl_methods.config import load_experiment
+from ssl_methods.data.importers.folder import FolderDataset
+from ssl_methods.data.importers.phantom_histology import PhantomHistologyDataset
 from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.phantoms.laboratory import (
     LABORATORIES,

@@ -19,8 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssl_methods.config import FolderDataset, PhantomDataset
 from ssl_methods.data import geometry
+from ssl_methods.data.importers.folder import FolderDataset
+from ssl_methods.data.importers.phantom import PhantomDataset
 from ssl_methods.data.prepare import prepare, source_fingerprint
 from ssl_methods.data.preprocessing import normalised, prepare_image
 from ssl_methods.data.store import Store, case_file, store_folder

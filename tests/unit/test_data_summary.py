@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_methods.config import FolderDataset, PhantomDataset
+from ssl_methods.data.importers.folder import FolderDataset
+from ssl_methods.data.importers.phantom import PhantomDataset
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.store import Store
 from ssl_methods.data.summary import _markdown, shown

@@ -25,14 +25,10 @@ from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.latex import latex
 from ssl_methods.analysis.run_files import read_slice
 from ssl_methods.analysis.shown import markdown
-from ssl_methods.config import (
-    DecathlonDataset,
-    FolderDataset,
-    LeftAtriumDataset,
-    load_experiment,
-    load_run,
-    read_yaml,
-)
+from ssl_methods.config import load_experiment, load_run, read_yaml
+from ssl_methods.data.importers.decathlon import DecathlonDataset
+from ssl_methods.data.importers.folder import FolderDataset
+from ssl_methods.data.importers.left_atrium import LeftAtriumDataset
 from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.splits import load_split, make_split, split_name
 from ssl_methods.data.store import Manifest, Store, store_folder

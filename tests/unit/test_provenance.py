@@ -105,7 +105,8 @@ import sys
 from pathlib import Path
 from ssl_methods.methods import modules, register
 from ssl_methods.provenance import source_digest
-print(source_digest("train", modules()[register(Path(sys.argv[1]))]))
+name = register(Path(sys.argv[1]))
+print(source_digest("train", modules()[name]))
 """
 
 

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from ssl_methods.config import DecathlonDataset
+from ssl_methods.config import DatasetBase, setting
 from ssl_methods.data import pictures
 from ssl_methods.data.classes import LARGEST_VALUE
 from ssl_methods.data.importers.base import (
@@ -73,6 +73,21 @@ class Found:
             why = getattr(error, "strerror", None) or "cannot be the name of a file"
             raise UserError(f"{self.path}: {printable(name, 100)}: {why}") from None
         return file
+
+
+class DecathlonDataset(DatasetBase):
+    """Medical Segmentation Decathlon or nnU-Net layout: dataset.json and image files."""
+
+    importer: Literal["decathlon"]
+    fold: int | None = setting(
+        None,
+        "the test set is the 'val' part of this fold of splits_final.json (nnU-Net); none: that "
+        "file is not used",
+        ge=0,
+    )
+    test_cases: int | float | None = setting(
+        0.2, "size of the test set, drawn from the labeled cases: a count, or a fraction", ge=0
+    )
 
 
 def read(dataset: DecathlonDataset) -> Source:

@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from ssl_methods.config import FolderDataset
+from ssl_methods.config import DatasetBase, StainSettings, setting
 from ssl_methods.data import pictures
 from ssl_methods.data.classes import LARGEST_VALUE
 from ssl_methods.data.importers.base import (
@@ -38,6 +38,21 @@ LAYOUT = (
     "scans are images/<id> or images/<group>/<id>, labels likewise below labels/, with one of "
     f"{', '.join(SUFFIXES + pictures.SUFFIXES)}"
 )
+
+
+class FolderDataset(DatasetBase, StainSettings):
+    """images/ and labels/ of NIfTI, NRRD or pictures; an image without a label is unlabeled."""
+
+    importer: Literal["folder"]
+    test_cases: int | float | None = setting(
+        0.2, "size of the test set, drawn from the labeled cases: a count, or a fraction", ge=0
+    )
+    pixel_size_mm: float = setting(
+        1.0,
+        "pixel size of pictures (PNG, TIFF, JPEG), which hold none; with 1, columns in mm are in "
+        "pixels",
+        gt=0,
+    )
 
 
 def read(dataset: FolderDataset) -> Source:

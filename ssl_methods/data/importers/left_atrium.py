@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from ssl_methods.config import LeftAtriumDataset
+from ssl_methods.config import DatasetBase, setting
 from ssl_methods.data.arrays import read_hdf5
 from ssl_methods.data.importers.base import (
     RawCase,
@@ -33,6 +33,17 @@ from ssl_methods.errors import UserError
 SPACING_MM = (0.625, 0.625, 0.625)
 SCAN = "mri_norm2.h5"
 LAYOUT = f"a scan is <id>/{SCAN}, its id in train.list or test.list"
+
+
+class LeftAtriumDataset(DatasetBase):
+    """<id>/mri_norm2.h5 with train.list and test.list, as UA-MT, DTC and their peers use it."""
+
+    importer: Literal["left_atrium"]
+    source_crop_used_label: bool = setting(
+        True,
+        "whether the files were cropped around the reference label, as the field's were, test "
+        "scans too",
+    )
 
 
 def read(dataset: LeftAtriumDataset) -> Source:

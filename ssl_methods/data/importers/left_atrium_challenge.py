@@ -21,7 +21,7 @@ import numpy as np
 from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 
-from ssl_methods.config import LeftAtriumChallengeDataset
+from ssl_methods.config import DatasetBase, setting
 from ssl_methods.data.importers.base import (
     RawCase,
     Scan,
@@ -41,6 +41,33 @@ VALUE = 255  # of the left atrium in a label
 LAYOUT = f"a case is <id>/{IMAGE} and <id>/{LABEL}, its id in a list if there is train.list"
 PATCH = 112  # of UA-MT, in x and y
 MARGINS = (10, 20)  # voxels, the upper bound excluded
+
+
+class LeftAtriumChallengeDataset(DatasetBase):
+    """<id>/lgemri.nrrd and laendo.nrrd, as the 2018 Atrial Segmentation Challenge gave them out."""
+
+    importer: Literal["left_atrium_challenge"]
+    field_crop: bool = setting(
+        True,
+        "whether x and y are cropped around the reference label with random margins, as the "
+        "field's files were",
+        source="UA-MT code",
+    )
+    margin_seed: int = setting(
+        0, "seed of the margins of field_crop; the authors' was not fixed", ge=0
+    )
+    normalisation: Literal["zscore", "percentile", "window", "none"] = setting(
+        "none",
+        "how intensities are scaled after the crop; the importer already scales the whole scan as "
+        "zscore does",
+    )
+    test_cases: int | float | None = setting(
+        0.2, "size of the test set, drawn from the labeled cases if there is no test.list", ge=0
+    )
+
+    @property
+    def crop_used_label(self) -> bool:
+        return self.field_crop or super().crop_used_label
 
 
 def read(dataset: LeftAtriumChallengeDataset) -> Source:

@@ -21,7 +21,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_methods.config import PancreasCTDataset, find_config, read_yaml
+from ssl_methods.config import DatasetBase, Lengths, find_config, read_yaml, setting
+from ssl_methods.config.base import IN_ORDER
 from ssl_methods.data.dicom import read_series
 from ssl_methods.data.geometry import grid_difference, turned_to
 from ssl_methods.data.importers.base import RawCase, Scan, Source, check_all_used, source_folder
@@ -38,6 +39,39 @@ LAYOUT = "scans are PANCREAS_<number>/**/*.dcm, labels label<number>.nii.gz, of 
 BYCATCH = ("*metadata.csv",)  # of the archive's own tool for downloads
 REPEATED = {25, 70}
 SOFT_TISSUE_HU = (-50.0, 250.0)  # the median under a label that lies where it should
+
+
+class PancreasCTDataset(DatasetBase):
+    """Pancreas-CT of TCIA: PANCREAS_<number>/ of DICOM slices and label<number>.nii.gz.
+
+    The defaults are the DTC paper's preparation.
+    """
+
+    importer: Literal["pancreas_ct"]
+    split: Literal["mc_net", "coranet", "drawn"] = setting(
+        "mc_net",
+        "whose training and test cases are taken (configs/splits/pancreas_ct_*.yaml), or drawn",
+    )
+    repeated_scans: bool = setting(
+        False,
+        "whether PANCREAS_0025 and 0070 are kept, repeats that TCIA removed and papers still used",
+    )
+    spacing: Lengths | None = setting(
+        (1.0, 1.0, 1.0), f"resample to this voxel size in mm, {IN_ORDER}", source="DTC paper"
+    )
+    clip_values: tuple[float, float] | None = setting(
+        (-125.0, 275.0), "window of intensities in HU", source="DTC paper"
+    )
+    crop: Literal["none", "nonzero", "label"] = setting(
+        "label",
+        "what scans are cropped to: the bounding box of the reference label, or of the non-zero "
+        "image",
+        source="DTC paper",
+    )
+    crop_margin_mm: float = setting(
+        25.0, "margin kept around the crop, in mm: 25 voxels of 1 mm", source="DTC paper", ge=0
+    )
+    test_cases: int | float | None = setting(20, "size of the test set if split is drawn", ge=0)
 
 
 def read(dataset: PancreasCTDataset) -> Source:

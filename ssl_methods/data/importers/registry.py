@@ -1,22 +1,26 @@
-"""The registry of importers: what a data set's importer found, checked, with a test set."""
+"""The registry of importers: an importer is a file in this folder, a file of one's own, or an
+entry point of the group `ssl_methods.importers`.
+
+What it found is checked here, and given a test set.
+"""
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
 
-from ssl_methods.config import DatasetBase
+from ssl_methods.config import IMPORTERS, DatasetBase, importer_name, is_own_importer
 from ssl_methods.data.draw import drawn, share
 from ssl_methods.data.importers.base import RawCase, Source, check_ids, raise_faults
 from ssl_methods.errors import UserError
 
-PACKAGE = "ssl_methods.data.importers"
-
 
 def read_source(dataset: DatasetBase) -> Source:
     """List the cases of a data set, with a test set. Raises UserError, one line per fault."""
-    importer = importlib.import_module(f"{PACKAGE}.{dataset.importer}")  # type: ignore[attr-defined]
-    source: Source = importer.read(dataset)
+    module_of(dataset)
+    module = IMPORTERS.module(importer_name(dataset.importer))
+    if not callable(getattr(module, "read", None)):
+        raise UserError(f"{module.__file__}: must define read(dataset), which returns a Source")
+    source: Source = module.read(dataset)
     check_ids(dataset, [case.id for case in source.cases])
     for name in (source.classes or {}).values():
         if not name.isprintable() or not name.strip():
@@ -27,6 +31,20 @@ def read_source(dataset: DatasetBase) -> Source:
     if not any(case.split == "train" for case in cases):
         raise UserError(f"{dataset.name}: there is no training case")
     return replace(source, cases=cases, test_drawn=drawn_here)
+
+
+def module_of(dataset: DatasetBase) -> str:
+    """The module of a data set's importer; of one in a file of one's own, its path.
+
+    Raises UserError if it is a file that the user has not named.
+    """
+    name = importer_name(dataset.importer)
+    if is_own_importer(dataset.importer) and name not in IMPORTERS.own:
+        raise UserError(
+            f"{dataset.name}: its importer is a program, {dataset.importer}, which runs only if "
+            "you name it: in the experiment or data set that you give"
+        )
+    return IMPORTERS.modules()[name]
 
 
 def with_test_set(dataset: DatasetBase, cases: list[RawCase]) -> list[RawCase]:
