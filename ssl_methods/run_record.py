@@ -27,6 +27,7 @@ from ssl_methods.errors import UserError
 from ssl_methods.files import read_json, write_yaml
 
 MEASURED = "measured.yaml"
+CHECKPOINTS = ("checkpoint.pt", "checkpoint-previous.pt")  # the newest, and the one before it
 
 
 @dataclass(frozen=True)
@@ -186,3 +187,9 @@ def check_measured(record: Record, declared: Run, now: str | None) -> str | None
 def _some(changes: list[str]) -> str:
     more = len(changes) - 3
     return "; ".join(changes[:3]) + (f"; and {more} more" if more > 0 else "")
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """When the run is evaluated: it is never resumed."""
+    for name in CHECKPOINTS:
+        (folder / name).unlink(missing_ok=True)

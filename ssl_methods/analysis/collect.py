@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ssl_methods import rests_on
 from ssl_methods.analysis.audits import audit_table, audits_note, shown_audits
 from ssl_methods.analysis.bibliography import bibtex, cited
 from ssl_methods.analysis.claims import claims_note, judge_claims, shown_claims
@@ -53,6 +54,7 @@ from ssl_methods.data.splits import load_split, measuring_checksum, split_name
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.files import atomic, write_text
+from ssl_methods.locks import alone
 from ssl_methods.run_record import (
     MEASURED,
     Record,
@@ -82,11 +84,20 @@ SUMMARY_NOTE = (
 def collect(experiment: Experiment, results: Path) -> None:
     """Write the tables to ``results/<experiment>/tables/``, some of them also as .md and .tex.
 
+    Waits while another process writes there.
+
     Raises UserError if no run is done, if a run was trained or measured with other settings than
     the experiment declares or on other data than are prepared, or if its cases are not the test
     cases of its split.
     """
     folder = results / experiment.name / "tables"
+    with alone(folder):
+        (folder.parent / rests_on.COLLECTED).unlink(missing_ok=True)
+        _collect(experiment, results, folder)
+        rests_on.record_tables(experiment, results)
+
+
+def _collect(experiment: Experiment, results: Path, folder: Path) -> None:
     known_split.cache_clear()
     choices = read_compared(experiment, results)
     design = design_of(experiment, choices)

@@ -45,25 +45,16 @@ def prepare(arguments: argparse.Namespace) -> None:
 def split(arguments: argparse.Namespace) -> None:
     from ssl_methods.config import load_experiment
     from ssl_methods.data.prepare import prepare
-    from ssl_methods.data.splits import check_budgets, make_split, split_name
+    from ssl_methods.data.splits import write_splits
     from ssl_methods.data.store import Store
-    from ssl_methods.locks import alone
 
     experiment = load_experiment(arguments.file)
     experiment.check_cell(arguments.budget, arguments.subset)
     store = Store.open(prepare(experiment.dataset, arguments.results))
-    check_budgets(store, experiment)  # one that cannot be drawn stops all, before any training
-    budgets = experiment.budgets if arguments.budget is None else [arguments.budget]
-    subsets = experiment.subsets if arguments.subset is None else [arguments.subset]
-    folder = arguments.results / experiment.name / "splits"
-    with alone(folder):
-        for budget in budgets:
-            for subset in subsets:
-                path = folder / split_name(budget, subset)
-                make_split(
-                    store, budget, subset, experiment.validation_cases, experiment.labeled_cases
-                ).write(path)
-                print(path)
+    for path in write_splits(
+        experiment, store, arguments.results, arguments.budget, arguments.subset
+    ):
+        print(path)
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -119,13 +110,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
             check_choice(run.choice, str(arguments.file))
     from ssl_methods.evaluation.evaluate import evaluate
-    from ssl_methods.locks import alone
-    from ssl_methods.training.checkpoint import remove_checkpoints
 
-    with alone(arguments.out or folder):
-        evaluate(folder, arguments.results, arguments.out, run)
-        if arguments.out is None:
-            remove_checkpoints(folder)
+    evaluate(folder, arguments.results, arguments.out, run)
     print(arguments.out or folder)
 
 
@@ -198,41 +184,26 @@ def tune(arguments: argparse.Namespace) -> None:
             work(study, arguments.results)
         folder = arguments.results / study.folder
         if arguments.part in (None, "answers"):
-            from ssl_methods.locks import alone
             from ssl_methods.tuning.answers import answer
 
-            with alone(folder), alone(folder / "figures"):
-                answer(study, arguments.results)
+            answer(study, arguments.results)
         print(folder)
 
 
 def collect(arguments: argparse.Namespace) -> None:
-    from ssl_methods import rests_on
     from ssl_methods.analysis.collect import collect
     from ssl_methods.config import load_experiment
-    from ssl_methods.locks import alone
 
     experiment = load_experiment(arguments.file)
-    tables = arguments.results / experiment.name / "tables"
-    with alone(tables):
-        (tables.parent / rests_on.COLLECTED).unlink(missing_ok=True)
-        collect(experiment, arguments.results)
-        rests_on.record_tables(experiment, arguments.results)
-    print(tables)
+    collect(experiment, arguments.results)
+    print(arguments.results / experiment.name / "tables")
 
 
 def report(arguments: argparse.Namespace) -> None:
-    from ssl_methods import rests_on
     from ssl_methods.config import load_experiment
-    from ssl_methods.locks import alone
     from ssl_methods.reporting.report import report
 
-    experiment = load_experiment(arguments.file)
-    folder = arguments.results / experiment.name
-    with alone(folder), alone(folder / "figures"):
-        (folder / rests_on.REPORTED).unlink(missing_ok=True)
-        print(report(experiment, arguments.results))
-        rests_on.record_report(experiment, arguments.results)
+    print(report(load_experiment(arguments.file), arguments.results))
 
 
 def methods(arguments: argparse.Namespace) -> None:
@@ -365,17 +336,12 @@ def _run(arguments: argparse.Namespace) -> tuple[Run, bool]:
 def _dataset(path: Path) -> tuple[Dataset, Sequence[int] | None]:
     """The dataset of an experiment, and its patch; or of a file that holds a dataset alone (key
     'importer')."""
-    from pydantic import create_model
+    from ssl_methods.config import load_dataset, load_experiment, read_yaml
 
-    from ssl_methods.config import Dataset, Settings, load_experiment, parse, read_yaml
-
-    data = read_yaml(path)
-    if "importer" not in data:
-        experiment = load_experiment(path)
-        return experiment.dataset, experiment.training.patch_size
-    model: Any = create_model("DatasetFile", __base__=Settings, dataset=(Dataset, ...))
-    file: Any = parse(model, {"dataset": data}, str(path))
-    return file.dataset, None
+    if "importer" in read_yaml(path):
+        return load_dataset(path), None
+    experiment = load_experiment(path)
+    return experiment.dataset, experiment.training.patch_size
 
 
 def _without_nan(value: Any) -> Any:

@@ -12,6 +12,7 @@ from ssl_methods.data.duplicates import same_scans
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError, printable
 from ssl_methods.files import read_json, write_json
+from ssl_methods.locks import alone
 
 
 class Split(BaseModel):
@@ -163,6 +164,29 @@ def check_budgets(store: Store, experiment: Experiment) -> None:
                 f"{store.manifest.dataset}; keep one of them"
             )
         of_count[count] = budget
+
+
+def write_splits(
+    experiment: Experiment,
+    store: Store,
+    results: Path,
+    budget: int | float | None = None,
+    subset: int | None = None,
+) -> list[Path]:
+    """Write the splits of an experiment, or of one budget or subset of it; returns their files.
+
+    Waits while another process writes there. Raises UserError if any budget of the experiment
+    cannot be drawn, which stops all before any training.
+    """
+    check_budgets(store, experiment)
+    folder, written = results / experiment.name / "splits", []
+    held_out, labeled_cases = experiment.validation_cases, experiment.labeled_cases
+    with alone(folder):
+        for one in experiment.budgets if budget is None else [budget]:
+            for number in experiment.subsets if subset is None else [subset]:
+                written.append(folder / split_name(one, number))
+                make_split(store, one, number, held_out, labeled_cases).write(written[-1])
+    return written
 
 
 def check_prepared(experiment: Experiment, results: Path) -> None:

@@ -16,6 +16,8 @@ from ssl_methods.errors import UserError
 if TYPE_CHECKING:
     import torch
 
+    from ssl_methods.config import TrainingConfig
+
 log = logging.getLogger(__name__)
 
 
@@ -50,6 +52,21 @@ def claim(
     keep_freed_memory()
     log.warning("computing on the CPU%s", "" if wanted == "cpu" else ": no GPU is visible")
     yield torch.device("cpu")
+
+
+@contextmanager
+def computing(training: TrainingConfig, what: str) -> Iterator[torch.device]:
+    """The device of a job while it computes, with the threads and determinism of its settings.
+
+    ``what`` is told to those who wait for the GPU, e.g. "train <folder>". Raises UserError as
+    ``claim`` does.
+    """
+    import torch
+
+    with claim(training.device, training.runs_per_gpu, what) as device:
+        torch.set_num_threads(training.cpu_threads)
+        deterministic(training.deterministic)
+        yield device
 
 
 def _cuda(gpu: str) -> torch.device:

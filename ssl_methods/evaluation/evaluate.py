@@ -22,11 +22,11 @@ from ssl_methods import methods
 from ssl_methods.config import EvaluationConfig, Run
 from ssl_methods.data.compared import LEVEL, level_ids, write_level
 from ssl_methods.data.geometry import affine_of
-from ssl_methods.data.prepare import say_if_outdated, verify_or_mend
-from ssl_methods.data.splits import Split, load_split
-from ssl_methods.data.store import Store, store_folder
+from ssl_methods.data.inputs import open_inputs
+from ssl_methods.data.splits import Split
+from ssl_methods.data.store import Store
 from ssl_methods.data.volumes import Volume, write_label
-from ssl_methods.devices.claim import claim, deterministic
+from ssl_methods.devices.claim import computing
 from ssl_methods.devices.placement import place
 from ssl_methods.evaluation import kept_weights
 from ssl_methods.evaluation.inference import Predict, label_map, predicted
@@ -39,12 +39,14 @@ from ssl_methods.evaluation.trained import (
     window_size,
 )
 from ssl_methods.files import file_sha256, write_text, write_with
+from ssl_methods.locks import alone
 from ssl_methods.methods.base import Method
 from ssl_methods.provenance import source_digest
 from ssl_methods.run_record import (
     check_data,
     check_settings,
     read_record,
+    remove_checkpoints,
     trained_on,
     write_measured,
 )
@@ -64,6 +66,8 @@ def evaluate(
 ) -> None:
     """Predict and measure every test case of a trained run; ``cases.csv`` is written last.
 
+    Waits while another process writes there. In the run's own folder its checkpoints are removed.
+
     Args:
         run_folder: what `train` wrote.
         results: the folder that holds ``prepared/`` and the experiment's splits.
@@ -76,22 +80,25 @@ def evaluate(
         UserError: the run, the model, the store or the split is missing or broken, the model is of
             other settings or data, or a test case has no label.
     """
-    out = out or run_folder
+    with alone(out or run_folder):
+        _evaluate(run_folder, results, out or run_folder, declared)
+        if out is None:
+            remove_checkpoints(run_folder)
+
+
+def _evaluate(run_folder: Path, results: Path, out: Path, declared: Run | None) -> None:
     record = read_record(run_folder)
     if declared is not None:
         check_settings(record, declared)
     run, evaluation = record.run, (declared or record.run).evaluation
-    store = Store.open(store_folder(run.dataset, results))
-    say_if_outdated(run.dataset, store.folder)
-    split = load_split(run, store, results)
+    inputs = open_inputs(run, results)
+    store, split = inputs.store, inputs.split
     check_data(record, trained_on(record, store, split), store.folder)
     ids, level_cases = split.test, (declared or record.run).level_cases
     outside = level_ids(store, split, level_cases)
     measured = [*ids, *(split.validation if run.training.snapshots > 1 else []), *outside]
-    verify_or_mend(run.dataset, store, measured)
+    inputs.verify(measured)
     method, model_file = restore(record, store), run_folder / "model.pt"
-    torch.set_num_threads(run.training.cpu_threads)
-    deterministic(run.training.deterministic)
 
     def save(case_id: str, prediction: Label) -> None:
         case = store.cases[case_id]
@@ -100,7 +107,7 @@ def evaluate(
         label = in_source_values(prediction, label_values(store))
         write_label(path, label, Volume(prediction[np.newaxis], case.spacing, affine))
 
-    with claim(run.training.device, run.training.runs_per_gpu, f"evaluate {run_folder}") as device:
+    with computing(run.training, f"evaluate {run_folder}") as device:
         rows, slices = evaluate_cases(
             place(method, run.training.patch_size, device).predict,
             store,

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -28,7 +27,7 @@ from ssl_methods.data.volumes import (
     write_label,
     write_values,
 )
-from ssl_methods.devices.claim import claim, deterministic
+from ssl_methods.devices.claim import computing
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.archive import folders_of
 from ssl_methods.evaluation.trained import Model, merged_classes, open_trained
@@ -119,11 +118,9 @@ def predict_files(
             model.values[model.classes.index(name)],
         )
     training = model.members[0].run.training
-    torch.set_num_threads(training.cpu_threads)
-    deterministic(training.deterministic)
     written: list[Path] = []
     with (
-        claim(training.device, training.runs_per_gpu, f"predict with {runs[0]}") as device,
+        computing(training, f"predict with {runs[0]}") as device,
         logging_redirect_tqdm([logging.getLogger()]),
     ):
         model.place(device)

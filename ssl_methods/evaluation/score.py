@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ssl_methods import methods
 from ssl_methods.config import Run
-from ssl_methods.data.prepare import prepare, verify_or_mend
-from ssl_methods.data.splits import load_split
-from ssl_methods.data.store import Store
-from ssl_methods.devices.claim import claim, deterministic
+from ssl_methods.data.inputs import open_inputs
+from ssl_methods.data.prepare import prepare
+from ssl_methods.devices.claim import computing
 from ssl_methods.devices.placement import place
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import Label, as_csv, evaluate_cases
@@ -55,21 +53,20 @@ def score(file: Path, run: Run, results: Path, out: Path) -> Score:
     if method.role == "control":
         raise UserError(f"{run.name}: has no network, so that no file can be scored with it")
     load_released(method.network, file)  # before the data are prepared, which takes long
-    store = Store.open(prepare(run.dataset, results))
+    prepare(run.dataset, results)
+    inputs = open_inputs(run, results)
+    store, ids = inputs.store, inputs.split.test
     if (store.channels, len(store.classes)) != (1, 1):
         raise UserError(
             f"{run.dataset.name}: has {store.channels} channels and {len(store.classes)} classes;"
             " the released networks are for one of each"
         )
-    ids = load_split(run, store, results).test
-    verify_or_mend(run.dataset, store, ids)
-    torch.set_num_threads(run.training.cpu_threads)
-    deterministic(run.training.deterministic)
+    inputs.verify(ids)
 
     def said(case_id: str, _: Label) -> None:
         log.info("%s: measured", case_id)
 
-    with claim(run.training.device, run.training.runs_per_gpu, f"score {file}") as device:
+    with computing(run.training, f"score {file}") as device:
         placed = place(method.eval(), run.training.patch_size, device)
         window = window_size(method, run)
         rows, _ = evaluate_cases(placed.predict, store, ids, window, run.evaluation, device, said)

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ssl_methods import rests_on
 from ssl_methods.analysis.audits import NOTE as AUDITS_NOTE
 from ssl_methods.analysis.audits import shown_audits, shown_audits_briefly
 from ssl_methods.analysis.bibliography import bibtex, cited
@@ -33,6 +34,7 @@ from ssl_methods.analysis.variance import shown_variance
 from ssl_methods.config import Experiment, budget_text
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
+from ssl_methods.locks import alone
 from ssl_methods.reporting import tables
 from ssl_methods.reporting.gallery import Shown, gallery
 from ssl_methods.reporting.looks import label, methods_of
@@ -49,8 +51,18 @@ def report(experiment: Experiment, results: Path) -> Path:
 
     A figure whose data are absent is named on the page with the reason. A file that is damaged is
     left out, and named on the page and in the log.
-    Raises UserError if the tables are absent or damaged: ``collect`` makes them.
+    Waits while another process writes there. Raises UserError if the tables are absent or damaged:
+    ``collect`` makes them.
     """
+    folder = results / experiment.name
+    with alone(folder), alone(folder / "figures"):
+        (folder / rests_on.REPORTED).unlink(missing_ok=True)
+        path = _report(experiment, results)
+        rests_on.record_report(experiment, results)
+    return path
+
+
+def _report(experiment: Experiment, results: Path) -> Path:
     if not (results / experiment.name / "tables" / "summary.csv").is_file():
         raise UserError(
             f"{results / experiment.name / 'tables'}: no tables yet; run 'collect' first"

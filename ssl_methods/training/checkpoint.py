@@ -19,13 +19,12 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from ssl_methods.run_record import CHECKPOINTS
 from ssl_methods.weights import Damaged, load_into, load_sealed, reason, save_sealed
 
 log = logging.getLogger(__name__)
 
 Row = dict[str, float]
-
-NAMES = ("checkpoint.pt", "checkpoint-previous.pt")
 
 
 @dataclass
@@ -52,7 +51,7 @@ class Checkpoint:
     """The two newest states of one run, keyed by everything that decides its result."""
 
     def __init__(self, folder: Path, key: str, device: torch.device) -> None:
-        self.newest, self.previous = (folder / name for name in NAMES)
+        self.newest, self.previous = (folder / name for name in CHECKPOINTS)
         self.key, self.device = key, device
 
     def save(self, method: nn.Module, optimizers: Sequence[Optimizer], state: State) -> None:
@@ -115,9 +114,3 @@ class Checkpoint:
         torch.set_rng_state(states["cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(states["cuda"], self.device)
-
-
-def remove_checkpoints(folder: Path) -> None:
-    """When the run is evaluated: it is never resumed."""
-    for name in NAMES:
-        (folder / name).unlink(missing_ok=True)

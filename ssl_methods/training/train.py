@@ -17,26 +17,24 @@ import torch
 
 from ssl_methods import methods, provenance
 from ssl_methods.config import Run, digest
-from ssl_methods.data.prepare import prepare, say_if_outdated, verify_or_mend
+from ssl_methods.data.inputs import open_inputs
 from ssl_methods.data.sampling import Sampler, run_entropy
 from ssl_methods.data.splits import (
     Split,
     labeled_count,
-    load_split,
     training_checksum,
-    with_every_label,
 )
-from ssl_methods.data.store import STAIN_REFERENCE, Store, store_folder
-from ssl_methods.devices.claim import claim, deterministic
+from ssl_methods.data.store import STAIN_REFERENCE, Store
+from ssl_methods.devices.claim import computing
 from ssl_methods.devices.placement import place
 from ssl_methods.devices.precision import resolve, tf32
 from ssl_methods.files import file_sha256, write_json, write_with, write_yaml
 from ssl_methods.locks import alone
 from ssl_methods.methods.base import Method
-from ssl_methods.run_record import MEASURED
+from ssl_methods.run_record import MEASURED, remove_checkpoints
 from ssl_methods.training import micro_batches
 from ssl_methods.training.acceleration import accelerate
-from ssl_methods.training.checkpoint import Checkpoint, State, remove_checkpoints
+from ssl_methods.training.checkpoint import Checkpoint, State
 from ssl_methods.training.history import Observer, write_history
 from ssl_methods.training.interruption import Interruption
 from ssl_methods.training.kept_weights import Snapshots
@@ -64,16 +62,13 @@ def train(run: Run, results: Path, out: Path, observer: Observer | None = None) 
     config, declared = methods.resolve(run.choice), run
     if run.choice.recipe == "as_released":
         run = run.model_copy(update={"training": config.released_training(run.training)})
-    store = open_store(run, results)
-    split = load_split(run, store, results)
+    inputs = open_inputs(run, results, make=True)
     if methods.method_class(run.choice.method).role == "bound":
-        split = with_every_label(split, store)
-    verify_or_mend(run.dataset, store, [*split.labeled, *split.validation])
-    verify_or_mend(run.dataset, store, split.unlabeled, labels=False)
-    with (
-        alone(out),
-        claim(run.training.device, run.training.runs_per_gpu, f"train {out}") as device,
-    ):
+        inputs = inputs.with_every_label()
+    store, split = inputs.store, inputs.split
+    inputs.verify([*split.labeled, *split.validation])
+    inputs.verify(split.unlabeled, labels=False)
+    with alone(out), computing(run.training, f"train {out}") as device:
         for name in (*RECORDS, *MEASUREMENTS):
             (out / name).unlink(missing_ok=True)
         _train(run, declared, store, split, out, device, observer)
@@ -90,6 +85,7 @@ def _train(
 ) -> None:
     training, entropy = run.training, run_entropy(run)
     sources = provenance.source_digest("train", methods.modules()[run.choice.method])
+    git = provenance.git_state()  # of the sources that were imported, as the digest is
     data = training_checksum(store, split)
     key = digest([run.training_digest(), sources, data, device.type, torch.__version__])
     checkpoint = Checkpoint(out, key, device)
@@ -125,7 +121,7 @@ def _train(
             "settings": record(run, method),
             "seeds": {"subset": run.subset, "seed": run.seed, "entropy": str(entropy)},
             "sources": sources,
-            "git": provenance.git_state(),
+            "git": git,
             "versions": provenance.versions(),
             "device": device_name(device),
             "processor": provenance.processor(),
@@ -152,8 +148,6 @@ def _fit(
 ) -> tuple[Method, State]:
     """From the initial weights or the checkpoint to the end."""
     training, entropy = run.training, run_entropy(run)
-    torch.set_num_threads(training.cpu_threads)
-    deterministic(training.deterministic)
     torch.manual_seed(entropy % 2**63)
     method = place(build_for(run, store), training.patch_size, device)
     accelerate(method, training, device)
@@ -198,16 +192,6 @@ def release_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-
-
-def open_store(run: Run, results: Path) -> Store:
-    """The prepared data, made now if there are none."""
-    folder = store_folder(run.dataset, results)
-    if not (folder / "manifest.json").exists():
-        prepare(run.dataset, results)
-    else:
-        say_if_outdated(run.dataset, folder)
-    return Store.open(folder)
 
 
 def whole_labels(store: Store, ids: Sequence[str]) -> Iterator[torch.Tensor]:

@@ -24,6 +24,7 @@ from ssl_methods.analysis.statistics import support
 from ssl_methods.analysis.table_files import read_table, write_table
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
+from ssl_methods.locks import alone
 from ssl_methods.reporting.looks import TUNED
 from ssl_methods.tuning.figures import draw
 from ssl_methods.tuning.queue import REASON, RUNS, SLOT, WORKER, Queue, counts
@@ -44,9 +45,16 @@ STATES = {
 def answer(study: Study, results: Path) -> Path:
     """Write every table, ``best.yaml`` and the figures; the folder they are in.
 
-    Raises UserError if no trial of any method was completed.
+    Waits while another process writes there. Raises UserError if no trial of any method was
+    completed.
     """
     folder = results / study.folder
+    with alone(folder), alone(folder / "figures"):
+        _answer(study, results, folder)
+    return folder
+
+
+def _answer(study: Study, results: Path, folder: Path) -> None:
     queues = open_study(study, results)
     trials = pd.concat([trial_rows(study, queue) for queue in queues.values()], ignore_index=True)
     write_table(folder / "trials.csv", trials)
@@ -64,7 +72,6 @@ def answer(study: Study, results: Path) -> Path:
         write_table(folder / f"{name}.csv", table)
     tables = {"trials": trials, "runs": runs} | found
     draw(folder / "figures", tables, {row: queue.space for row, queue in queues.items()})
-    return folder
 
 
 def trial_rows(study: Study, queue: Queue) -> pd.DataFrame:

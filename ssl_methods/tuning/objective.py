@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ssl_methods.config import Run
-from ssl_methods.data.splits import make_split
-from ssl_methods.data.store import Store, store_folder
-from ssl_methods.devices.claim import claim
+from ssl_methods.data.inputs import open_inputs, open_store
+from ssl_methods.devices.claim import computing
 from ssl_methods.devices.placement import place
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import as_csv, evaluate_cases
@@ -23,7 +22,7 @@ from ssl_methods.files import write_text
 from ssl_methods.run_record import read_record
 from ssl_methods.training.checkpoint import Row
 from ssl_methods.training.history import Observer
-from ssl_methods.training.train import build_for, open_store, train
+from ssl_methods.training.train import build_for, train
 from ssl_methods.tuning.study import Study
 
 Look = Callable[[int, float], None]
@@ -95,7 +94,7 @@ def run_setting(
 def check_accepted(study: Study, row: str, settings: Mapping[str, Any], results: Path) -> None:
     """Raises Refused if the method cannot be made with the settings."""
     run = study.run(row, settings, study.subsets[0], study.seeds[0])
-    store = open_store(run, results)
+    store = open_store(run.dataset, results, make=True)
     try:
         build_for(run, store)
     except UserError as error:
@@ -111,10 +110,11 @@ def last_dice(history: Path) -> float:
 
 def measure(run: Run, results: Path, folder: Path) -> None:
     """``cases.csv`` of a run, as the verb `evaluate` writes it, but of the validation cases."""
-    store = Store.open(store_folder(run.dataset, results))
-    ids = make_split(store, run.budget, run.subset, run.validation_cases).validation
+    inputs = open_inputs(run, results)
+    store, ids = inputs.store, inputs.split.validation
+    inputs.verify(ids)
     method = restore(read_record(folder), store)
-    with claim(run.training.device) as device:
+    with computing(run.training, f"evaluate {folder}") as device:
         window = window_size(method, run)
         predict = place(method, run.training.patch_size, device).predict
         rows, _ = evaluate_cases(predict, store, ids, window, run.evaluation, device)

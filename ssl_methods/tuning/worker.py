@@ -15,9 +15,9 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from ssl_methods.data.inputs import open_store
 from ssl_methods.files import write_yaml
 from ssl_methods.training.loop import TrainingDiverged
-from ssl_methods.training.train import open_store
 from ssl_methods.tuning.objective import Refused, run_setting
 from ssl_methods.tuning.queue import REASON, RUNS, SLOT, Queue, Taken, open_queue
 from ssl_methods.tuning.space import defaults, search_space
@@ -51,8 +51,7 @@ def open_study(study: Study, results: Path) -> dict[str, Queue]:
 
 def lay_out(study: Study, results: Path) -> None:
     """Make the storage and every slot; before any worker, so that no two make it at once."""
-    row = next(iter(study.methods))
-    open_store(study.run(row, {}, study.subsets[0], study.seeds[0]), results)
+    open_store(study.dataset, results, make=True)
     write_yaml(results / study.folder / "study.yaml", study.model_dump(mode="json"))
     for queue in open_study(study, results).values():
         queue.refill()
