@@ -20,7 +20,7 @@ def accelerate(method: Method, training: TrainingConfig, device: torch.device) -
 
     Deterministic algorithms by themselves fill new memory with NaN before an operation writes to
     it. That shows operations that read what they did not write; it changes no result otherwise and
-    takes up to 7 % of a step, so it is off (a test trains with it on, to the same bits).
+    takes time, so it is off (a test trains with it on, to the same bits).
     """
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if training.compile != "none":
