@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import nibabel
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel import orientations
 
+from ssl_methods.data import workers
 from ssl_methods.data.geometry import restore_label
 from ssl_methods.data.importers.base import RawCase
 from ssl_methods.data.importers.folder import FolderDataset
@@ -241,14 +243,34 @@ def fatal(case: RawCase) -> str:
     return case.id.upper()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_that_dies_costs_its_own_case_alone(workers):
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_worker_that_dies_costs_its_own_case_alone(count):
     cases = [
         RawCase(case_id, "train", True, dict) for case_id in ("a", "segv", "b", "c", "kill", "d")
     ]
-    with Workers(workers) as processes:
+    with Workers(count) as processes:
         found = processes.map(fatal, cases, "try", may_crash=True)
         results = {case.id: it for case, it in found}
     assert [results[it] for it in "abcd"] == ["A", "B", "C", "D"]
     assert isinstance(results["segv"], Died) and "crashed (SIGSEGV)" in results["segv"].reason
     assert "memory" not in results["segv"].reason and "memory" in results["kill"].reason
+
+
+def test_all_passes_over_the_cases_share_their_workers(tmp_path, monkeypatch):
+    """Labels are read, cases prepared, those with other axes once more: each by both workers."""
+    started = []
+
+    class Counted(ProcessPoolExecutor):
+        def __init__(self, *arguments, **options):
+            started.append(self)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Counted)
+    for number in range(6):
+        turned = np.diag([-1.0, 1.0, 1.0, 1.0]) if number in (1, 4) else None
+        save_case(tmp_path / "source", f"s{number}", number, turned)
+    several = Store.open(prepare(folder(tmp_path / "source", test_cases=2), tmp_path / "b", 2))
+    assert len(started) == 1
+    alone = Store.open(prepare(folder(tmp_path / "source", test_cases=2), tmp_path / "a"))
+    assert len(started) == 1 and several.manifest == alone.manifest
+    assert {case.affine[0][0] for case in several.cases.values()} == {1.0}

@@ -20,6 +20,7 @@ import ssl_methods
 from ssl_methods import provenance
 from ssl_methods.data.splits import load_split
 from ssl_methods.data.store import Store, store_folder
+from ssl_methods.training.history import Observer
 from ssl_methods.training.train import train
 
 SOURCES = Path(ssl_methods.__file__).parent
@@ -283,6 +284,25 @@ def test_each_record_of_a_run_is_true(experiment, prepared_results, tmp_path, mo
     assert (first["device"], first["precision"], first["resumed_from"]) == ("cpu", "float32", [])
     assert first["git"] == provenance.git_state()
     assert first["sources"] == provenance.source_digest("train", "ssl_methods.methods.dtc")
+
+
+def test_sources_and_commit_are_those_of_the_start(
+    experiment, prepared_results, tmp_path, monkeypatch
+):
+    """What runs was imported then; a commit while it trains says nothing of it."""
+    now = {"git": "at the start", "sources": "at the start"}
+
+    class Later(Observer):
+        def see(self, row, total):
+            now.update(git="later", sources="later")
+
+    monkeypatch.setattr(provenance, "git_state", lambda: {"commit": now["git"]})
+    monkeypatch.setattr(provenance, "source_digest", lambda *_: now["sources"])
+    run = experiment().run("supervised", 2, 0, 0)
+    train(run, prepared_results, tmp_path / "run", Later("test"))
+    record = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert now["git"] == "later"
+    assert (record["git"], record["sources"]) == ({"commit": "at the start"}, "at the start")
 
 
 def test_a_package_that_is_absent_has_no_version(monkeypatch):

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from ssl_methods import methods
+from ssl_methods.data.splits import load_split
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.evaluation.inference import label_map
 from ssl_methods.evaluation.trained import restore
 from ssl_methods.methods.mean_shape import GRID
 from ssl_methods.run_record import read_record
-from ssl_methods.training.train import load_split, train, whole_labels
+from ssl_methods.training.train import train, whole_labels
 
 
 def box(size, *sides, classes=1):
