@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 from test_data_dicom import hounsfield, write_series
 
-from ssl_methods.analysis import records
+from ssl_methods.analysis import run_files
 from ssl_methods.config import load_experiment, load_run, read_yaml
 from ssl_methods.data.arrays import read_npy
 from ssl_methods.data.dicom import read_series
@@ -271,8 +271,8 @@ def with_member(name: str, good: bytes, part: bytes) -> bytes:
 
 def read_slices(path: Path) -> Any:
     case = Store.open(store()).ids("test")[0]
-    records.cases_with_stacks(path)
-    return records.read_slice(path, case), records.read_stack(path, case)
+    run_files.cases_with_stacks(path)
+    return run_files.read_slice(path, case), run_files.read_stack(path, case)
 
 
 # ---- studies -------------------------------------------------------------------------------------
@@ -334,10 +334,10 @@ FORMATS = [
     Format("dataset.json", partial(dataset_json, False), (read_decathlon,)),
     Format("dataset.json-nnunet", partial(dataset_json, True), (read_decathlon,)),
     Format("manifest", manifest, (read_manifest,)),
-    Format("split", split, (Split.read, records.read_split)),
+    Format("split", split, (Split.read, run_files.read_split)),
     Format(
         "run.yaml", partial(of_the_run, "run.yaml"),
-        (load_run, records.read_run_record, read_run),
+        (load_run, run_files.read_run_record, read_run),
     ),
     Format("measured.yaml", partial(of_the_run, "measured.yaml"), (read_yaml,)),
     Format("model", partial(of_the_run, "model.pt"), (read_run,), whole),
@@ -353,11 +353,11 @@ FORMATS = [
         "exported-record", exported, (read_exported,), None,
         partial(member, "run.yaml"), partial(with_member, "run.yaml"),
     ),
-    Format("cases.csv", partial(of_the_run, "cases.csv"), (records.read_cases_of_run,)),
-    Format("history.csv", partial(of_the_run, "history.csv"), (records.read_history,)),
-    Format("cost.json", partial(of_the_run, "cost.json"), (records.read_cost,)),
+    Format("cases.csv", partial(of_the_run, "cases.csv"), (run_files.read_cases_of_run,)),
+    Format("history.csv", partial(of_the_run, "history.csv"), (run_files.read_history,)),
+    Format("cost.json", partial(of_the_run, "cost.json"), (run_files.read_cost,)),
     Format(
-        "provenance.json", partial(of_the_run, "provenance.json"), (records.read_provenance,)
+        "provenance.json", partial(of_the_run, "provenance.json"), (run_files.read_provenance,)
     ),
     Format("slices", partial(of_the_run, "slices.npz"), (read_slices,), whole),
     Format(
