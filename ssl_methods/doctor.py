@@ -85,7 +85,7 @@ def _disk() -> Iterator[tuple[bool, str]]:
 
 
 def _asked_for(files: list[Path], results: Path) -> Iterator[tuple[bool, str]]:
-    """Of each experiment: are its data there, and can they give its budgets?"""
+    """Whether each experiment's data are there and can give its budgets, with a line."""
     from ssl_methods.config import load_experiment
     from ssl_methods.data.prepare import source_fingerprint
     from ssl_methods.data.splits import check_prepared

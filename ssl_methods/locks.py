@@ -65,10 +65,10 @@ def held(path: Path) -> Iterator[None]:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Be the only one that writes into ``folder``: waits while another does.
+    """Hold the write lock of ``folder``, waiting for its holder if need be.
 
-    The other may be a job whose Snakemake was killed: it goes on by itself. What a process left
-    that was killed while it wrote (``.<name>.<random>.part``) is removed.
+    The holder may be a job whose Snakemake was killed: it goes on by itself. Half-written files of
+    dead processes (``.<name>.<random>.part``) are removed.
     """
     with held(folder / ".lock"):
         remove_parts(folder)

@@ -38,7 +38,7 @@ class Memory:
         return os.path.exists(records._record_path(records._metadata_path, file))
 
     def write(self, rule: str, outputs: Sequence[str], inputs: Sequence[str], text: str) -> None:
-        """As if the job had made the outputs from these inputs, with ``text`` as its parameter.
+        """Record outputs as made by the job from these inputs, with ``text`` as its parameter.
 
         With the checksums of the inputs, since copies have times of any order.
         """

@@ -151,7 +151,7 @@ def _file(folder: Path, parts: list[str]) -> Path | None:
 
 
 def _imports(tree: ast.AST, name: str, path: Path) -> Iterator[str]:
-    """Of what a module imports: this package, its own package, files beside it."""
+    """Those of a module's imports that are this package, its own package, files beside it."""
     for imported in _imported(tree, name, path.name == "__init__.py"):
         top, *_ = parts = imported.split(".")
         if top == PACKAGE.name or (top == name.split(".")[0] and not name.endswith(".py")):

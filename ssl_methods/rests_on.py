@@ -59,7 +59,7 @@ def splitting(experiment: Experiment) -> str:
 
 
 def tables(experiment: Experiment, results: Path) -> str:
-    """With what the tables are made from beside the runs: published values, experiments beside."""
+    """Digest of what tables rest on beside the runs: published values, experiments beside."""
     named = filter(None, [experiment.other_crop, experiment.other_precision])
     others = [results / name / "tables" / "cases.csv" for name in named]
     beside = [*sorted(published_folder().glob("*.yaml")), *filter(Path.is_file, others)]
@@ -120,7 +120,7 @@ def _files(results: Path, paths: Iterable[Path]) -> str:
 
 
 class Recorded:
-    """Of an experiment's results: what each rests on, compared with what is declared and prepared.
+    """What an experiment's results rest on, compared with what is declared and prepared.
 
     Each question is answered by a text: the one above if the result is current, else another that
     says of what it is instead.
@@ -190,7 +190,7 @@ class Recorded:
             return None
 
     def _split(self, budget: int | float, subset: int) -> Split | None:
-        """As it would be drawn now; None without prepared data, or if they cannot give it."""
+        """The split as it would be drawn now; None if the prepared data cannot give it."""
         if (budget, subset) not in self._splits:
             self._splits[budget, subset] = self._drawn(budget, subset)
         return self._splits[budget, subset]

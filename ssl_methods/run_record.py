@@ -43,12 +43,12 @@ class Record:
 
     @cached_property
     def run(self) -> Run:
-        """As it was trained."""
+        """The run as it was trained."""
         return parse_run(self.content, self.path)
 
     @cached_property
     def declared(self) -> Run:
-        """As it was declared, before its recipe replaced settings of the training."""
+        """The run as it was declared, before its recipe replaced settings of the training."""
         return declared_run(self.content, self.path)
 
     @cached_property
@@ -59,7 +59,7 @@ class Record:
 
     @cached_property
     def model_sha256(self) -> str | None:
-        """Of ``model.pt``; None if it is recorded nowhere."""
+        """Checksum of ``model.pt``; None if it is recorded nowhere."""
         found = self.content.get("model_sha256", self._provenance.get("model_sha256"))
         return found if isinstance(found, str) else None
 

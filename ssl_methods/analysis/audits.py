@@ -54,7 +54,7 @@ class Audit:
 
     @property
     def metric(self) -> str:
-        """In the unit of what is reported."""
+        """The metric's values, in the unit of what is reported."""
         return "dice" if self.reported in CHOICES else self.reported
 
 

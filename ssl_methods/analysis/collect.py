@@ -309,7 +309,7 @@ class Checked:
         return dict(record.content)
 
     def _checksums(self, run: Run, record: Record) -> tuple[str | None, str | None]:
-        """Of the data that are prepared now: what the run is trained on, and measured on.
+        """Checksums of the data that are prepared now: what the run is trained on, and measured on.
 
         None if it is not known, or if nothing is recorded that it could be compared with.
         """

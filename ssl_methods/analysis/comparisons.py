@@ -104,7 +104,7 @@ def _against_baseline(cases: pd.DataFrame, design: Design) -> Iterator[dict[str,
 
 
 def _against_best(cases: pd.DataFrame, design: Design) -> Iterator[dict[str, object]]:
-    """Of the primary metric: each method beside the best, on the runs that all of them have."""
+    """Rows of the primary metric: each method beside the best, on the runs that all have."""
     cases = cases[cases["role"] == "method"]
     if cases.empty:
         return

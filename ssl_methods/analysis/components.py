@@ -145,7 +145,7 @@ def upper_variance(values: NDArray, confidence: float = 0.95) -> float:
 
 
 def error(found: Table) -> Error:
-    """Of the mean over subsets and cases. With one subset it is of the cases alone, and so on."""
+    """Standard error of the mean over subsets and cases; with one subset, of the cases alone."""
     size = found.subsets * found.cases
     squares = {
         "subset": (found.ms_subset, found.subset_freedom),

@@ -69,7 +69,7 @@ def detection(budget: str, spread: Spread, wanted: float) -> Detection:
 
 
 def of_tables(path: Path, comparisons: pd.DataFrame, metric: str) -> dict[str, Spread]:
-    """By budget, from ``comparisons.csv``: pooled over the methods, with the least freedom of any.
+    """Spreads by budget, from ``comparisons.csv``: pooled over methods, with the least freedom.
 
     Methods share the baseline's runs, so that their SDs are not as many as there are methods.
     """
@@ -95,7 +95,7 @@ def of_tables(path: Path, comparisons: pd.DataFrame, metric: str) -> dict[str, S
 
 
 def of_reference(labeled: int, cases: int) -> Spread:
-    """Of the reference with as many labels, or the next fewer (of the fewest, if none has)."""
+    """Spread of the reference with as many labels, the next fewer, or the fewest."""
     nearest = max((it for it in REFERENCE if it <= labeled), default=min(REFERENCE))
     return Spread(
         REFERENCE[nearest],
@@ -106,7 +106,7 @@ def of_reference(labeled: int, cases: int) -> Spread:
 
 
 def lines(found: Detection, wanted: float, unit: str, there: int, hours: float | None) -> list[str]:
-    """As `plan --detect` prints it; ``hours`` of one more subset there, None if unknown."""
+    """What `plan --detect` prints; ``hours`` of one more subset there, None if unknown."""
     spread = found.spread
     smallest = ", ".join(f"{value:.1f} with {count}" for count, value in found.smallest.items())
     head = (

@@ -187,7 +187,7 @@ def _verdict(
 
 
 def behind_the_best(values: Mapping[str, Paired]) -> dict[str, float]:
-    """Of each method the adjusted p that it is as good as the one with the best mean.
+    """The adjusted p of each method that it is as good as the one with the best mean.
 
     ``values`` are the methods' own, larger where better, of the same runs and cases. The best is
     chosen from the same measurements, so p-values are adjusted by Holm over all pairs of methods,

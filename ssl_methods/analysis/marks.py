@@ -14,7 +14,7 @@ NOTE = (
 
 
 def marks(summary: pd.DataFrame) -> list[dict[str, str]]:
-    """For each row of ``shown_summary``: heading -> 'best' or 'tied'.
+    """Marks for each row of ``shown_summary``: heading -> 'best' or 'tied'.
 
     Among the methods of one budget and class, where two or more have runs. Equal best means are all
     best. Upper bounds and controls have no part in it.

@@ -122,8 +122,8 @@ class PublishedRow(Result):
     benchmark: Benchmark
 
     def value(self, metric: str) -> float:
-        """In the unit of our own tables: Dice and Jaccard in 0..1, distances in voxels; NaN if it
-        is not printed."""
+        """The printed value in the unit of our own tables: Dice and Jaccard in 0..1, distances in
+        voxels; NaN if it is not printed."""
         printed = getattr(self, metric)
         return float("nan") if printed is None else float(printed) / of(metric).scale
 

@@ -56,7 +56,7 @@ class Scores(NamedTuple):
 
 
 def scores(cases: pd.DataFrame, metric: str) -> Iterator[Scores]:
-    """For each budget and class with at least one method."""
+    """Scores of the methods, for each budget and class with at least one."""
     sign = 1 if of(metric).higher_is_better else -1
     cases = cases[roles(cases) == "method"]
     for (budget, klass), group in cases.groupby(["budget", "class"], sort=False):

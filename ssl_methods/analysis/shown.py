@@ -70,7 +70,7 @@ def with_interval(
 
 
 def drop_silent(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """Without class and recipe where there is one, and without these columns if all dashes."""
+    """The table without a class or recipe that never varies, and these columns if all dashes."""
     silent = [
         name
         for name in ("Class", "Recipe")

@@ -78,7 +78,7 @@ def _interval(name: str, values: pd.DataFrame, *limits: float) -> dict[str, floa
 
 
 def shown_stains(table: pd.DataFrame) -> pd.DataFrame:
-    """As pages show it: percent, intervals in brackets."""
+    """The table as pages show it: percent, intervals in brackets."""
 
     def text(row: pd.Series, name: str, sign: bool) -> str:
         low, high = (number(row[f"{name}_{end}"], 1, 100, sign) for end in ("low", "high"))

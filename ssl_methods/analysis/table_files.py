@@ -84,7 +84,7 @@ def write_sums(folder: Path, names: Iterable[str]) -> None:
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """As CSV with six significant digits; what is not known is blank, names are no formulas."""
+    """Write CSV with six significant digits; what is not known is blank, names are no formulas."""
     whole = {name: "Int64" for name in INTEGERS if name in frame}
     inert = {
         name: frame[name].map(no_formula, na_action="ignore")

@@ -111,7 +111,7 @@ def check_terms(terms: LossTerms, where: str = "") -> None:
 
 
 def without_batch_statistics(method: Method) -> Method:
-    """In training mode, dropout included, but no image of a batch has a say in another's result."""
+    """Put it in training mode, dropout included, but let no image of a batch affect another."""
     method.train()
     for module in method.modules():
         if isinstance(module, _BatchNorm):
@@ -120,7 +120,7 @@ def without_batch_statistics(method: Method) -> Method:
 
 
 def gradients(method: Method) -> Tensor:
-    """Of the network that predicts."""
+    """Gradients of the parameters of the network that predicts."""
     found = [p.grad.flatten() for p in method.network.parameters() if p.grad is not None]
     need(bool(found), "no parameter of the network has a gradient")
     return torch.cat(found)

@@ -13,7 +13,7 @@ from ssl_methods.config import RELEASED_LOOP, RampedConfig, TrainingConfig
 
 @check(ramped)
 def warms_up_as_the_settings_say(name: str) -> None:
-    """From exp(-5) of the weight to all of it; or all of it from the start."""
+    """The weight rises from exp(-5) of it to all of it, or is all of it from the start."""
     batch = make_batch()
     for recipe in recipes(name):
         method = make(name, recipe=recipe)
@@ -32,7 +32,7 @@ def warms_up_as_the_settings_say(name: str) -> None:
 
 @check(every)
 def settles_the_released_loop(name: str) -> None:
-    """Asked twice it says the same, valid settings, with what all released loops share."""
+    """``released_training`` is idempotent, valid, and keeps what all released loops share."""
     config, training = methods.method_class(name).Config, TrainingConfig()
     released = config.released_training(training)
     need(config.released_training(released) == released, "released_training is not idempotent")

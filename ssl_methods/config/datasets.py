@@ -134,7 +134,7 @@ class DatasetBase(Settings):
 
 
 class StainSettings(Settings):
-    """Of data sets that can hold stained tissue, in RGB of 0..255."""
+    """Settings of data sets that can hold stained tissue, in RGB of 0..255."""
 
     stain: Literal["none", "macenko", "reinhard"] = setting(
         "none",
@@ -153,7 +153,7 @@ IMPORTERS = Plugins("ssl_methods.data.importers", "importer", "ssl_methods.impor
 
 
 def importer_name(importer: str) -> str:
-    """Of what ``importer`` says: a name, or the path of a file of one's own (``scans/mine.py``)."""
+    """Name of an importer, which is given by name or as one's own file (``scans/mine.py``)."""
     return Path(importer).stem if is_own_importer(importer) else importer
 
 

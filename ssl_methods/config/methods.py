@@ -54,7 +54,7 @@ class MethodConfig(Settings):
         """The loop of the authors' code: here what all of them share, float32 without TF32 and the
         orientations and crops of UA-MT's code; a method adds its own batch and schedule.
 
-        Asked twice it says the same.
+        It is idempotent.
         """
         return training.model_copy(update=RELEASED_LOOP)
 

@@ -86,7 +86,7 @@ def parse(model: type[Model], data: Any, where: str) -> Model:
 
 
 def _causes(error: ValidationError) -> list[Any]:
-    """Of a list with bad items pydantic also says that it is too short without them."""
+    """The faults that matter: pydantic also says that a list is too short without its bad items."""
     faults = error.errors()
     parents = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
     return [it for it in faults if it["type"] != "too_short" or it["loc"] not in parents]

@@ -174,7 +174,7 @@ def _prepare_case(
 
 
 def _sha256(values: Iterable[NDArray[np.float32]]) -> str:
-    """Of voxel values in rising order: the same whichever way the axes of a scan run."""
+    """Checksum of voxel values in rising order: the same whichever way the axes of a scan run."""
     digest = hashlib.sha256()
     for channel in values:
         digest.update((channel + np.float32(0)).data)  # -0 is 0

@@ -18,7 +18,7 @@ HALF = 0.499  # voxel: half of one, less what float32 headers lose
 
 
 def affine_of(spacing: Sequence[float]) -> Affine:
-    """For a scan without orientation: mm from the first voxel along its own axes."""
+    """Affine of a scan without orientation: mm from the first voxel along its own axes."""
     return np.diag([*spacing, *[1.0] * (4 - len(spacing))])
 
 
@@ -232,7 +232,7 @@ def restore_label(
 def restore_values(
     values: NDArray[np.float32], affine: Affine, shape: Sequence[int], original_affine: Affine
 ) -> NDArray[np.float32]:
-    """As ``restore_label``, of values such as probabilities, which are interpolated linearly."""
+    """``restore_label`` for values such as probabilities, which are interpolated linearly."""
     from scipy import ndimage
 
     n = values.ndim

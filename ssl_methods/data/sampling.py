@@ -103,7 +103,7 @@ class Sampler:
         )
 
     def _pinned(self, t: int) -> Cut:
-        """In memory from which a GPU can copy while it computes."""
+        """The tensor in memory from which a GPU can copy while it computes."""
         cut = self._cut(t)
         if self.device.type != "cuda":
             return cut
@@ -159,7 +159,7 @@ def on_host(masks: NDArray[np.bool_]) -> Tensor:
 
 
 def size_gb(store: Store, labeled: Sequence[str], unlabeled: Sequence[str], whole: bool) -> float:
-    """Of the volumes that training reads, in memory; ``whole``: with level sets of whole scans."""
+    """Size in memory of the volumes that training reads; ``whole``: with scans' level sets."""
 
     def voxels(ids: Sequence[str]) -> int:
         return sum(math.prod(store.cases[id].shape) for id in ids)

@@ -159,7 +159,7 @@ class Store:
         return np.array(_load(path))
 
     def ids(self, split: SplitName) -> list[str]:
-        """In the order of the manifest."""
+        """Ids of the cases, in the order of the manifest."""
         return [case.id for case in self.manifest.cases if case.split == split]
 
     def verify(self, ids: Iterable[str], labels: bool = True) -> None:

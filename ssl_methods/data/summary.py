@@ -207,7 +207,7 @@ def _extent(shapes: Sequence[Sequence[float]]) -> str:
 
 
 def _intensities(cases: Sequence[PreparedCase]) -> list[tuple[str, str]]:
-    """Of the source: the usual range, and how far single scans go."""
+    """Intensities of the source: the usual range, and how far single scans go."""
     rows = []
     for channel in range(cases[0].channels):
         low, middle, high = np.transpose([case.intensities[channel] for case in cases])

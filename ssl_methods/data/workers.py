@@ -109,7 +109,7 @@ def _begin(own: Sequence[Path]) -> None:
 
 
 def _alone(work: Callable[[RawCase], Any], case: RawCase) -> Any:
-    """In a process of its own, whose end tells what happened."""
+    """Work in a process of its own, whose end tells what happened."""
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     sent = pickle.dumps((work, case))

@@ -77,7 +77,7 @@ def nvidia_smi() -> list[Listed]:
 
 
 def _entries(mask: str) -> list[str]:
-    """Of one kind, that of the first, up to one that is of no kind: 'none', -1, nothing."""
+    """Entries of one kind, that of the first, up to one that is of no kind: 'none', -1, nothing."""
     kind = next((kind for kind in ("GPU-", "MIG-") if mask.startswith(kind)), None)
     entries: list[str] = []
     for entry in mask.split(","):

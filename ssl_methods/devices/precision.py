@@ -35,7 +35,7 @@ def resolve(
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """For forward passes: PyTorch's autocast to bfloat16, switched off for the other two."""
+    """PyTorch's autocast to bfloat16 for forward passes, switched off for the other two."""
     import torch
 
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")

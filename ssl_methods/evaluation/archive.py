@@ -43,7 +43,7 @@ def pack(path: Path, runs: Sequence[tuple[dict[str, object], Path]]) -> None:
 
 
 def _member(name: str) -> zipfile.ZipInfo:
-    """Without a date; readable where another program unpacks it."""
+    """An entry of the archive without a date; readable where another program unpacks it."""
     info = zipfile.ZipInfo(name)
     info.external_attr = 0o644 << 16
     return info

@@ -29,7 +29,7 @@ REACH = 3  # voxels: how far neighbours are looked at one by one
 
 
 def bounding_box(mask: Mask) -> tuple[slice, ...]:
-    """Of a mask with foreground. Nothing beyond it bears on a surface, or on distances to one."""
+    """Bounding box of a mask with foreground; nothing beyond it bears on its surface."""
     box = []
     for axis in range(mask.ndim):
         others = tuple(other for other in range(mask.ndim) if other != axis)
@@ -81,7 +81,7 @@ def distances(
 
 
 def _among_neighbours(start: Mask, end: Mask, size: tuple[float, ...]) -> NDArray[np.float64]:
-    """As ``distances``, but infinity where it is more than ``REACH`` voxels."""
+    """``distances``, but infinity where it is more than ``REACH`` voxels."""
     reach = REACH * _edge(size)
     margin = [int(reach // edge) for edge in size]
     steps = np.stack(np.meshgrid(*[np.arange(-m, m + 1) for m in margin], indexing="ij"), axis=-1)
@@ -104,7 +104,7 @@ def _among_neighbours(start: Mask, end: Mask, size: tuple[float, ...]) -> NDArra
 
 
 def _edge(size: tuple[float, ...]) -> float:
-    """Of a cube (or square) as large as a voxel."""
+    """Edge of a cube (or square) as large as a voxel."""
     return math.prod(size) ** (1 / len(size))
 
 

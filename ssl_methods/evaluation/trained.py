@@ -233,7 +233,7 @@ class Model:
         affine: Affine | None,
         dataset: DatasetBase,
     ) -> tuple[NDArray[np.float32], Affine]:
-        """As the data that the runs were trained on, and where it lies."""
+        """The scan prepared as the data that the runs were trained on, and where it lies."""
         orientation = None if affine is None else self.data.manifest.orientation
         prepared, _, placed = prepare_image(
             image, spacing, affine, dataset, self.stain, orientation

@@ -32,17 +32,17 @@ class Measure:
 
     @property
     def heading(self) -> str:
-        """Of a table's column: 'Dice %'."""
+        """Heading of a table's column: 'Dice %'."""
         return f"{self.title} {self.unit}".strip()
 
     @property
     def axis(self) -> str:
-        """Of a figure's axis: 'Dice (%)'."""
+        """Label of a figure's axis: 'Dice (%)'."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
     @property
     def digits(self) -> int:
-        """After the point, where it is shown with its interval."""
+        """Digits after the point, where it is shown with its interval."""
         return 1 if self.scale == 100 else 2
 
     @property
@@ -83,7 +83,7 @@ class Metric:
         reference: NDArray[np.bool_],
         spacing: tuple[float, ...],
     ) -> float:
-        """Of one case and class, in the unit of ``measure`` before its scale.
+        """Value of one case and class, in the unit of ``measure`` before its scale.
 
         Both masks have a voxel (else ``Measure.of_empty`` counts) and one shape, 2D or 3D;
         ``spacing`` is in mm per axis.

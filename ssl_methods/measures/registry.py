@@ -28,6 +28,6 @@ def of(name: str) -> Measure:
 
 
 def compared(columns: Collection[str]) -> dict[str, Measure]:
-    """Of these columns what methods are compared by: the metrics of the papers, then others."""
+    """The columns by which methods are compared: the metrics of the papers, then others."""
     found = {name: of(name) for name in [*OF_PAPERS, *METRICS.names()] if name in columns}
     return {name: row for name, row in found.items() if row.compared}

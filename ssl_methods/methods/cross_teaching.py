@@ -86,6 +86,6 @@ class CrossTeaching(Method):
         return terms
 
     def dice(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Of one network's prediction, with the other's hard labels for the truth; from logits."""
+        """Dice loss of one network's prediction against the other's hard labels; from logits."""
         p, y = student.float().sigmoid(), hard_labels(teacher)
         return losses.dice(p, y, self.config.dice_form, "both")

@@ -129,7 +129,7 @@ def deviations(name: str) -> list[str]:
 
 @cache
 def beside_released_code() -> dict[str, dict[str, Any]]:
-    """By method: which lines of the released code were run beside its `as_released` step, what loss
+    """What was found by method: which lines of the released code were run beside it, what loss
     and gradient they gave, and the largest relative difference of each."""
     found: dict[str, dict[str, Any]] = read_json(Path(__file__).with_name(RELEASED))
     return found

@@ -47,7 +47,7 @@ class SASSNetConfig(SdfMultitaskConfig, AdversarialConfig):
 
     @classmethod
     def released(cls, labeled: int | None) -> Mapping[str, Any]:
-        """With 8 labeled cases the weight is 0.015 (README); with fewer, where it says nothing, as
+        """The weight is 0.015 with 8 labeled cases (README); with fewer, where it says nothing, as
         with 8."""
         few = labeled is not None and labeled <= 8
         return {**cls.as_released, "weight": 0.015} if few else cls.as_released

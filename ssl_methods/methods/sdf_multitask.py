@@ -54,7 +54,7 @@ class SdfMultitask(Method):
         return logits, level_set.float().tanh()
 
     def supervised_terms(self, logits: Tensor, level_set: Tensor, batch: Batch) -> LossTerms:
-        """Both tasks against the reference, on the labeled images."""
+        """Terms of both tasks against the reference, on the labeled images."""
         terms = self.segmentation_terms(logits, batch.labels)
         assert batch.level_sets is not None, "targets asks for level sets"
         terms["level_set"] = Term(

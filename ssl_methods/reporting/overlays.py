@@ -124,7 +124,7 @@ def outline(axis: Axes, classes: NDArray, colour: str, style: str) -> None:
 
 
 def draw_overlays(found: Results, others: bool = False) -> Figure:
-    """Of many methods the first few, or (``others``) those that these leave."""
+    """Draw the overlays: of many methods the first few, or (``others``) those that these leave."""
     runs = found.overlay_runs
     if not runs:
         raise NothingToShow(NO_SLICES)

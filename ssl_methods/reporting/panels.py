@@ -125,7 +125,7 @@ DOTS = -1  # zorder of the dots of single measurements: behind the grid
 
 
 def dots_as_picture(axis: Axes, count: int) -> None:
-    """Of thousands of dots a PDF gets one picture per panel.
+    """Give a PDF one picture per panel instead of thousands of dots.
 
     Not one for each group of dots: each would take the memory of the whole page while it is drawn.
     """

@@ -154,7 +154,7 @@ class Results:
 
     @cached_property
     def overlay_runs(self) -> list[Run]:
-        """Of each method, at the smallest budget, the run with the median of its runs' mean Dice.
+        """The run of each method, at the smallest budget, with the median of its runs' mean Dice.
 
         Of an even number it is the better of the middle two. Runs without ``slices.npz`` do not
         count. Upper bounds first, controls last.

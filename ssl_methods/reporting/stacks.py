@@ -54,7 +54,7 @@ class Stack(NamedTuple):
 
 
 def stacks(found: Results) -> list[Stack]:
-    """Of every case that has one, in the order of the file, with the runs (``MOST``) that have it.
+    """Slice stacks of the cases, in the order of the file, each with its runs (``MOST``).
 
     The runs are those of the overlays. Results of earlier versions have no stacks.
     """

@@ -1,10 +1,10 @@
 """Checkpoints: all that a run needs to go on as if it had never stopped.
 
 They lie in the run's folder, outside the outputs that the workflow knows (and would delete after a
-kill). The last two are kept, each with a checksum of itself; a damaged one is named and the one
-before it used; one of other settings is not. That of the last iteration stays until the run is
-evaluated: if Snakemake dies before it has noted that the run is trained, it deletes the run's files
-and asks for them again.
+kill). The last two are kept, each with a checksum of itself; a damaged one is reported and the
+previous one used; one of other settings is reported and ignored. That of the last iteration stays
+until the run is evaluated: if Snakemake dies before it has noted that the run is trained, it
+deletes the run's files and asks for them again.
 """
 
 from __future__ import annotations

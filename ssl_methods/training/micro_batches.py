@@ -66,7 +66,7 @@ def memory_watched(method: Method, training: TrainingConfig, t: int, parts: int)
 def record(
     divided: Sequence[tuple[int, int]], method: Method, training: TrainingConfig
 ) -> list[dict[str, Any]]:
-    """For provenance.json: after which iteration batches were divided, and what that changes."""
+    """The entry of provenance.json: when batches were divided, and what that changes."""
     return [
         {
             "after_iteration": iteration,

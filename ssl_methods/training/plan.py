@@ -178,7 +178,7 @@ def _file(run: Run, results: Path) -> Path:
 
 
 def _as_trained(run: Run) -> Run:
-    """With the batch of its recipe, as ``run.yaml`` records it."""
+    """The run with the batch of its recipe, as ``run.yaml`` records it."""
     if run.choice.recipe == "unified":
         return run
     config = methods.resolve(run.choice)

@@ -81,7 +81,7 @@ def other_circumstances(earlier: Mapping[str, Any], again: Mapping[str, Any]) ->
 
 
 def _what(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the settings that say where a run is made, and change nothing of it."""
+    """The run without the settings that say where a run is made, and change nothing of it."""
     settings = recorded.get("settings")
     training = settings.get("training") if isinstance(settings, dict) else None
     if not isinstance(settings, dict) or not isinstance(training, dict):
@@ -91,7 +91,7 @@ def _what(recorded: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def compare_weights(earlier: Path, again: Path) -> tuple[bool, str]:
-    """By checksum; if that differs and the earlier model is there, by the largest difference."""
+    """Compare by checksum, and if that differs by the largest difference, if both are there."""
     before, now = both_provenances(earlier, again)
     if before["model_sha256"] == now["model_sha256"]:
         return True, "weights: the same, bit for bit"

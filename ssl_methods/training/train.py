@@ -146,7 +146,7 @@ def _fit(
     device: torch.device,
     parts: int,
 ) -> tuple[Method, State]:
-    """From the initial weights or the checkpoint to the end."""
+    """Train from the initial weights or the checkpoint to the end."""
     training, entropy = run.training, run_entropy(run)
     torch.manual_seed(entropy % 2**63)
     method = place(build_for(run, store), training.patch_size, device)

@@ -107,7 +107,7 @@ def default_slot(study: Study, queue: Queue) -> int | None:
 
 
 def seconds(trial: FrozenTrial) -> float:
-    """From the start of the attempt that counts to its end; NaN if it has not ended."""
+    """Time from the start of the attempt that counts to its end; NaN if it has not ended."""
     return trial.duration.total_seconds() if trial.duration else np.nan
 
 
@@ -211,7 +211,7 @@ def tuned_table(study: Study, queues: dict[str, Queue], results: Path) -> pd.Dat
 
 
 def verdict(best: int, low: float, high: float, stands_on: str) -> str:
-    """In words; as in the comparisons, none is given on few subsets or cases."""
+    """The verdict in words; as in the comparisons, none is given on few subsets or cases."""
     if best == 0:
         return "no trial was better than the default"
     if "too few" in stands_on:

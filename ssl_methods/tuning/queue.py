@@ -133,7 +133,7 @@ class Queue:
                     self.study.enqueue_trial(params, user_attrs={SLOT: slot})
 
     def waiting(self) -> list[FrozenTrial]:
-        """In the order of their slots, so that one worker always goes the same way."""
+        """The waiting trials by their slots, so that one worker always goes the same way."""
         found = [trial for trial in self.trials() if trial.state == TrialState.WAITING]
         return sorted(found, key=lambda trial: trial.user_attrs[SLOT])
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import pytest
@@ -71,3 +73,32 @@ def test_fragments_are_told_from_phrases(meaning, whole):
         way: Literal["fast", "slow"] = config.setting("fast", meaning)
 
     assert is_whole(Some.model_fields["way"]) is whole
+
+
+# ---- docstrings ----------------------------------------------------------------------------------
+
+PACKAGE = Path(config.__file__).parents[1]
+# So begins what does not say of itself what is returned, or done.
+DANGLING = re.compile(r"(Of|As|From|With|Without|By|In)\b")
+
+
+def dangling(source: str) -> list[str]:
+    """Names of the functions and classes whose docstring begins so."""
+    return [
+        node.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and DANGLING.match(ast.get_docstring(node) or "")
+    ]
+
+
+def test_the_first_line_of_a_docstring_stands_alone():
+    found = {path.name: dangling(path.read_text()) for path in PACKAGE.rglob("*.py")}
+    assert len(found) > 100
+    assert {name: names for name, names in found.items() if names} == {}
+
+
+def test_a_docstring_that_dangles_is_found():
+    said = {"one": "Of the network.", "two": "Offset of a voxel.", "three": "As it was."}
+    source = "\n".join(f'def {name}():\n    """{text}"""\n' for name, text in said.items())
+    assert dangling(source) == ["one", "three"]

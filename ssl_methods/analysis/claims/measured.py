@@ -119,7 +119,7 @@ def _with_runs(method: str, table: pd.DataFrame) -> str:
 
 
 def _quality(part: Part, cases: pd.DataFrame, budgets: list[str]) -> Measured:
-    """Of measurements per case."""
+    """The measured effect of a part about measurements per case."""
 
     def matrix(method: str, budget: str) -> pd.DataFrame:
         own = cases[(cases["method"] == method) & (cases["budget"] == budget)]
@@ -146,7 +146,7 @@ def _quality(part: Part, cases: pd.DataFrame, budgets: list[str]) -> Measured:
 
 
 def _cost(part: Part, runs: pd.DataFrame, budgets: list[str]) -> Measured:
-    """Of measurements per run."""
+    """The measured effect of a part about measurements per run."""
     own, reference = (
         runs[runs["method"] == name].set_index(["subset", "seed"])
         for name in (part.method, part.against)

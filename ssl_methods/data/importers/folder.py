@@ -173,7 +173,7 @@ def _test_ids(folder: Path, groups: dict[str, str | None], labels: dict[str, Pat
 
 
 def _classes(folder: Path) -> dict[int, str] | None:
-    """Of ``classes.txt``: label value -> name; None without the file."""
+    """Classes of ``classes.txt``, label value -> name; None without the file."""
     path = folder / "classes.txt"
     if not path.exists():
         return None

@@ -116,7 +116,7 @@ def _all(scans: Iterable[int]) -> Splits:
 
 
 def _listed(name: str) -> Splits:
-    """Of the published lists, in their order."""
+    """Ids of the published lists, in their order."""
     lists = read_yaml(find_config("splits", f"pancreas_ct_{name}"))
     train: Splits = {number: "train" for number in lists["train"]}
     return train | {number: "test" for number in lists["test"]}
@@ -128,7 +128,7 @@ def _scan_of(file: Path) -> Path | None:
 
 
 def _numbered(paths: Iterable[Path], faults: list[str]) -> dict[int, Path]:
-    """By number; two of one number are a fault."""
+    """The files by number; two of one number are a fault."""
     found: dict[int, Path] = {}
     for path in sorted(set(paths)):
         if _number(path) in found:

@@ -96,7 +96,7 @@ def read_volume(path: Path, pixel_size_mm: float = 1.0, header: Choice = "agree"
 
 
 def read_label_volume(path: Path, pixel_size_mm: float = 1.0, header: Choice = "agree") -> Volume:
-    """As ``read_volume``, the array as (*spatial): whole numbers, the file's own values.
+    """``read_volume`` for labels, the array as (*spatial): whole numbers, the file's own values.
 
     Raises UserError too for more than one channel, colours, and values that are no whole numbers.
     """

@@ -270,7 +270,7 @@ def _sizes(fields: Fields, dimension: int, choice: Choice) -> NDArray[np.float64
 
 
 def _of_three_axes(fields: Fields) -> Fields:
-    """Of a header of four axes, the last of which holds channels, what says where three lie."""
+    """The parts of a header of four axes (the last: channels) that say where three lie."""
     kept = dict(fields)
     for name in ("offset", "centerofrotation", "elementspacing", "elementsize"):
         if name in kept:

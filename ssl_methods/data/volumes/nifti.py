@@ -150,7 +150,7 @@ def _dtype(header: Any) -> np.dtype[Any]:
 
 
 def _offset(header: Any) -> int:
-    """Of the first voxel, in bytes."""
+    """Offset of the first voxel, in bytes."""
     least = len(header.binaryblock) + 4
     offset = float(header["vox_offset"])
     if offset == 0:

@@ -43,7 +43,7 @@ def sizes_of(text: str, what: str, dimension: int) -> tuple[int, ...]:
 
 
 def files_named(folder: Path, pattern: str, first: int, last: int, step: int) -> list[Path]:
-    """Of a name with one counter, such as ``slice%03d.raw``."""
+    """Files of a name with one counter, such as ``slice%03d.raw``."""
     if len(re.findall("%", pattern)) != 1 or not re.search(r"%0?\d{0,2}d", pattern):
         raise Refused(f"its data files are named '{pattern}', which holds no counter such as %03d")
     if step == 0 or not 0 <= (last - first) // step < MOST_FILES:
@@ -56,7 +56,7 @@ def content_of(files: Sequence[Path]) -> list[bytes]:
 
 
 def affine_with(columns: Sequence[Sequence[float]], origin: Sequence[float]) -> Affine:
-    """Of two or three directions in space; in 2D the third is the normal, 1 mm long."""
+    """Affine of two or three directions in space; in 2D the third is the normal, 1 mm long."""
     affine = np.eye(4)
     for axis, column in enumerate(columns):
         affine[:3, axis] = 0

@@ -36,7 +36,7 @@ class AgainstDiscriminator(Method):
         return steps
 
     def adversarial_terms(self, maps: Tensor, batch: Batch, progress: Progress) -> LossTerms:
-        """Of maps (N, K, *spatial) of the labeled and then the unlabeled images, if there are any.
+        """Terms of maps (N, K, *spatial) of the labeled and then any unlabeled images.
 
         Keeps them for the discriminator's step.
         """
@@ -48,7 +48,7 @@ class AgainstDiscriminator(Method):
         return {"adversarial": Term(doubt, unlabeled_weight(self.config, progress))}
 
     def discriminator_loss(self, batch: Batch, progress: Progress) -> LossTerms:
-        """Of the maps that `loss` has just made; weight 0 if there is nothing to tell apart."""
+        """Loss on the maps that `loss` has just made; weight 0 with nothing to tell apart."""
         labeled = len(batch.labeled_images)
         error = self.discriminator.error(self.maps, self.images(batch), labeled)
         return {"discriminator": Term(error, float(len(self.maps) > labeled))}

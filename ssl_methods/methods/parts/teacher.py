@@ -29,7 +29,7 @@ class Teacher(AveragedModel):
 
     @torch.no_grad()
     def update_parameters(self, student: nn.Module) -> None:
-        """As PyTorch's, but the count is never read back from the device: a GPU is not waited
+        """PyTorch's update, but the count is never read back from the device: a GPU is not waited
         for."""
         a = (1 - 1 / (self.n_averaged + 1)).clamp(max=self.decay)
         if not self.ramped:
