@@ -23,5 +23,5 @@ def place(method: M, patch_size: Sequence[int], device: torch.device) -> M:
 
 
 def channels_last(patch_size: Sequence[int], device: torch.device) -> bool:
-    """Whether it is 3D on the CPU, where it is quicker (measured: docs/explanation/decisions.md)."""
+    """Whether it is 3D on the CPU, where it was quicker (docs/explanation/decisions.md)."""
     return device.type == "cpu" and len(patch_size) == 3
