@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ from ssl_methods.analysis.table_files import SUMS, no_formula, read_table, write
 from ssl_methods.analysis.tables import CELL, FLAGS, by_class, counts, with_class_mean
 from ssl_methods.analysis.variance import variance_parts
 from ssl_methods.config import Experiment, Run, budget_text
-from ssl_methods.data.compared import chosen, read_compared, runs_of
+from ssl_methods.data.compared import compared_now, read_compared, runs_of
 from ssl_methods.data.splits import load_split, measuring_checksum, split_name
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
@@ -102,16 +103,13 @@ def _collect(experiment: Experiment, results: Path, folder: Path) -> None:
     choices = read_compared(experiment, results)
     design = design_of(experiment, choices)
     done = [run for run in runs_of(experiment, results) if is_done(run, results)]
-    for line in experiment.waiting(chosen(experiment, results)):
+    for line in experiment.waiting(compared_now(experiment, results)):
         log.warning(line)
     if not done:
         raise UserError(
             f"{results / experiment.name}: no run is done yet; train and evaluate first"
         )
-    with atomic(folder / "cases.csv") as binary:
-        text = io.TextIOWrapper(binary, "utf-8", newline="", write_through=True)
-        csv.writer(text, lineterminator="\n").writerows(case_rows(experiment, results, done))
-        text.detach()
+    write_cases(folder / "cases.csv", experiment, results, done)
     (folder / SUMS).unlink(missing_ok=True)  # of earlier tables; written again when all are there
 
     cases = read_cases(folder / "cases.csv")
@@ -160,6 +158,30 @@ def _collect(experiment: Experiment, results: Path, folder: Path) -> None:
     write_shown(folder / "claims", shown_claims(claims), claims_note(claims))
     write_shown(folder / "audits", shown_audits(audits), audits_note(audits))
     write_text(folder / "references.bib", bibtex(cited(experiment)))
+
+
+def write_cases(path: Path, experiment: Experiment, results: Path, runs: list[Run]) -> None:
+    """The measurements of these runs below one another, as ``cases.csv``."""
+    with atomic(path) as binary:
+        text = io.TextIOWrapper(binary, "utf-8", newline="", write_through=True)
+        csv.writer(text, lineterminator="\n").writerows(case_rows(experiment, results, runs))
+        text.detach()
+
+
+def cases_of_runs(experiment: Experiment, results: Path, runs: list[Run]) -> pd.DataFrame:
+    """The measurements of these runs as they enter comparisons.
+
+    Raises UserError if one of them is not measured yet.
+    """
+    known_split.cache_clear()
+    for run in runs:
+        if not is_done(run, results):
+            raise UserError(f"{results / run.folder}: is not trained and evaluated yet")
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "cases.csv")
+        write_cases(path, experiment, results, runs)
+        cases = read_cases(path)
+    return with_class_mean(cases, metric_columns(cases))
 
 
 def write_shown(path: Path, shown: pd.DataFrame, note: str, marked: Marks = ()) -> None:

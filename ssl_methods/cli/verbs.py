@@ -79,7 +79,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 def plan(arguments: argparse.Namespace) -> None:
     from ssl_methods.config import load_experiment
-    from ssl_methods.data.compared import chosen
+    from ssl_methods.data.compared import compared_now
     from ssl_methods.data.splits import check_prepared
     from ssl_methods.methods import check_choice
     from ssl_methods.training.plan import lines, plan
@@ -92,7 +92,7 @@ def plan(arguments: argparse.Namespace) -> None:
     print(
         "\n".join(
             [
-                *experiment.waiting(chosen(experiment, arguments.results)),
+                *experiment.waiting(compared_now(experiment, arguments.results)),
                 *lines(rows, experiment.name, arguments.devices),
             ]
         )

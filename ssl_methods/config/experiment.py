@@ -244,8 +244,9 @@ class Experiment(Settings):
     def runs(self, compared: Mapping[str, Sequence[int]] | None = None) -> Iterator[Run]:
         """Every run of the grid, in order.
 
-        ``compared``: of each budget with two phases the subsets that were chosen; until then the
-        rows that wait for them have none there.
+        ``compared``: by budget the subsets that are compared by now. Until those of a budget with
+        two phases are chosen, the rows that wait for them have none there; with one phase they are
+        all that are declared.
         """
         for name in self.methods:
             for budget in self.budgets:
@@ -266,9 +267,14 @@ class Experiment(Settings):
         """
         phases = self.phases.get(budget_text(budget))
         own = self.scopes.get(name, Scope()).subsets
+        if own is None:
+            return self.budget_looks(budget)
+        return (min(own, len(self.subsets) if phases is None else phases.baseline),)
+
+    def budget_looks(self, budget: int | float) -> tuple[int, ...]:
+        """The looks of the rows that have no ``subsets`` of their own at a budget."""
+        phases = self.phases.get(budget_text(budget))
         every = len(self.subsets) if phases is None else phases.baseline
-        if own is not None:
-            return (min(own, every),)
         compared = every if phases is None or phases.compared is None else phases.compared
         return (*(look for look in self.looks if look < compared), compared)
 
@@ -303,9 +309,9 @@ class Experiment(Settings):
         every = self.subsets if phases is None else self.subsets[: phases.baseline]
         if scope.subsets is not None:
             return every[: scope.subsets]
-        if phases is None or phases.compared is None or name == self.baseline:
-            return every
-        return compared.get(budget_text(budget), ())
+        if phases is None or phases.compared is None:
+            return compared.get(budget_text(budget), every)
+        return every if name == self.baseline else compared.get(budget_text(budget), ())
 
 
 def _listed(values: Sequence[Any]) -> str:

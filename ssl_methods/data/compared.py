@@ -5,7 +5,10 @@ baseline's level there, so that no method is judged on subsets that happened to 
 (stratification of the second phase: Neyman, JASA 1938). The level is read from labeled training
 cases outside the subset: no test case steers the design.
 
-In: ``level.json`` of the baseline's runs, by `evaluate`. Out, by `choose`:
+Where looks are declared, only so many subsets are compared as the next look asks for, and no more
+once a look has decided every comparison.
+
+In: ``level.json`` of the baseline's runs, by `evaluate`, and what `look` wrote. Out, by `choose`:
 ``splits/labeled-<budget>_compared.json``.
 """
 
@@ -84,14 +87,53 @@ def read_compared(experiment: Experiment, results: Path) -> dict[str, Compared]:
     return found
 
 
-def chosen(experiment: Experiment, results: Path) -> dict[str, list[int]]:
-    """The compared subsets, as ``Experiment.runs`` takes them."""
-    return {budget: it.subsets for budget, it in read_compared(experiment, results).items()}
+def compared_now(experiment: Experiment, results: Path) -> dict[str, list[int]]:
+    """By budget the subsets that are compared by now, as ``Experiment.runs`` takes them."""
+    choices, found = read_compared(experiment, results), {}
+    for budget in experiment.budgets:
+        text = budget_text(budget)
+        if has_choice(experiment, budget):
+            if text not in choices:
+                continue
+            order = choices[text].subsets
+        elif len(experiment.budget_looks(budget)) > 1:
+            phases = experiment.phases.get(text)
+            order = [*experiment.subsets][: None if phases is None else phases.baseline]
+        else:
+            continue
+        found[text] = order[: next_look(experiment, budget, results)]
+    return found
 
 
 def runs_of(experiment: Experiment, results: Path) -> list[Run]:
-    """Every run of an experiment that is known by now: those that wait for a choice are not."""
-    return [*experiment.runs(chosen(experiment, results))]
+    """The runs that are asked for by now: those of a choice or a look to come are not."""
+    return [*experiment.runs(compared_now(experiment, results))]
+
+
+# ---- looks ---------------------------------------------------------------------------------------
+
+
+def look_file(experiment: Experiment, budget: int | float, subsets: int, results: Path) -> Path:
+    """Where `look` writes what it found at a budget on so many subsets."""
+    name = f"labeled-{budget_text(budget)}_subsets-{subsets}.json"
+    return results / experiment.name / "looks" / name
+
+
+def is_decided(path: Path) -> bool:
+    """Whether a look decided every comparison. Raises UserError if its file is damaged."""
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("decided"), bool):
+        raise UserError(f"{path}: is no record of a look; delete it, and look again")
+    return bool(content["decided"])
+
+
+def next_look(experiment: Experiment, budget: int | float, results: Path) -> int:
+    """The number of subsets of the look that is ahead, of the one that decided, or of the last."""
+    for subsets in experiment.budget_looks(budget):
+        path = look_file(experiment, budget, subsets, results)
+        if not path.is_file() or is_decided(path):
+            break
+    return subsets
 
 
 # ---- the level of the baseline -------------------------------------------------------------------

@@ -20,7 +20,7 @@ from ssl_methods.config import (
     read_yaml,
 )
 from ssl_methods import rests_on
-from ssl_methods.data.compared import chosen, runs_of
+from ssl_methods.data.compared import compared_now, runs_of
 from ssl_methods.data.prepare import made_from, source_fingerprint
 from ssl_methods.data.splits import check_prepared, split_name
 from ssl_methods.data.store import store_folder
@@ -153,7 +153,7 @@ def declare():
 
 def announce():
     """What the runs ahead will cost, before they start: if this call trains any; and what waits."""
-    for line in experiment.waiting(chosen(experiment, Path("results"))):
+    for line in experiment.waiting(compared_now(experiment, Path("results"))):
         print(line, flush=True)
     if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
         resources = workflow.global_resources
