@@ -120,6 +120,20 @@ def parser() -> Parser:
         metavar="N",
         help="number of runs that are trained at a time (default: %(default)s)",
     )
+    it.add_argument(
+        "--detect",
+        type=_positive_number,
+        metavar="D",
+        help="say at each budget which difference can be told on how many subsets, and what a "
+        "difference of D, in the unit of the margin, takes (default: not said)",
+    )
+    it.add_argument(
+        "--like",
+        type=Path,
+        metavar="RESULTS/EXPERIMENT",
+        help="with --detect: take the spread over subsets from this experiment's tables (default: "
+        "from its own; where it has none, from a reference that is named)",
+    )
     _results(it)
 
     # Its steps
@@ -151,6 +165,29 @@ def parser() -> Parser:
         "--subset", type=int, metavar="I", help="one of the declared subsets (default: each)"
     )
     _results(it, formerly="--out")
+
+    it = verb("choose", verbs.choose, "choose the subsets that are compared in a second phase")
+    _experiment(it)
+    it.add_argument(
+        "--budget",
+        type=_budget,
+        metavar="N",
+        help="one of the declared budgets with two phases (default: each)",
+    )
+    _results(it)
+
+    it = verb("look", verbs.look, "judge an experiment at one of its declared looks")
+    _experiment(it)
+    it.add_argument(
+        "--budget", type=_budget, required=True, metavar="N", help="one of the declared budgets"
+    )
+    it.add_argument(
+        "--subsets",
+        type=_positive,
+        metavar="N",
+        help="number of compared subsets of a declared look (default: of the next one)",
+    )
+    _results(it)
 
     it = verb("train", verbs.train, "train one run of an experiment, or an earlier run once more")
     it.add_argument(
@@ -495,6 +532,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or len(text) > 6 or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 to 999999")
     return int(text)
+
+
+def _positive_number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number above 0")
+    return value
 
 
 def _budget(text: str) -> int | float:

@@ -19,6 +19,8 @@ EXAMPLES = {
     "plan": [
         "plan my_experiment.yaml",
         "plan my_experiment.yaml --measure 10 --devices 2",
+        "plan my_experiment.yaml --detect 2",
+        "plan my_experiment.yaml --detect 2 --like results/left_atrium_small",
     ],
     "prepare": [
         "prepare my_experiment.yaml --workers 4",
@@ -27,6 +29,8 @@ EXAMPLES = {
         "split my_experiment.yaml",
         "split my_experiment.yaml --budget 4 --subset 0",
     ],
+    "choose": ["choose my_experiment.yaml", "choose my_experiment.yaml --budget 4"],
+    "look": ["look my_experiment.yaml --budget 4 --subsets 8"],
     "train": [
         "train my_experiment.yaml --method dtc --budget 4",
         "train my_experiment.yaml --method mine --budget all --method-module mine.py",

@@ -57,6 +57,35 @@ def split(arguments: argparse.Namespace) -> None:
         print(path)
 
 
+def choose(arguments: argparse.Namespace) -> None:
+    from ssl_methods.config import load_experiment
+    from ssl_methods.data.compared import choose, has_choice
+
+    experiment = load_experiment(arguments.file)
+    experiment.check_cell(arguments.budget, None)
+    if arguments.budget is not None:
+        budgets = [arguments.budget]
+    else:
+        budgets = [it for it in experiment.budgets if has_choice(experiment, it)]
+        if not budgets:
+            raise UserError(f"{experiment.name}: declares no second phase: nothing is to be chosen")
+    for budget in budgets:
+        print(choose(experiment, budget, arguments.results))
+
+
+def look(arguments: argparse.Namespace) -> None:
+    from ssl_methods.analysis.looks import look, said
+    from ssl_methods.config import load_experiment
+    from ssl_methods.data.compared import next_look
+    from ssl_methods.files import read_json
+
+    experiment = load_experiment(arguments.file)
+    experiment.check_cell(arguments.budget, None)
+    subsets = arguments.subsets or next_look(experiment, arguments.budget, arguments.results)
+    path = look(experiment, arguments.budget, subsets, arguments.results)
+    print(said(read_json(path)), path, sep="\n")
+
+
 def train(arguments: argparse.Namespace) -> None:
     from ssl_methods.methods import check_choice, named_by_the_user
 
@@ -97,6 +126,10 @@ def plan(arguments: argparse.Namespace) -> None:
             ]
         )
     )
+    if arguments.detect is not None:
+        from ssl_methods.training.detect import detect
+
+        print("\n".join(detect(experiment, arguments.results, arguments.detect, arguments.like)))
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

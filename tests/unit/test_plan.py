@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 
+import pytest
+from support import simulated
 from support.simulated import experiment, write_results
 from support.tiny import tiny_experiment
 
 from ssl_methods.config import load_experiment
+from ssl_methods.data.prepare import prepare
+from ssl_methods.errors import UserError
 from ssl_methods.files import write_json
 from ssl_methods.training import plan as plan_module
+from ssl_methods.training.detect import detect
 from ssl_methods.training.plan import Cost, lines, plan
 
 LEFT = tuple(("dtc", budget, subset, 0) for budget in ("16", "1.0") for subset in (0, 1, 2))
@@ -95,3 +100,20 @@ def test_a_first_run_is_forecast_from_the_published_steps_of_a_gpu(tmp_path, mon
     found = {row.name: row for row in plan(declared, tmp_path)}
     assert (found["dtc"].seconds, found["dtc"].device) == (0.5, "benchmark on a GPU")
     assert found["supervised"].seconds is None
+
+
+def test_what_can_be_detected_is_said_with_its_source_and_floor(tmp_path):
+    experiment = tiny_experiment(methods=["supervised", "dtc"], budgets=[2], subsets=3)
+    with pytest.raises(UserError, match="is not prepared; run 'prepare' first"):
+        detect(experiment, tmp_path, 2.0)
+    prepare(experiment.dataset, tmp_path)
+    said = detect(experiment, tmp_path, 20.0)
+    assert "the left atrium at 1.875 mm with 4 labels, 3 subsets; yours may differ" in said[0]
+    assert said[1].startswith("  detectable points: ") and " with 24 subsets" in said[1]
+    assert "more than declared)" in said[2]
+    with pytest.raises(UserError, match=r"elsewhere/tables/comparisons.csv: is not there"):
+        detect(experiment, tmp_path, 2.0, tmp_path / "elsewhere")
+    other = simulated.collected(tmp_path, methods=["supervised", "dtc"], budgets=[2], subsets=6,
+                                test_cases=24)  # fmt: skip
+    like = detect(experiment, tmp_path, 2.0, tmp_path / other.name)
+    assert "1 methods on 6 subsets" in like[0]
