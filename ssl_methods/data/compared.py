@@ -88,7 +88,7 @@ def read_compared(experiment: Experiment, results: Path) -> dict[str, Compared]:
 
 
 def compared_now(experiment: Experiment, results: Path) -> dict[str, list[int]]:
-    """By budget the subsets that are compared by now, as ``Experiment.runs`` takes them."""
+    """The subsets that are compared by now, by budget, as ``Experiment.runs`` takes them."""
     choices, found = read_compared(experiment, results), {}
     for budget in experiment.budgets:
         text = budget_text(budget)

@@ -48,7 +48,7 @@ def detect(
 
 
 def _hours_of_a_subset(experiment: Experiment, results: Path) -> float | None:
-    """Of training every row once; None if the speed of one is not known."""
+    """What training every row once takes; None if the speed of one is not known."""
     costs = plan(experiment, results)
     if not costs or any(row.seconds is None for row in costs):
         return None

@@ -16,7 +16,7 @@ from ssl_methods.reporting.style import DOUBLE, SINGLE
 
 
 class FailureProfile(Drawing):
-    """As rliable draws it (Agarwal et al., NeurIPS 2021), over subsets, seeds and test cases."""
+    """Curves over subsets, seeds and test cases, as rliable draws them (Agarwal et al. 2021)."""
 
     place = 35
     folded = True
