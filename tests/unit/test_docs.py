@@ -89,7 +89,7 @@ def test_the_experiment_of_the_readme_is_one(tmp_path):
 def test_the_method_of_the_readme_is_one(tmp_path, monkeypatch, capsys):
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     (tmp_path / "mirror.py").write_text(block)
-    monkeypatch.setattr(methods, "_own_files", {})
+    monkeypatch.setattr(methods.PLUGINS, "own", {})
     methods.register(tmp_path / "mirror.py")
     assert check_method("mirror"), capsys.readouterr().out
 

@@ -22,7 +22,7 @@ FRAGMENT = re.compile(r"(of|at|as|after|around|on|by|for|from|in|with|to|than|pe
 def models() -> Iterator[type[BaseModel]]:
     yield from (config.Experiment, config.MethodChoice, config.NetworkConfig)
     yield from (config.TrainingConfig, config.EvaluationConfig)
-    yield from get_args(get_args(config.Dataset)[0])
+    yield from map(config.dataset_class, config.IMPORTERS.names())
     yield from (methods.method_class(name).Config for name in methods.names())
     yield from (Study, StudyMethod)
 
