@@ -34,32 +34,32 @@ include: "workflow/rules/tune.smk"
 rule all:
     default_target: True
     input:
-        TUNED if is_study else [REPORT, *deleted_measurements()],
+        GRID.tuned if GRID.is_study else [GRID.report, *GRID.deleted_measurements()],
 
 
 rule data:
     input:
-        MANIFEST,
+        GRID.manifest,
 
 
 rule splits:
     input:
-        of_every_split(),
+        GRID.of_every_split(),
 
 
 rule models:
     input:
-        of_every_run("model.pt"),
+        GRID.of_every_run("model.pt"),
 
 
 rule measurements:
     input:
-        of_every_run("cases.csv"),
+        GRID.of_every_run("cases.csv"),
 
 
 rule tables:
     input:
-        TABLES,
+        GRID.tables,
 
 
 rule tune:
@@ -68,16 +68,12 @@ rule tune:
 
 
 onstart:
-    look_for_garbage()
-    be_alone()
-    mend_times()
-    declare()
-    announce()
+    at_the_start()
 
 
 # At exit, so that it is the last line, after Snakemake's own.
 onsuccess:
     if was_wanted("report"):
-        atexit.register(print, REPORT)
+        atexit.register(print, GRID.report)
     if was_wanted("tuning_answers"):
-        atexit.register(print, *TUNED, sep="\n")
+        atexit.register(print, *GRID.tuned, sep="\n")

@@ -10,18 +10,17 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
 from snakemake.persistence.file import FilePersistence
 
 from ssl_methods import rests_on
-from ssl_methods.config import Experiment, Run
+from ssl_methods.config import Run
 from ssl_methods.data.prepare import made_from
-from ssl_methods.data.splits import split_name
-from ssl_methods.data.store import store_folder
 from ssl_methods.files import file_sha256
+from ssl_methods.grid import Grid
 
 SHOWN = 3
 
@@ -63,33 +62,26 @@ class Memory:
         return self.checksums[file]
 
 
-def recall(
-    experiment: Experiment, runs: Mapping[str, Run], results: Path, fingerprint: str
-) -> None:
+def recall(grid: Grid) -> None:
     """Write what Snakemake does not know of an experiment, and say what no job brings back.
 
-    ``runs``: of the grid, by their folders. ``fingerprint``: of the data set's source as it is now.
     A run that lacks nothing costs a listing of its folder.
     """
-    _Recall(experiment, runs, results, fingerprint).all()
+    _Recall(grid).all()
 
 
 class _Recall:
-    def __init__(
-        self, experiment: Experiment, runs: Mapping[str, Run], results: Path, fingerprint: str
-    ) -> None:
-        self.experiment, self.runs, self.fingerprint = experiment, runs, fingerprint
-        self.memory, self.recorded = Memory(), rests_on.Recorded(experiment, results)
-        self.home = f"{results}/{experiment.name}"
-        self.manifest = f"{store_folder(experiment.dataset, results)}/manifest.json"
+    def __init__(self, grid: Grid) -> None:
+        self.grid, self.memory = grid, Memory()
+        self.recorded = rests_on.Recorded(grid.experiment, grid.results)
         self.lost: list[str] = []
 
     def all(self) -> None:
         self.store()
-        for budget in self.experiment.budgets:
-            for subset in self.experiment.subsets:
+        for budget in self.grid.experiment.budgets:
+            for subset in self.grid.experiment.subsets:
                 self.split(budget, subset)
-        for folder, run in self.runs.items():
+        for folder, run in self.grid.runs.items():
             self.run(folder, run)
         self.tables_and_report()
         for file in self.lost[:SHOWN]:
@@ -99,17 +91,17 @@ class _Recall:
 
     def store(self) -> None:
         """A store is not replaced under runs that were brought with it."""
-        folder = Path(self.manifest).parent
-        if not os.path.exists(self.manifest):
-            if any(os.path.exists(f"{run}/model.pt") for run in self.runs):
+        folder = Path(self.grid.manifest).parent
+        if not os.path.exists(self.grid.manifest):
+            if any(os.path.exists(f"{run}/model.pt") for run in self.grid.runs):
                 _say(
                     f"{folder}: is not here, though trained runs are; 'prepare' it by hand before "
                     "more are trained, or those that are there will be trained again too"
                 )
-        elif self.memory.has(self.manifest):
+        elif self.memory.has(self.grid.manifest):
             return
-        elif made_from(folder) == self.fingerprint:
-            self.memory.write("prepare", [self.manifest], [], self.fingerprint)
+        elif made_from(folder) == self.grid.fingerprint:
+            self.memory.write("prepare", [self.grid.manifest], [], self.grid.fingerprint)
         else:
             _say(
                 f"{folder}: its source, or the code that prepares it, was copied or has changed; "
@@ -117,10 +109,10 @@ class _Recall:
             )
 
     def split(self, budget: int | float, subset: int) -> None:
-        file = f"{self.home}/splits/{split_name(budget, subset)}"
+        file = self.grid.split(budget, subset)
         if os.path.exists(file) and not self.memory.has(file):
             text = self.recorded.split(budget, subset)
-            self.memory.write("split", [file], [self.manifest], text)
+            self.memory.write("split", [file], [self.grid.manifest], text)
 
     def run(self, folder: str, run: Run) -> None:
         try:
@@ -128,7 +120,7 @@ class _Recall:
         except OSError:
             return
         model = [f"{folder}/run.yaml", f"{folder}/model.pt"]
-        data = [self.manifest, f"{self.home}/splits/{split_name(run.budget, run.subset)}"]
+        data = [self.grid.manifest, self.grid.split(run.budget, run.subset)]
         if "model.pt" in there:
             self.lost += [f"{folder}/{name}" for name in rests_on.OF_TRAINING if name not in there]
             if "run.yaml" not in there:
@@ -145,22 +137,21 @@ class _Recall:
 
     def tables_and_report(self) -> None:
         """Snakemake asks for nothing that lies behind a file that is up to date."""
-        tables = [f"{self.home}/tables/{name}.csv" for name in rests_on.TABLES]
-        report = f"{self.home}/report.html"
+        tables, report = self.grid.tables, self.grid.report
         there = {file for file in [*tables, report] if os.path.exists(file)}
         if not there:
             return
         gone = [file for file in tables if file not in there]
         gone += self.recorded.gone(rests_on.COLLECTED)
         if gone or not self.memory.has(tables[0]):
-            measured = [f"{folder}/cases.csv" for folder in self.runs]
+            measured = [f"{folder}/cases.csv" for folder in self.grid.runs]
             text = f"{gone[0]} is gone" if gone else self.recorded.tables()
-            self.memory.write("collect", tables, [self.manifest, *measured], text)
+            self.memory.write("collect", tables, [self.grid.manifest, *measured], text)
         if report in there:
             gone = self.recorded.gone(rests_on.REPORTED)
             if gone or not self.memory.has(report):
                 text = f"{gone[0]} is gone" if gone else self.recorded.report()
-                self.memory.write("report", [report], [self.manifest, *tables], text)
+                self.memory.write("report", [report], [self.grid.manifest, *tables], text)
 
 
 def _say(line: str) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.settings import changed, leaves
 from support.tiny import tiny_experiment
 
 from ssl_methods.analysis.collect import collect
-from ssl_methods.config import Experiment, Run, load_run, parse, read_yaml
+from ssl_methods.config import Experiment, load_run, read_yaml
 from ssl_methods.config.run import WHERE_NOT_WHAT
 from ssl_methods.data.prepare import prepare
 from ssl_methods.data.store import Store, store_folder
@@ -104,48 +104,7 @@ def test_a_recipe_that_replaces_settings_is_recorded_as_declared(
 # ---- one definition, over every setting ----------------------------------------------------------
 
 
-def leaves(settings: Mapping[str, Any], *above: str) -> Iterator[tuple[str, ...]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            yield from leaves(value, *above, key)
-        else:
-            yield (*above, key)
-
-
-def words(schema: Any) -> set[str]:
-    """Every word that a setting of a choice can have."""
-    if isinstance(schema, Mapping):
-        found = {word for word in schema.get("enum", []) if isinstance(word, str)}
-        found |= {schema["const"]} if isinstance(schema.get("const"), str) else set()
-        return found.union(*(words(value) for value in schema.values()))
-    return set().union(*(words(value) for value in schema)) if isinstance(schema, list) else set()
-
-
-WORDS = sorted(words(Run.model_json_schema()))
 OF_ANOTHER_KIND = {("dataset", "importer"), ("network", "name"), ("network", "arguments")}
-
-
-def changed(run: Run, path: tuple[str, ...]) -> Run | None:
-    """The run with another valid value there; None if there is none but its own."""
-    dumped = run.model_dump(mode="json")
-    *above, key = path
-    place: Any = dumped
-    for name in above:
-        place = place[name]
-    old = place[key]
-    numbers = [old + 1, old - 1, old * 2, old / 2] if isinstance(old, int | float) else []
-    lists = [[old[0] * 2, *old[1:]], [1.5] * len(old)] if isinstance(old, list) and old else []
-    several = [[1, 99], [1.0, 1.5, 2.0], [4, 4, 4], ["x"], {"ce_weight": 1}]
-    common = [True, False, 2, 1.5, "x", "RAS", [0.5, 0.6], *several]
-    for value in [*numbers, *lists, *common, *WORDS]:
-        place[key] = value
-        try:
-            other = parse(Run, dumped, "test")
-        except UserError:
-            continue
-        if other != run:
-            return other
-    return None
 
 
 RUNS = {

@@ -29,15 +29,12 @@ def copied(finished: tuple[Workflow, str], tmp_path: Path) -> Workflow:
 
 def test_a_copy_is_as_good_as_where_it_was_made(copied: Workflow):
     assert copied.planned(TINY) == {}
-    assert copied.planned(TINY) == {}  # and stays so
 
 
 def test_a_copy_of_other_settings_is_made_again(copied: Workflow):
     longer = TINY | {"training": TINY["training"] | {"iterations": 5}}
     assert copied.planned(longer) == ALL
     assert copied.planned(TINY) == {}  # what it is of is not forgotten meanwhile
-    measured = TINY | {"evaluation": {"nsd_tolerance_mm": 2}}
-    assert copied.planned(measured) == {rule: ALL[rule] for rule in ALL if rule != "train"}
 
 
 def test_a_copy_of_other_data_is_trained_again(copied: Workflow):
@@ -48,33 +45,19 @@ def test_a_copy_of_other_data_is_trained_again(copied: Workflow):
     assert copied.planned(TINY)["train"] >= 1
 
 
-def test_a_copy_without_its_prepared_store(copied: Workflow):
+def test_what_is_deleted_is_made_again(copied: Workflow):
+    """A run; a measurement; tables; figures. One by one: tests/unit/test_memory.py."""
+    shutil.rmtree(copied.folder / RUN)
+    (copied.folder / str(RUN).replace("supervised", "dtc") / "slices.npz").unlink()
+    (copied.folder / "results/tiny/tables/summary.tex").unlink()
+    shutil.rmtree(copied.folder / "results/tiny/figures")
+    assert copied.planned(TINY) == ALL | {"train": 1}
+
+
+def test_what_no_job_brings_back_is_said(copied: Workflow):
     shutil.rmtree(copied.folder / "results/prepared")
+    (copied.folder / RUN / "cost.json").unlink()
     done = copied.snakemake("-n", experiment=TINY)
     assert "Nothing to be done" in done.stdout
     assert "'prepare' it by hand before more are trained" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("deleted", "planned"),
-    [
-        ("results/tiny/figures", {"report": 1}),
-        ("results/tiny/figures/*.png", {"report": 1}),
-        ("results/tiny/tables/summary.tex", {"collect": 1, "report": 1}),
-        ("results/tiny/tables/audits.md", {"collect": 1, "report": 1}),
-        ("results/tiny/tables/ranks.csv", {"collect": 1, "report": 1}),
-        ("results/tiny/tables", {"collect": 1, "report": 1}),
-        (f"{RUN}/slices.npz", {"evaluate": 1, "collect": 1, "report": 1}),
-        (f"{RUN}", {"train": 1, "evaluate": 1, "collect": 1, "report": 1}),
-    ],
-)
-def test_what_is_deleted_is_made_again(copied: Workflow, deleted: str, planned: dict[str, int]):
-    for path in list(copied.folder.glob(deleted)):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert copied.planned(TINY) == planned
-
-
-def test_what_only_training_brings_back_is_said(copied: Workflow):
-    (copied.folder / RUN / "cost.json").unlink()
-    done = copied.snakemake("-n", experiment=TINY)
     assert f"{RUN}/cost.json: is gone, and only training brings it back" in done.stdout

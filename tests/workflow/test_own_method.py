@@ -17,8 +17,6 @@ from ssl_methods.reporting.looks import looks
 pytestmark = pytest.mark.workflow
 
 PAGE = (PROJECT / "docs/how-to/add-a-method.md").read_text()
-ADDED = ("--config", "method_module=pseudo_label.py")
-AGAIN = {"train": 1, "evaluate": 1, "collect": 1, "report": 1}
 
 
 def blocks(language: str) -> list[str]:
@@ -66,47 +64,10 @@ def test_it_has_a_colour_of_its_own():
     assert len({look.colour for look in found.values()}) == 4
 
 
-@pytest.mark.parametrize(
-    ("added", "again"),
-    [("", {}), ("\n# A remark.\n", {}), ("\nEDITED = True\n", AGAIN)],
-    ids=["nothing", "a comment", "code"],
-)
-def test_an_edit_trains_it_alone(followed, added, again):
+def test_an_edit_trains_it_alone(followed):
+    """What counts as an edit, other names, several files: tests/unit/test_grid.py."""
     workflow, _ = followed
-    path = workflow.project / "pseudo_label.py"
-    before = path.read_text()
-    path.write_text(before + added)
-    try:
-        assert workflow.planned(None, *ADDED) == again
-    finally:
-        path.write_text(before)
-
-
-def test_the_experiment_file_may_name_it(followed):
-    """Under two names and with settings; the row that is trained already is not trained again."""
-    workflow, _ = followed
-    (declared,) = (yaml.safe_load(block) for block in blocks("yaml"))
-    experiment = TINY | {"name": "quickstart"} | declared
-    assert workflow.planned(experiment) == AGAIN
-
-
-def test_several_are_added_and_keep_the_settings_that_the_experiment_gives_them(followed):
-    workflow, _ = followed
-    (workflow.project / "second.py").write_text(blocks("python")[0])
-    methods = {"supervised": None, "pseudo_label": {"confidence": 0.8}}
-    done = workflow.snakemake(
-        "-n",
-        "--config",
-        "method_module=pseudo_label.py,second.py",
-        experiment=TINY | {"name": "quickstart", "methods": methods},
-    )
-    assert done.returncode == 0, done.stdout
-    assert re.search(r"^train +2$", done.stdout, re.M), done.stdout  # other settings, and a new one
-
-
-def test_a_file_that_is_absent_ends_in_one_line(workflow: Workflow):
-    done = workflow.snakemake("-n", "--config", "method_module=absent.py", experiment=TINY)
-    errors = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
-    assert done.returncode == 1
-    assert len(errors) == 1 and "absent.py: is no Python file" in errors[0]
-    assert "Traceback" not in done.stdout
+    with (workflow.project / "pseudo_label.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    again = {"train": 1, "evaluate": 1, "collect": 1, "report": 1}
+    assert workflow.planned(None, "--config", "method_module=pseudo_label.py") == again

@@ -19,21 +19,6 @@ from ssl_methods.config import load_experiment
 
 pytestmark = pytest.mark.workflow
 
-EXPERIMENTS = sorted((PROJECT / "configs" / "experiments").glob("*.yaml"))
-
-
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_every_declared_experiment_can_be_planned(path: Path, workflow: Workflow):
-    experiment = load_experiment(path)
-    source = experiment.dataset.path
-    if source is not None and not (PROJECT / source).exists():
-        pytest.skip(f"{source} is absent")
-    runs = len(list(experiment.runs()))
-    counts = workflow.planned(yaml.safe_load(path.read_text()))
-    assert counts["train"] == counts["evaluate"] == runs
-    assert counts["split"] == len({(run.budget, run.subset) for run in experiment.runs()})
-    assert counts["prepare"] == counts["collect"] == counts["report"] == 1
-
 
 def test_every_rule_asks_slurm_for_time_and_memory():
     rules = [path.read_text() for path in (PROJECT / "workflow" / "rules").glob("*.smk")]
@@ -70,55 +55,29 @@ def test_a_config_file_is_not_merged_with_the_quickstart(workflow: Workflow):
     assert workflow.planned(experiment)["split"] == 3
 
 
-def test_values_by_config_are_those_of_a_file(workflow: Workflow):
-    """And files after one another; that it is so for every setting: tests/unit/test_config.py."""
+def test_words_after_config_are_those_of_a_file_and_a_fault_ends_in_one_line(workflow: Workflow):
+    """That it is so for every setting and every fault: tests/unit/test_config.py."""
     second = workflow.folder / "second.yaml"
     second.write_text("subsets: [7]\ntraining: {learning_rate: 1e-3}\n")
-    words = ["budgets=[1.0, all_is_no_number]", "evaluation={stride: null}"]
     plan = [*workflow.command("-n", "splits", experiment=TINY), str(second), "--config"]
-
-    def planned(*words: str) -> str:
-        done = subprocess.run(
-            [*plan, *words],
-            cwd=workflow.project,
-            env=workflow.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        return done.stdout
-
-    found = planned("budgets=[1.0]", words[1])
+    found = printed(workflow, *plan, "budgets=[1.0]", "evaluation={stride: null}")
     assert set(re.findall(r"labeled-\S+_subset-\d+", found)) == {"labeled-1.0_subset-7"}
-    assert "error: tiny: budgets.1: budget 'all_is_no_number'" in planned(words[0])
+    found = printed(workflow, *plan, "budgets=[1.0, all_is_no_number]")
+    (line,) = (line for line in found.splitlines() if line.startswith("error: "))
+    assert line.startswith("error: tiny: budgets.1: budget 'all_is_no_number'")
+    assert "Traceback" not in found
 
 
-def test_budgets_that_mean_the_same_are_refused_before_anything_is_trained(workflow: Workflow):
-    data = workflow.snakemake("data", experiment=TINY)
-    assert data.returncode == 0, data.stdout
-    done = workflow.snakemake("-n", experiment=TINY | {"budgets": [4, "all"]})
-    assert done.returncode == 1
-    assert "error: tiny: budgets 4 and all both mean 4 labeled cases of tiny" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"methods": ["dtcc"]}, "there is no method 'dtcc'; did you mean 'dtc'?"),
-        ({"methods": {"dtc": {"kk": 1}}}, "kk: unknown key; did you mean 'k'?"),
-        ({"trainig": {}}, "trainig: unknown key; did you mean 'training'?"),
-        ({"network": {"width": 0}}, "network.width"),
-        ({"dataset": {"name": "x", "importer": "folder", "path": "absent"}}, "absent"),
-    ],
-)
-def test_bad_settings_end_in_one_line(change: dict, message: str, workflow: Workflow):
-    done = workflow.snakemake("-n", experiment=TINY | change)
-    errors = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
-    assert done.returncode == 1
-    assert len(errors) == 1
-    assert message in errors[0]
-    assert "Traceback" not in done.stdout
+def printed(workflow: Workflow, *command: str) -> str:
+    return subprocess.run(
+        command,
+        cwd=workflow.project,
+        env=workflow.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    ).stdout
 
 
 def test_planning_a_thousand_runs_asks_for_each_digest_once(workflow: Workflow, tmp_path: Path):
@@ -147,23 +106,6 @@ def test_planning_a_thousand_runs_asks_for_each_digest_once(workflow: Workflow, 
     assert calls["source_digest"] < 20  # by stage and method, not by run
     assert calls["source_fingerprint"] == 1
     assert calls["visible_gpus"] == 1
-
-
-def test_lint_finds_nothing(workflow: Workflow):
-    done = workflow.snakemake("--lint")
-    assert done.returncode == 0, done.stdout
-
-
-def test_rules_are_formatted():
-    files = ["Snakefile", "workflow"]
-    done = subprocess.run(
-        [Path(sys.executable).with_name("snakefmt"), "--check", *files],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_the_conda_environment_is_that_of_the_project():

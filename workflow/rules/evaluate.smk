@@ -12,11 +12,11 @@ rule evaluate:
     priority: 1
     conda:
         "../envs/ssl_methods.yaml"
-    threads: experiment.training.cpu_threads
+    threads: TRAINING.cpu_threads
     resources:
         gpu=GPUS,
     params:
-        rests_on=lambda wildcards: rests_on.evaluation(run_of(wildcards)),
+        rests_on=of_run("evaluate"),
     message:
         "Evaluate {wildcards.method}: {wildcards.budget} labeled, subset {wildcards.subset}, seed {wildcards.seed}"
     shell:

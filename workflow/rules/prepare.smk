@@ -3,26 +3,26 @@
 
 rule prepare:
     output:
-        update(MANIFEST),  # not deleted before the job: a store that is current stays as it is
+        update(GRID.manifest),  # not deleted before the job: a store that is current stays as it is
     log:
-        f"{STORE}.log",
+        f"{GRID.store}.log",
     benchmark:
-        f"{STORE}.tsv"
+        f"{GRID.store}.tsv"
     conda:
         "../envs/ssl_methods.yaml"
     threads: 8
     params:
-        rests_on=data_fingerprint,  # of the source's files, and of the code that prepares them
+        rests_on=GRID.rests_on("prepare"),  # of the source's files, and of the code that prepares them
     message:
         "Prepare the data: {output}"
     shell:
-        f"python -m ssl_methods prepare {STORE}.yaml --results results"
+        f"python -m ssl_methods prepare {GRID.store}.yaml --results results"
         " --workers {threads} > {log} 2>&1"
 
 
 rule split:
     input:
-        MANIFEST,
+        GRID.manifest,
     output:
         "results/{experiment}/splits/labeled-{budget}_subset-{subset}.json",
     log:
@@ -32,7 +32,7 @@ rule split:
     conda:
         "../envs/ssl_methods.yaml"
     params:
-        rests_on=rests_on.splitting(experiment),
+        rests_on=GRID.rests_on("split"),
     message:
         "Draw the labeled cases: {wildcards.budget}, subset {wildcards.subset}"
     shell:

@@ -3,39 +3,41 @@
 
 rule collect:
     input:
-        MANIFEST,
-        of_every_run("cases.csv"),
+        GRID.manifest,
+        GRID.of_every_run("cases.csv"),
     output:
-        TABLES,
+        GRID.tables,
     log:
-        f"{HOME}/tables/collect.log",
+        f"{GRID.home}/tables/collect.log",
     benchmark:
-        f"{HOME}/tables/collect.tsv"
+        f"{GRID.home}/tables/collect.tsv"
     conda:
         "../envs/ssl_methods.yaml"
     params:
-        rests_on=rests_on.tables(experiment, Path("results")),
+        rests_on=GRID.rests_on("collect"),
     message:
         "Gather the measurements into tables"
     shell:
-        f"python -m ssl_methods collect {EXPERIMENT} --results results" " > {log} 2>&1"
+        f"python -m ssl_methods collect {GRID.declaration} --results results"
+        " > {log} 2>&1"
 
 
 rule report:
     input:
-        MANIFEST,
-        TABLES,
+        GRID.manifest,
+        GRID.tables,
     output:
-        report(REPORT, caption="../report/page.rst", category="Results"),
+        report(GRID.report, caption="../report/page.rst", category="Results"),
     log:
-        f"{HOME}/report.log",
+        f"{GRID.home}/report.log",
     benchmark:
-        f"{HOME}/report.tsv"
+        f"{GRID.home}/report.tsv"
     conda:
         "../envs/ssl_methods.yaml"
     params:
-        rests_on=rests_on.report(experiment),
+        rests_on=GRID.rests_on("report"),
     message:
         "Draw the figures and write {output}"
     shell:
-        f"python -m ssl_methods report {EXPERIMENT} --results results" " > {log} 2>&1"
+        f"python -m ssl_methods report {GRID.declaration} --results results"
+        " > {log} 2>&1"

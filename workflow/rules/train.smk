@@ -5,7 +5,7 @@
 
 rule train:
     input:
-        MANIFEST,
+        GRID.manifest,
         "results/{experiment}/splits/labeled-{budget}_subset-{subset}.json",
     output:
         f"{RUN}/run.yaml",
@@ -14,11 +14,11 @@ rule train:
         f"{RUN}/train.log",
     conda:
         "../envs/ssl_methods.yaml"
-    threads: experiment.training.cpu_threads
+    threads: TRAINING.cpu_threads
     resources:
         gpu=GPUS,
     params:
-        rests_on=lambda wildcards: rests_on.training(run_of(wildcards)),
+        rests_on=of_run("train"),
     message:
         "Train {wildcards.method}: {wildcards.budget} labeled, subset {wildcards.subset}, seed {wildcards.seed}"
     shell:

@@ -4,7 +4,7 @@
 
 rule tuning_layout:
     input:
-        MANIFEST,
+        GRID.manifest,
     output:
         touch(f"{TUNING}/layout.done"),
     log:
@@ -12,7 +12,7 @@ rule tuning_layout:
     conda:
         "../envs/ssl_methods.yaml"
     params:
-        settings=study_settings,
+        rests_on=lambda wildcards: GRID.rests_on("tuning_layout", wildcards.study),
     message:
         "Lay out the trials: {wildcards.study}"
     shell:
@@ -31,9 +31,9 @@ rule tuning_work:
         f"{TUNING}/workers/{{worker}}.tsv"
     conda:
         "../envs/ssl_methods.yaml"
-    threads: lambda wildcards: STUDIES[wildcards.study].training.cpu_threads
+    threads: lambda wildcards: study_of(wildcards).training.cpu_threads
     resources:
-        gpu=gpus_of_study,
+        gpu=lambda wildcards: grid.gpus_of_a_job(study_of(wildcards).training),
     message:
         "Run trials: {wildcards.study}, worker {wildcards.worker}"
     shell:
@@ -56,7 +56,7 @@ rule tuning_answers:
     conda:
         "../envs/ssl_methods.yaml"
     params:
-        sources=source_digest("tune"),
+        rests_on=GRID.rests_on("tuning_answers"),
     message:
         "Say what was found: {wildcards.study}"
     shell:
