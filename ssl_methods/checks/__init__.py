@@ -5,6 +5,6 @@ teacher decayed to zero weights. Each check catches a fault of that kind. All ru
 images of 16 voxels a side and the smallest network that the method accepts.
 """
 
-from ssl_methods.checks.registry import CHECKS, check_method, checks_of
+from ssl_methods.checks.registry import CHECKS, check_method, checks_of, parametrize
 
-__all__ = ["CHECKS", "check_method", "checks_of"]
+__all__ = ["CHECKS", "check_method", "checks_of", "parametrize"]

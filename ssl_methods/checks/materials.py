@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from ssl_methods.batch import Batch, LossTerms, Progress
 from ssl_methods.checks.check import need
 from ssl_methods.config import NetworkConfig, Run, TrainingConfig, load_experiment
 from ssl_methods.data.prepare import prepare
-from ssl_methods.data.store import Store
+from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.level_set import signed_distance
 from ssl_methods.methods.base import Method
@@ -137,26 +138,41 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
+CASES = {
+    "name": "check",
+    "importer": "phantom",
+    "shape": [18, 20, 16],
+    "train_cases": 6,
+    "test_cases": 1,
+}
+
+
+@cache
+def _prepared() -> tempfile.TemporaryDirectory[str]:
+    """A folder of results with the generated cases, prepared once in a process; gone at its end."""
+    folder = tempfile.TemporaryDirectory()
+    dataset = load_experiment(_declared("supervised", 2, {})).dataset
+    prepare(dataset, Path(folder.name))
+    return folder
+
+
+def _declared(name: str, levels: int, training: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": "check",
+        "dataset": CASES,
+        "methods": [name],
+        "budgets": [2],
+        "network": {"width": 2, "levels": levels},
+        "training": {"patch_size": [SIZE] * 3, "device": "cpu", **training},
+    }
+
+
 @contextmanager
 def tiny_run(name: str, **training: Any) -> Iterator[tuple[Run, Path, Store]]:
     """A run on generated cases, a folder of results of its own, and the prepared store."""
-    declared = load_experiment(
-        {
-            "name": "check",
-            "dataset": {
-                "name": "check",
-                "importer": "phantom",
-                "shape": [18, 20, 16],
-                "train_cases": 6,
-                "test_cases": 1,
-            },
-            "methods": [name],
-            "budgets": [2],
-            "network": {"width": 2, "levels": levels(name)},
-            "training": {"patch_size": [SIZE] * 3, "device": "cpu", **training},
-        }
-    )
+    declared = load_experiment(_declared(name, levels(name), training))
     with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder)
-        store = Store.open(prepare(declared.dataset, results))
+        results = Path(folder, "results")
+        shutil.copytree(_prepared().name, results)
+        store = Store.open(store_folder(declared.dataset, results))
         yield declared.run(name, 2, 0, 0), results, store

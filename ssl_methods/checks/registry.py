@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import inspect
 import traceback
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from ssl_methods import methods
 from ssl_methods.checks import documentation, learning, runs, settings
 from ssl_methods.checks.check import Broken, Check
+
+if TYPE_CHECKING:
+    import pytest
 
 CHECKS: dict[str, Check] = {
     title: it
@@ -24,6 +30,24 @@ def checks_of(name: str) -> list[str]:
     """The checks that concern a method."""
     kind = methods.method_class(name)
     return [title for title, check in CHECKS.items() if check.concerns(kind)]
+
+
+def parametrize(chosen: Sequence[str | Path]) -> pytest.MarkDecorator:
+    """A decorator by which pytest calls ``test(check)`` for each check of each method.
+
+    ``check()`` raises ``Broken``, or what the method raised, where its property is absent.
+
+    Args:
+        chosen: names of methods; of one in a file of your own, the file's path.
+
+    Raises UserError if there is no such method.
+    """
+    import pytest
+
+    names = [methods.register(it) if isinstance(it, Path) else it for it in chosen]
+    cases = [(name, title) for name in names for title in checks_of(name)]
+    held = [partial(CHECKS[title].holds, name) for name, title in cases]
+    return pytest.mark.parametrize("check", held, ids=["-".join(case) for case in cases])
 
 
 def check_method(name: str) -> bool:

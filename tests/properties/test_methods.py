@@ -13,12 +13,9 @@ from ssl_methods.methods.parts.teacher import Teacher
 from ssl_methods.training.loop import step, weighted_sum
 
 
-@pytest.mark.parametrize(
-    ("name", "check"),
-    [(name, check) for name in methods.names() for check in checks.checks_of(name)],
-)
-def test_every_method(name, check):
-    checks.CHECKS[check].holds(name)
+@checks.parametrize(methods.names())
+def test_every_method(check):
+    check()
 
 
 def trained_on(method, seeds):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,9 @@ import pytest
 from ssl_methods import checks, methods
 from ssl_methods.checks.check import Broken
 from ssl_methods.cli import main
+from ssl_methods.errors import UserError
+
+PAGE = (Path(__file__).parents[2] / "docs/how-to/add-a-method.md").read_text()
 
 SOUND = '''"""A mean teacher, written plainly.
 
@@ -173,3 +178,20 @@ def test_a_line_per_check_and_the_place_of_an_error(own_method, capsys):
         rf"^FAILED  predicts probabilities: ZeroDivisionError: .* {place}$", printed, re.M
     )
     assert "Traceback" not in printed
+
+
+def test_a_suite_of_ones_own_has_a_test_for_each_check(own_method, tmp_path):
+    """As the how-to writes it, on a method with one fault."""
+    own_method("planted", SOUND.replace("Deviations", "Differences"))
+    suite = re.findall(r"```python\n(from ssl_methods import checks\n.*?)```", PAGE, re.S)[0]
+    named = suite.replace('"pseudo_label"', 'Path("planted.py")')
+    assert named != suite
+    (tmp_path / "test_planted.py").write_text("from pathlib import Path\n" + named)
+    command = [sys.executable, "-m", "pytest", "-q", "-k", "predicts or documented or settles"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    title = "test_planted.py::test_every_method_can_do_this[planted-is_documented]"
+    assert f"FAILED {title}" in done.stdout and "no 'Deviations'" in done.stdout
+    assert re.search(r"^1 failed, 2 passed", done.stdout, re.M), done.stdout
+    with pytest.raises(UserError, match="no method 'plantd'"):
+        checks.parametrize(["plantd"])

@@ -36,7 +36,7 @@ def test_the_how_to_says_what_an_error_says():
 def test_the_second_optimiser_of_the_how_to():
     """The commands and the file of that page are followed in tests/workflow."""
     page = (ROOT / "docs/how-to/add-a-method.md").read_text()
-    _, fragment = re.findall(r"```python\n(.*?)```", page, re.S)
+    _, fragment, _ = re.findall(r"```python\n(.*?)```", page, re.S)
     names = {"torch": torch, "make_optimizer": make_optimizer}
     exec(fragment, names)
     method = SimpleNamespace(

@@ -46,7 +46,7 @@ def test_a_copy_of_other_data_is_trained_again(copied: Workflow):
 
 
 def test_what_is_deleted_is_made_again(copied: Workflow):
-    """A run; a measurement; tables; figures. One by one: tests/unit/test_memory.py."""
+    """A run; a measurement; tables; figures. One by one: tests/unit/test_recall.py."""
     shutil.rmtree(copied.folder / RUN)
     (copied.folder / str(RUN).replace("supervised", "dtc") / "slices.npz").unlink()
     (copied.folder / "results/tiny/tables/summary.tex").unlink()
