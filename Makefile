@@ -1,8 +1,8 @@
 # make benchmark   set up .venv if it is missing, run the quickstart; the last line is its report
 # make test        the same set-up, then the tests
-# make test-system those that need SLURM, PostgreSQL, Chromium or LaTeX, and where they are absent are skipped
+# make test-system sweeps of the workflow, and what needs SLURM, PostgreSQL, Chromium or LaTeX (skipped where absent)
 # make test-long   those that take a minute or more each: kills, studies, every command of the docs
-# make faults      kill, fill and break what can be: long; ROUNDS=50 SEED=0 are its defaults
+# make faults      kill, fill and break what can be: an hour; ROUNDS=50 SEED=0 are its defaults
 # make fuzz        damaged files of every format: minutes; FUZZ=1000 SEED=0 are its defaults
 # make lint        the checks of style, types and layers
 # make docs        the API reference, in build/docs/index.html
@@ -23,10 +23,11 @@ benchmark: $(INSTALLED)
 	@echo results/quickstart/report.html
 
 test: $(INSTALLED)
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long"
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long and not system"
 
 test-system: $(INSTALLED)
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder tests/system
+	FUZZ=$${FUZZ:-30} $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	    -m "(system or fuzz) and not long" tests/system tests/workflow tests/fuzz
 
 test-long: $(INSTALLED)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m long

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.rounds import HIT
 from support.stages import Stages, build
 
 from ssl_methods.locks import held
@@ -32,14 +33,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Said:
-    """Shows, as each test ends, the line that it has recorded (``record_property``)."""
+    """Shows, as each test ends, the line that it has recorded (``record_property``), and at the end
+    a line per means: how many rounds it had, and how many hit."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
+        self.rounds: dict[str, list[tuple[bool, bool]]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call" or not report.user_properties:
+            return
+        said = []
+        for name, value in report.user_properties:
+            if name == HIT:
+                means, hit = value
+                self.rounds.setdefault(means, []).append((hit, report.passed))
+            else:
+                said.append(str(value))
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None and report.when == "call" and report.user_properties:
-            said = "; ".join(str(value) for _, value in report.user_properties)
+        if terminal is not None and said:
             terminal.ensure_newline()
-            terminal.write_line(f"{report.outcome} {said}")
+            terminal.write_line(f"{report.outcome} {'; '.join(said)}")
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for means, rounds in sorted(self.rounds.items()):
+            hit, mended = (sum(each) for each in zip(*rounds, strict=True))
+            terminalreporter.write_line(
+                f"{means}: {len(rounds)} rounds, {hit} hit while work went on, {mended} mended"
+            )

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 import torch
 from support.harness import Workflow
 from support.processes import PATIENCE, running
+from support.rounds import blow
 from support.stages import (
     CELL,
     EXPERIMENT,
@@ -31,6 +32,7 @@ from ssl_methods.locks import holder
 
 END = "evaluate"  # the stage with which the command ends
 TARGET = STEPS[END]
+Record = Callable[[str, object], None]
 DTC = f"tiny/runs/dtc/{CELL}"
 
 
@@ -80,11 +82,13 @@ def remount(workflow: Workflow, option: str) -> None:
 
 # No room for records of what is begun, for a checkpoint, for the model.
 @pytest.mark.parametrize("kilobytes", [8, 60, 124])
-def test_a_full_disk(kilobytes: int, stages: Stages, tmp_path: Path):
+def test_a_full_disk(kilobytes: int, stages: Stages, tmp_path: Path, record_property: Record):
     workflow = stages.start("train", tmp_path)
     with small_disk(workflow, kilobytes):
         finished = made(workflow)
-        print(errors(go(workflow, status=1)))
+        printed = go(workflow, status=1)
+        print(errors(printed))
+        record_property(*blow("the disk is full", "No space left" in printed))
         remount(workflow, "size=500m")
         go(workflow)
         assert finished.items() <= made(workflow).items()
@@ -93,12 +97,15 @@ def test_a_full_disk(kilobytes: int, stages: Stages, tmp_path: Path):
 
 # No file more, none for a job, none for a checkpoint.
 @pytest.mark.parametrize("files", [0, 6, 20])
-def test_a_full_table_of_inodes(files: int, stages: Stages, tmp_path: Path):
+def test_a_full_table_of_inodes(
+    files: int, stages: Stages, tmp_path: Path, record_property: Record
+):
     workflow = stages.start("train", tmp_path)
     with small_disk(workflow, 500_000, files):
         finished = made(workflow)
         printed = go(workflow, status=1)
         print(errors(printed))
+        record_property(*blow("no inode is left", "No space left" in printed))
         remount(workflow, "nr_inodes=100000")
         go(workflow)
         assert finished.items() <= made(workflow).items()

@@ -1,6 +1,6 @@
 """Whatever is killed, however, at a random moment: one plain rerun ends as if nothing had happened.
 
-ROUNDS and SEED are read from the environment (50 and 0).
+How many rounds: support/rounds.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 import optuna
@@ -21,6 +21,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from support.processes import PATIENCE, cpu_seconds, gone, running, verb, workers
+from support.rounds import SEED, SIGNALS_SENT, blow
 from support.stages import (
     EXPERIMENT,
     STAGES,
@@ -34,10 +35,10 @@ from support.stages import (
     made,
 )
 
-ROUNDS = int(os.environ.get("ROUNDS", "50"))
-SEED = int(os.environ.get("SEED", "0"))
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-VICTIMS = ("worker", "snakemake", "both")
+VICTIMS = {"job": "a job is killed", "snakemake": "Snakemake is killed", "both": "both are killed"}
+
+TOO_LATE = "too late"
 
 Round = tuple[str, str, signal.Signals, float]
 
@@ -45,15 +46,20 @@ Round = tuple[str, str, signal.Signals, float]
 def plan(rounds: int, seed: int) -> list[Round]:
     """Stage, victim, signal and moment of each round.
 
-    Every stage with every victim and signal in 45 rounds, in an order of the seed, then again. A
-    moment is a fraction of the CPU time that the stage takes undisturbed: a busy machine shifts
-    none. Before a fifth Snakemake only starts, and at the very end nothing is left to hit.
+    The victims take turns; of each, every stage with every signal in 15 of its rounds, in an order
+    of the seed, then again. A moment is a fraction of the CPU time that the stage takes
+    undisturbed: a busy machine shifts none. Before a fifth Snakemake only starts, and at the very
+    end nothing is left to hit.
     """
     draw, found = random.Random(seed), list[Round]()
     while len(found) < rounds:
-        deck = list(product(STAGES, VICTIMS, SIGNALS))
-        draw.shuffle(deck)
-        found += [(*card, draw.uniform(0.2, 0.95)) for card in deck]
+        decks = []
+        for victim in VICTIMS:
+            deck = [(stage, victim, sign) for stage, sign in product(STAGES, SIGNALS)]
+            draw.shuffle(deck)
+            decks.append(deck)
+        in_turn = chain.from_iterable(zip(*decks, strict=True))
+        found += [(*card, draw.uniform(0.2, 0.95)) for card in in_turn]
     return found[:rounds]
 
 
@@ -62,7 +68,7 @@ def named(number: int, it: Round) -> str:
     return f"{number}-{stage}-{sign.name}-{victim}-{moment:.2f}"
 
 
-PLAN = plan(ROUNDS, SEED)
+PLAN = plan(SIGNALS_SENT, SEED)
 
 
 @pytest.mark.parametrize("it", PLAN, ids=[named(*each) for each in enumerate(PLAN)])
@@ -76,6 +82,7 @@ def test_one_plain_rerun_mends_it(
     with running(workflow, STEPS[stage]) as snakemake:
         struck = strike(snakemake, victim, sign, moment * stages.seconds(stage))
         snakemake.wait(PATIENCE)
+        record_property(*blow(VICTIMS[victim], struck != TOO_LATE))
         orphans = len(workers(snakemake.pid))
         kept = {} if orphans else iterations_kept(workflow)
         left = made(workflow)
@@ -104,19 +111,19 @@ def test_one_plain_rerun_mends_it(
 
 
 def strike(snakemake: subprocess.Popen, victim: str, sign: signal.Signals, after: float) -> str:
-    """Send the signal after so many CPU seconds; to a worker as soon as there is one."""
+    """Send the signal after so many CPU seconds; to a job as soon as there is one."""
     while snakemake.poll() is None:
         at_work = workers(snakemake.pid) if cpu_seconds(snakemake.pid) >= after else None
-        if at_work is None or (victim == "worker" and not at_work):
+        if at_work is None or (victim == "job" and not at_work):
             time.sleep(0.05)
             continue
         doing = ", ".join(filter(None, map(verb, at_work))) or "no job"
-        if victim == "worker":
+        if victim == "job":
             at_work[0].send_signal(sign)
         else:
             (os.killpg if victim == "both" else os.kill)(snakemake.pid, sign)
         return f"at work: {doing}"
-    return "too late"
+    return TOO_LATE
 
 
 def jobs(printed: str) -> str:

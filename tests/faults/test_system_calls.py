@@ -1,6 +1,6 @@
 """What the kernel refuses for a moment, and what a power loss takes: one plain rerun mends it.
 
-Both need strace. ROUNDS and SEED are read from the environment (50 and 0).
+Both need strace. How many rounds: support/rounds.py.
 """
 
 from __future__ import annotations
@@ -20,10 +20,8 @@ from pathlib import Path
 import pytest
 from support.harness import Workflow
 from support.processes import PATIENCE, cpu_seconds, gone
+from support.rounds import CALLS_REFUSED, POWER_LOST, SEED, blow
 from support.stages import CELL, EXPERIMENT, RUNS, STAGES, STEPS, Stages, finished_trials, made
-
-ROUNDS = int(os.environ.get("ROUNDS", "50"))
-SEED = int(os.environ.get("SEED", "0"))
 
 pytestmark = pytest.mark.skipif(
     shutil.which("strace") is None, reason="strace is not installed (Debian: strace)"
@@ -60,7 +58,7 @@ def refusals(rounds: int, seed: int) -> list[Refusal]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("it", refusals(ROUNDS, SEED), ids=lambda it: "-".join(map(str, it)))
+@pytest.mark.parametrize("it", refusals(CALLS_REFUSED, SEED), ids=lambda it: "-".join(map(str, it)))
 def test_a_system_call_that_fails_once(
     it: Refusal, stages: Stages, tmp_path: Path, record_property: Callable[[str, object], None]
 ):
@@ -82,6 +80,7 @@ def test_a_system_call_that_fails_once(
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     hit = "INJECTED" in trace.read_text(errors="replace")
+    record_property(*blow("a system call fails", hit))
     said = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
     record_property(
         "refused", f"{'-'.join(map(str, it))}: {'hit' if hit else 'not reached'}, {said}"
@@ -100,7 +99,7 @@ def test_a_system_call_that_fails_once(
 
 LOSSES = [
     (number, STAGES[number % len(STAGES)], random.Random(f"{SEED} {number}").uniform(0.2, 0.95))
-    for number in range(ROUNDS)
+    for number in range(POWER_LOST)
 ]
 
 
@@ -126,6 +125,7 @@ def test_the_power_is_lost(
         )  # fmt: skip
         while session.poll() is None and cpu_seconds(session.pid) < moment * stages.seconds(stage):
             time.sleep(0.05)
+        record_property(*blow("the power is lost", session.poll() is None))
         with suppress(ProcessLookupError):
             os.killpg(session.pid, signal.SIGKILL)
         session.wait(PATIENCE)

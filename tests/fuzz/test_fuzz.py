@@ -1,8 +1,8 @@
 """Damaged and hostile files: what the project reads of them is right, or it is one line per fault.
 
 Each input is read in a process of its own kind, which may take 2 GB more than it began with and ten
-seconds for one. FUZZ inputs of each format are tried, drawn from SEED; what is found is kept in the
-test's folder. See ``make fuzz``.
+seconds for one. FUZZ inputs (5) of each format are tried, drawn from SEED; what is found is kept in
+the test's folder. See ``make fuzz``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from support.mutations import mutated
 
 from ssl_methods.errors import UserError
 
-INPUTS = int(os.environ.get("FUZZ", "15"))
+pytestmark = pytest.mark.fuzz
+
+INPUTS = int(os.environ.get("FUZZ", "5"))
 SEED = os.environ.get("SEED", "0")
 SECONDS, GIB = 10, 1 << 30
 LONGEST_LINE = 2000

@@ -14,7 +14,7 @@ from support.harness import PROJECT, TINY, Workflow, new_workflow
 
 from ssl_methods.reporting.looks import looks
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.system]
 
 PAGE = (PROJECT / "docs/how-to/add-a-method.md").read_text()
 

@@ -37,6 +37,7 @@ def test_from_nothing_to_a_report(finished):
         assert [row["status"] for row in csv.DictReader(file)] == ["done", "done"]
 
 
+@pytest.mark.system
 def test_snakemakes_own_report_needs_no_network(finished):
     workflow, _ = finished
     proxy = "http://127.0.0.1:9"  # nothing listens there
@@ -71,6 +72,7 @@ def test_a_source_that_changes_runs_again_what_rests_on_it(finished, tmp_path):
     assert workflow.planned(TINY) == ONE
 
 
+@pytest.mark.system
 def test_the_cost_of_what_is_left_is_said_from_what_is_done(finished, tmp_path):
     workflow = copy_of(finished[0], tmp_path)
     extended = TINY | {"methods": ["supervised"], "seeds": 2}
@@ -87,6 +89,7 @@ def copy_of(workflow: Workflow, folder: Path) -> Workflow:
     return Workflow(workflow.project, folder / "copy")
 
 
+@pytest.mark.system
 def test_killed_in_training_it_resumes_to_the_same_bits(finished, workflow: Workflow):
     undisturbed = finished[0].folder / "results" / "tiny" / "runs"
     disturbed = workflow.folder / "results" / "tiny" / "runs"
@@ -126,6 +129,7 @@ def kill_training(snakemake: int, method: str, once_exists: Path) -> None:
     raise AssertionError("training had ended before it could be killed")
 
 
+@pytest.mark.system
 def test_a_budget_too_large_is_named_before_any_training(workflow: Workflow):
     done = workflow.snakemake(experiment=TINY | {"budgets": [99, 2]})
     assert done.returncode == 1
@@ -135,6 +139,7 @@ def test_a_budget_too_large_is_named_before_any_training(workflow: Workflow):
     assert not list((workflow.folder / "results/tiny").rglob("train.log"))
 
 
+@pytest.mark.system
 def test_a_failed_run_says_why_and_the_others_go_on(workflow: Workflow):
     diverging = {"method": "supervised", "ce_weight": 1e38}
     methods = {"supervised": {}, "diverging": diverging}
@@ -146,6 +151,7 @@ def test_a_failed_run_says_why_and_the_others_go_on(workflow: Workflow):
     assert not (workflow.folder / "results/tiny/runs/diverging" / RUN / "model.pt").exists()
 
 
+@pytest.mark.system
 def test_gpu_jobs_are_no_more_than_gpus(workflow: Workflow):
     done = workflow.snakemake("data", experiment=TINY, CUDA_VISIBLE_DEVICES="0,1")
     assert re.search(r"Provided resources: gpu=\D*2\b", done.stdout), done.stdout
