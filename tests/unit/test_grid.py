@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from ssl_methods import methods, provenance, rests_on
 from ssl_methods.config import Experiment, as_given, load_experiment
 from ssl_methods.config.run import WHERE_NOT_WHAT
 from ssl_methods.config.training import TrainingConfig
+from ssl_methods.data.compared import runs_of
 from ssl_methods.errors import UserError
 from ssl_methods.grid import Grid, gpu_slots, gpus_of_a_job, mend_times, with_own_methods
 
@@ -59,7 +59,7 @@ def of(experiment: Experiment) -> Grid:
 
 @pytest.mark.parametrize("key", KEYS, ids=".".join)
 def test_a_changed_setting_runs_again_what_it_concerns(key: tuple[str, ...]):
-    other = changed(EXPERIMENT, key, "dtc", [0])
+    other = changed(EXPERIMENT, key, "dtc", [0], [2])
     if other is None:
         assert key in {("dataset", "importer"), ("network", "name"), ("network", "arguments")}
         return
@@ -192,9 +192,8 @@ def blocks(language: str) -> list[str]:
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The method of the how-to, in a folder that is the working directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys.modules[methods.register.__module__], "_own_files", {})
+    monkeypatch.setattr(methods.PLUGINS, "own", {})
     for name in ("pseudo_label", "second"):
-        monkeypatch.delitem(sys.modules, f"ssl_methods_own_{name}", raising=False)
         (tmp_path / f"{name}.py").write_text(blocks("python")[0])
     return tmp_path / "pseudo_label.py"
 
@@ -255,7 +254,7 @@ def test_every_declared_experiment_is_a_grid(path: Path, monkeypatch: pytest.Mon
     if source is not None and not source.exists():
         pytest.skip(f"{source} is absent")
     found = Grid.of(yaml.safe_load(path.read_text()))
-    assert list(found.runs.values()) == list(experiment.runs())
+    assert list(found.runs.values()) == runs_of(experiment, Path("results"))
     cells = {(run.budget, run.subset) for run in found.runs.values()}
     assert {found.split(*cell) for cell in cells} <= set(found.of_every_split())
 
