@@ -14,7 +14,6 @@ from __future__ import annotations
 import io
 import re
 import shutil
-import sys
 from pathlib import Path
 
 from PIL import Image
@@ -104,7 +103,7 @@ def page(path: Path, found: Results, figures: list[str], said: str = "") -> str:
         f"# {experiment.name}",
         experiment.description,
         f"```\nsnakemake --cores 2 --configfile {path.as_posix()}\n"
-        f"python -m ssl_methods.reporting.showcase {path.as_posix()}\n```",
+        f"ssl-methods showcase {path.as_posix()}\n```",
         "\n".join(f"- {line}" for line in circumstances(found)),
         *([said] if said else []),
         markdown(shown_summary(found.summary), f"{note} {role_note(found.summary)}".strip()),
@@ -161,11 +160,3 @@ def with_table(readme: str, name: str, table: str) -> str:
     marks = f"<!-- {name} -->", f"<!-- /{name} -->"
     pattern = re.escape(marks[0]) + r".*?" + re.escape(marks[1])
     return re.sub(pattern, lambda _: f"{marks[0]}\n{table}{marks[1]}", readme, flags=re.S)
-
-
-if __name__ == "__main__":
-    try:
-        for argument in sys.argv[1:]:
-            print(showcase(Path(argument), Path("results"), Path("README.md")))
-    except UserError as error:
-        sys.exit(f"error: {error}")

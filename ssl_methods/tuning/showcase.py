@@ -45,7 +45,7 @@ def showcase(study: Study, declared: Path, results: Path) -> Path:
         f"# {study.name}",
         study.description,
         f"```\nsnakemake tune --cores 2 --configfile {declared.as_posix()}\n"
-        f"python -m ssl_methods.tuning.showcase {declared.as_posix()}\n```",
+        f"ssl-methods showcase {declared.as_posix()}\n```",
         "\n".join(f"- {line}" for line in circumstances(study, read_table(folder / "trials.csv"))),
         said,
         *(answers(folder)),
