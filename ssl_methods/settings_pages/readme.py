@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ssl_methods import methods
 from ssl_methods.analysis.bibliography import papers
+from ssl_methods.settings_pages.pages import packaged
 
 FAMILIES = {
     "tasks that must agree": ("dtc", "dtc_supervised", "multi_task_consistency", "sdf_multitask",
@@ -20,9 +21,12 @@ ROLES = {"bound": "upper bound", "control": "control"}
 
 def methods_table() -> str:
     """A row for each family: its methods, each with its papers or with its role."""
+    placed = {name for names in FAMILIES.values() for name in names}
+    others = tuple(name for name in packaged() if name not in placed)
     lines = ["| | methods |", "|---|---|"]
-    for family, names in FAMILIES.items():
-        lines.append(f"| {family} | {', '.join(map(_cited, names))} |")
+    for family, names in {**FAMILIES, "others": others}.items():
+        if names:
+            lines.append(f"| {family} | {', '.join(map(_cited, names))} |")
     return "\n".join(lines) + "\n"
 
 
