@@ -97,7 +97,7 @@ def test_the_method_of_the_readme_is_one(tmp_path, monkeypatch, capsys):
 def test_the_picture_of_the_readme_is_small():
     (name,) = re.findall(r"!\[[^]]+\]\((docs/\S+)\)", (ROOT / "README.md").read_text())
     assert (ROOT / name).stat().st_size < 300_000
-    assert len((ROOT / "README.md").read_text().splitlines()) < 120
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,12 @@ def test_the_numbers_of_the_results_are_those_of_the_showcase(name):
     assert with_table(page, name, main_table(ROOT / "results/showcase" / name)) == page
 
 
-@pytest.mark.parametrize("name", [str(path) for path in pages(ROOT)])
-def test_what_is_generated_is_not_stale(name):
-    assert (ROOT / name).read_text() == pages(ROOT)[Path(name)], "stale: run ssl-methods reference"
+GENERATED = pages(ROOT)
+
+
+@pytest.mark.parametrize("path", list(GENERATED), ids=str)
+def test_what_is_generated_is_not_stale(path):
+    assert (ROOT / path).read_text() == GENERATED[path], "stale: run ssl-methods reference"
 
 
 def test_the_metadata_say_what_the_citation_says():
