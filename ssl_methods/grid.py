@@ -49,7 +49,7 @@ def with_own_methods(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fingerprint(experiment: Experiment, results: Path) -> str:
-    """Of the data's source; if that is not here, but data prepared from it are, of what it was.
+    """Fingerprint of the data's source; if only data prepared from it are here, of what it was.
 
     Raises UserError if neither is here.
     """
