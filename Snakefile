@@ -27,6 +27,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/looks.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/tune.smk"
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from ssl_methods import rests_on
-from ssl_methods.config import Experiment, Run, digest, load_experiment
+from ssl_methods.config import Experiment, Run, budget_text, digest, load_experiment, parse_budget
 from ssl_methods.config.training import TrainingConfig
-from ssl_methods.data.compared import compared_now, runs_of
+from ssl_methods.data.compared import compared_now, has_choice, runs_of, runs_of_look
 from ssl_methods.data.prepare import made_from, source_fingerprint
 from ssl_methods.data.splits import check_prepared, split_name
 from ssl_methods.data.store import store_folder
@@ -140,6 +140,67 @@ class Grid:
     def of_every_run(self, name: str) -> list[str]:
         return [f"{folder}/{name}" for folder in self.runs]
 
+    def run(self, folder: str) -> Run:
+        """A run by its folder; one that is asked for since subsets were chosen is found too."""
+        if folder not in self.runs:
+            self.__dict__.pop("runs")
+        return self.runs[folder]
+
+    # ---- what is decided while it runs -----------------------------------------------------------
+
+    @cached_property
+    def staged(self) -> list[str]:
+        """Budgets with a choice of subsets or several looks: later runs follow from earlier."""
+        return [
+            budget_text(it)
+            for it in self.experiment.budgets
+            if has_choice(self.experiment, it) or len(self.experiment.budget_looks(it)) > 1
+        ]
+
+    def has_choice(self, budget: str) -> bool:
+        return has_choice(self.experiment, parse_budget(budget))
+
+    def looks(self, budget: str) -> tuple[int, ...]:
+        return self.experiment.budget_looks(parse_budget(budget))
+
+    def measurements(self) -> list[str]:
+        """What the tables are made of; of a staged budget its last look stands for its runs."""
+        if not self.staged:
+            return self.of_every_run("cases.csv")
+        of_others = [
+            f"{folder}/cases.csv"
+            for folder, run in self.runs.items()
+            if budget_text(run.budget) not in self.staged
+        ]
+        return [*of_others, *(f"{self.home}/looks/labeled-{it}.json" for it in self.staged)]
+
+    def of_the_baseline(self, budget: str) -> list[str]:
+        """The baseline's measurements at a budget, on every subset of the first phase."""
+        return self._cases(
+            run
+            for run in self.experiment.runs()
+            if run.name == self.experiment.baseline and budget_text(run.budget) == budget
+        )
+
+    def of_look(self, budget: str, subsets: int) -> list[str]:
+        """The measurements that a look needs."""
+        amount = parse_budget(budget)
+        return self._cases(runs_of_look(self.experiment, amount, subsets, self.results))
+
+    def of_no_look(self, budget: str) -> list[str]:
+        """Measurements of rows with subsets of their own, which no look waits for."""
+        amount = parse_budget(budget)
+        looks = self.experiment.budget_looks(amount)
+        return self._cases(
+            run
+            for run in self.experiment.runs()
+            if run.budget == amount and self.experiment.looks_of(run.name, amount) != looks
+        )
+
+    def _cases(self, runs: Iterable[Run]) -> list[str]:
+        below = self.results.as_posix()
+        return [f"{below}/{run.folder.as_posix()}/cases.csv" for run in runs]
+
     def deleted_measurements(self) -> list[str]:
         """``cases.csv`` of runs that were deleted after the tables were made.
 
@@ -185,9 +246,13 @@ class Grid:
             case "split":
                 return rests_on.splitting(self.experiment)
             case "train":
-                return rests_on.training(self.runs[of])
+                return rests_on.training(self.run(of))
             case "evaluate":
-                return rests_on.evaluation(self.runs[of])
+                return rests_on.evaluation(self.run(of))
+            case "choose":
+                return rests_on.choice(self.experiment, parse_budget(of))
+            case "look":
+                return rests_on.look(self.experiment)
             case "collect":
                 return rests_on.tables(self.experiment, self.results)
             case "report":

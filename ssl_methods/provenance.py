@@ -29,6 +29,8 @@ STAGES = {
     "split": ["ssl_methods.data.splits"],
     "train": ["ssl_methods.training.train"],
     "evaluate": ["ssl_methods.evaluation.evaluate"],
+    "choose": ["ssl_methods.data.compared"],
+    "look": ["ssl_methods.analysis.looks"],
     "collect": ["ssl_methods.analysis.collect"],
     "report": ["ssl_methods.reporting.report", "ssl_methods.reporting.figures"],
     "tune": ["ssl_methods.tuning.answers"],

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_methods.config import Experiment, Run, digest, published_folder, read_yaml
+from ssl_methods.data import compared
 from ssl_methods.data.compared import runs_of
 from ssl_methods.data.splits import (
     Split,
@@ -56,6 +57,14 @@ def evaluation(run: Run) -> str:
 
 def splitting(experiment: Experiment) -> str:
     return f"{experiment.validation_cases} {experiment.labeled_cases} {sources('split')}"
+
+
+def choice(experiment: Experiment, budget: int | float) -> str:
+    return f"{compared.rests_on(experiment, budget)} {sources('choose')}"
+
+
+def look(experiment: Experiment) -> str:
+    return f"{digest(experiment.model_dump(mode='json'))} {sources('look')}"
 
 
 def tables(experiment: Experiment, results: Path) -> str:

@@ -16,8 +16,8 @@ from ssl_methods.analysis.collect import cases_of_runs
 from ssl_methods.analysis.comparisons import compare, of_pair
 from ssl_methods.analysis.design import design_of
 from ssl_methods.analysis.families import counted
-from ssl_methods.config import Experiment, Run, budget_text, digest
-from ssl_methods.data.compared import look_file, read_compared
+from ssl_methods.config import Experiment, budget_text, digest
+from ssl_methods.data.compared import look_file, read_compared, runs_of_look
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_json
 
@@ -44,33 +44,6 @@ def look(experiment: Experiment, budget: int | float, subsets: int, results: Pat
     path = look_file(experiment, budget, subsets, results)
     write_json(path, _record(told, budget, subsets) | {"rests_on": rests_on(experiment)})
     return path
-
-
-def runs_of_look(
-    experiment: Experiment, budget: int | float, subsets: int, results: Path
-) -> list[Run]:
-    """The runs that a look needs: those of rows with ``subsets`` of their own are none of them.
-
-    Raises UserError if the compared subsets are still to be chosen.
-    """
-    text, choices = budget_text(budget), read_compared(experiment, results)
-    phases = experiment.phases.get(text)
-    order = [*experiment.subsets][: None if phases is None else phases.baseline]
-    if phases is not None and phases.compared is not None:
-        if text not in choices:
-            raise UserError(
-                f"{experiment.name}: the compared subsets of {text} labels are not chosen yet; "
-                "run 'choose' first"
-            )
-        order = choices[text].subsets
-    looked_at = set(order[:subsets])
-    return [
-        run
-        for run in experiment.runs({text: order[:subsets]})
-        if run.budget == budget
-        and run.subset in looked_at
-        and experiment.looks_of(run.name, budget) == experiment.budget_looks(budget)
-    ]
 
 
 def rests_on(experiment: Experiment) -> str:

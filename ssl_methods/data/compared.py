@@ -136,6 +136,33 @@ def next_look(experiment: Experiment, budget: int | float, results: Path) -> int
     return subsets
 
 
+def runs_of_look(
+    experiment: Experiment, budget: int | float, subsets: int, results: Path
+) -> list[Run]:
+    """The runs that a look needs: those of rows with ``subsets`` of their own are none of them.
+
+    Raises UserError if the compared subsets are still to be chosen.
+    """
+    text, choices = budget_text(budget), read_compared(experiment, results)
+    phases = experiment.phases.get(text)
+    order = [*experiment.subsets][: None if phases is None else phases.baseline]
+    if phases is not None and phases.compared is not None:
+        if text not in choices:
+            raise UserError(
+                f"{experiment.name}: the compared subsets of {text} labels are not chosen yet; "
+                "run 'choose' first"
+            )
+        order = choices[text].subsets
+    looked_at = set(order[:subsets])
+    return [
+        run
+        for run in experiment.runs({text: order[:subsets]})
+        if run.budget == budget
+        and run.subset in looked_at
+        and experiment.looks_of(run.name, budget) == experiment.budget_looks(budget)
+    ]
+
+
 # ---- the level of the baseline -------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import pytest
 from support import simulated
 
 from ssl_methods.analysis.collect import collect
-from ssl_methods.analysis.looks import look, runs_of_look
+from ssl_methods.analysis.looks import look
 from ssl_methods.analysis.table_files import read_table
 from ssl_methods.data.compared import choose as choose_compared
 from ssl_methods.data.compared import (
@@ -14,6 +14,7 @@ from ssl_methods.data.compared import (
     is_decided,
     next_look,
     runs_of,
+    runs_of_look,
     write_level,
 )
 from ssl_methods.errors import UserError

@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 
 from ssl_methods import grid
 from ssl_methods.config import as_given, budget_text, read_yaml
+from ssl_methods.data.compared import is_decided
 from ssl_methods.devices.gpus import visible_gpus
 from ssl_methods.errors import UserError
 from ssl_methods.memory import recall
@@ -78,11 +79,28 @@ wildcard_constraints:
     seed=one_of(GRID.experiment.seeds),
     study=one_of(GRID.studies) or "(?!)",
     worker=r"\d+",
+    size=r"\d+",
 
 
 def of_run(rule):
     """The params of a run's job."""
     return lambda wildcards: GRID.rests_on(rule, RUN.format(**wildcards))
+
+
+def up_to_the_look(wildcards):
+    """The measurements that a look needs; they are known when the compared subsets are chosen."""
+    if GRID.has_choice(wildcards.budget):
+        checkpoints.choose.get(budget=wildcards.budget)
+    return GRID.of_look(wildcards.budget, int(wildcards.size))
+
+
+def last_look(wildcards):
+    """Look after look, until one decides every comparison."""
+    for size in GRID.looks(wildcards.budget):
+        made = checkpoints.look.get(budget=wildcards.budget, size=size)
+        if is_decided(Path(made.output[0])):
+            break
+    return made.output[0]
 
 
 def study_of(wildcards):

@@ -4,7 +4,7 @@
 rule collect:
     input:
         GRID.manifest,
-        GRID.of_every_run("cases.csv"),
+        GRID.measurements(),
     output:
         GRID.tables,
     log:
