@@ -67,15 +67,14 @@ IGNORED_IN_TRAINING = (
 )
 
 
-def source_digest(stage: str, plugin: str | None = None) -> str:
+def source_digest(stage: str, *plugins: str | None) -> str:
     """Sixteen hexadecimal digits over the modules that a stage imports, transitively.
 
-    ``plugin``: the module (of a file of one's own, its path) of the method or importer at work.
+    ``plugins``: the modules (of files of one's own, their paths) of the method, importer or figures
+    at work.
     """
-    modules, own = list(STAGES[stage]), Path()
-    if plugin is not None:
-        modules.append(plugin)
-        own = Path(plugin).parent
+    named = [plugin for plugin in plugins if plugin is not None]
+    modules, home = [*STAGES[stage], *named], Path(named[-1]).parent if named else Path()
     visited: set[str] = set()
     seen: dict[str, str] = {}
     while modules:
@@ -88,7 +87,7 @@ def source_digest(stage: str, plugin: str | None = None) -> str:
             continue
         visited.add(name)
         # A file of the user's own goes by its place beside the method: moving both reruns nothing.
-        known_as = os.path.relpath(name, own) if name.endswith(".py") else name
+        known_as = os.path.relpath(name, home) if name.endswith(".py") else name
         seen[known_as], imports = _module(name)
         modules += imports
     if stage == "report":

@@ -73,11 +73,17 @@ def tables(experiment: Experiment, results: Path) -> str:
     others = [results / name / "tables" / "cases.csv" for name in named]
     beside = [*sorted(published_folder().glob("*.yaml")), *filter(Path.is_file, others)]
     texts = {path.name: path.read_text(encoding="utf-8") for path in beside}
-    return f"{digest([experiment.model_dump(mode='json'), texts])} {sources('collect')}"
+    declared = experiment.model_dump(mode="json", exclude={"figures"})
+    return f"{digest([declared, texts])} {sources('collect')}"
 
 
 def report(experiment: Experiment) -> str:
-    return f"{digest(experiment.model_dump(mode='json'))} {sources('report')}"
+    """With the user's own figures. Raises UserError if one of their files is not there."""
+    for file in experiment.figures:
+        if not file.is_file():
+            raise UserError(f"{experiment.name}: figures: {file}: there is no such file")
+    used = sources("report", *(str(file.resolve()) for file in experiment.figures))
+    return f"{digest(experiment.model_dump(mode='json'))} {used}"
 
 
 # ---- records of tables and report ----------------------------------------------------------------

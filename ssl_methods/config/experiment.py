@@ -101,6 +101,11 @@ class Experiment(Settings):
     evaluation: EvaluationConfig = setting(
         EvaluationConfig(), "inference and measurement on the test cases"
     )
+    figures: tuple[Path, ...] = setting(
+        (),
+        "Python files that each draw one more figure for the report; relative to the working "
+        "directory",
+    )
     studies: dict[Name, dict[str, Any] | None] = setting(
         {}, "tuning studies: names in configs/studies/, or each declared here"
     )
@@ -109,6 +114,13 @@ class Experiment(Settings):
     @classmethod
     def _names_are_files(cls, value: Any) -> Any:
         return dict.fromkeys(value) if isinstance(value, list) else value
+
+    @field_validator("figures")
+    @classmethod
+    def _names_differ(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        if len({file.stem for file in value}) != len(value):
+            raise ValueError("a figure's name is that of its file: no two may have the same")
+        return value
 
     @field_serializer("studies")
     def _no_passwords(self, value: dict[str, Any]) -> dict[str, Any]:

@@ -31,9 +31,12 @@ class Shown(NamedTuple):
 
 
 def gallery(found: Results) -> list[Shown]:
-    """Every figure, drawn into the experiment's ``figures/``, in the order of the page."""
-    folder = found.folder / "figures"
-    return [draw(name, drawing, found, folder) for name, drawing in drawings().items()]
+    """Every figure, drawn into the experiment's ``figures/``, in the order of the page.
+
+    Raises UserError if a file that the experiment names is no figure.
+    """
+    folder, own = found.folder / "figures", found.experiment.figures
+    return [draw(name, drawing, found, folder) for name, drawing in drawings(own).items()]
 
 
 def draw(name: str, drawing: Drawing, found: Results, folder: Path) -> Shown:

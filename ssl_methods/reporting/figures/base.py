@@ -13,6 +13,9 @@ from matplotlib.figure import Figure
 
 from ssl_methods.reporting.results import Results
 
+SECTIONS = ("results", "figures")
+"""Sections of the page that show figures, by their anchors."""
+
 
 class NothingToShow(Exception):
     """A figure's data are absent. The message says which, and stands on the page in its place."""
@@ -22,7 +25,7 @@ class Drawing:
     """Base of all figures.
 
     ``place``: the order on the page; those of one's own are last unless they say otherwise.
-    ``section``: the section of the page that shows it.
+    ``section``: the section of the page that shows it, one of ``SECTIONS``.
     ``folded``: opened with a click, and not missed if there is nothing to show.
     ``caption``: what stands below it, unless ``caption_for`` says it from the results.
     """
