@@ -43,6 +43,8 @@ __all__ = [
 class Method(nn.Module):
     """Base of all methods.
 
+    ``title``: what figures and texts call it; else its file's name. ``family``: methods of one have
+    one colour. ``marker``: of its points, as matplotlib names it (``reporting/looks.py``).
     ``targets``: derived targets wanted in the batch, e.g. ``{"level_set"}``.
     ``uses_unlabeled``: whether unlabeled images enter the loss at all.
     ``role``: ``bound`` is trained on every training label there is, whatever the budget;
@@ -55,6 +57,9 @@ class Method(nn.Module):
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
+    title: ClassVar[str] = ""
+    family: ClassVar[str] = ""
+    marker: ClassVar[str] = ""
     targets: ClassVar[frozenset[str]] = frozenset()
     uses_unlabeled: ClassVar[bool] = False
     role: ClassVar[Literal["method", "bound", "control"]] = "method"

@@ -83,6 +83,7 @@ class BCPConfig(RampedConfig):
 class BCP(Method):
     """A student that sees mixed images and a teacher that labels the unlabeled ones."""
 
+    title, family, marker = "BCP", "pseudo-labels", "D"
     Config = BCPConfig
     uses_unlabeled = True
     least_patches = 2

@@ -62,6 +62,7 @@ class CCTConfig(SSL4MISConfig):
 class CCT(Method):
     """A main decoder that is supervised and predicts, three that must follow it."""
 
+    title, family, marker = "CCT", "several decoders", "o"
     Config = CCTConfig
     uses_unlabeled = True
     config: CCTConfig

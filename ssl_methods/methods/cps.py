@@ -53,6 +53,7 @@ class CPSConfig(SSL4MISConfig):
 class CPS(Method):
     """Two networks that differ in their initial weights and their dropout."""
 
+    title, family, marker = "CPS", "several networks", "o"
     Config = CPSConfig
     uses_unlabeled = True
     config: CPSConfig

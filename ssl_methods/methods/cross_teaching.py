@@ -62,6 +62,7 @@ class CrossTeachingConfig(SSL4MISConfig):
 class CrossTeaching(Method):
     """Two backbones; raises UserError if both are of one kind."""
 
+    title, family, marker = "Cross teaching", "several networks", "^"
     Config = CrossTeachingConfig
     uses_unlabeled = True
     config: CrossTeachingConfig

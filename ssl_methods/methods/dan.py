@@ -46,6 +46,7 @@ class DANConfig(AdversarialConfig, SSL4MISConfig):
 class DAN(AgainstDiscriminator):
     """A network that segments, and a discriminator of its probability maps."""
 
+    title, family, marker = "DAN", "output distribution", "X"
     Config = DANConfig
     uses_unlabeled = True
     config: DANConfig

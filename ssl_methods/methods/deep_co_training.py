@@ -14,8 +14,7 @@ Network 1 predicts. Cost: two forward passes of each network, two more backward 
 Defaults: weight 0.5, difference 0.05 / 0.5, epsilon 0.03 (code of Peng et al., for ACDC).
 
 Deviations
-- No released code was run beside it: Peng et al.'s were read, and its terms rebuilt by
-  hand (equal to 6e-16).
+- No released code was run beside it: Peng et al.'s was read, and its terms rebuilt by hand.
 - Code: CE alone as L_supervised, weights rise over 50 of 120 epochs: `as_released`. In D the code
   has KL, which has the same gradient; D's weight rises from epoch 20 there, here with the other.
 - Code: epsilon is of images within [0, 1], clipped to it; here of the normalised images, where it
@@ -72,6 +71,7 @@ class DeepCoTrainingConfig(RampedConfig):
 class DeepCoTraining(Method):
     """Two networks of one kind, kept different by adversarial images."""
 
+    title, family, marker = "Deep co-training", "several networks", "s"
     Config = DeepCoTrainingConfig
     uses_unlabeled = True
     least_precision = "tf32"  # the adversarial images follow the signs of a gradient

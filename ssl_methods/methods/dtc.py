@@ -49,6 +49,7 @@ class DTCConfig(SdfMultitaskConfig, RampedConfig):
 class DTC(SdfMultitask):
     """The network of `sdf_multitask`; the loss adds the agreement of its two heads."""
 
+    title, family, marker = "DTC", "dual task", "D"
     Config = DTCConfig
     uses_unlabeled = True
     least_precision = "float32"  # T⁻¹ multiplies by k what rounding does to the level set

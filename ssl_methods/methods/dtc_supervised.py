@@ -21,5 +21,6 @@ from ssl_methods.methods.dtc import DTC, DTCConfig
 class DTCSupervised(DTC):
     """The network and the loss of `dtc`, which is not shown the unlabeled images."""
 
+    title, family, marker = "DTC (supervised)", "dual task", "d"
     Config = DTCConfig
     uses_unlabeled = False

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 class Empty(Method):
     """Zeros. Its state dict is empty."""
 
+    title, family, marker = "Empty", "control", "X"
     role = "control"
     whole_image = True
 

@@ -56,6 +56,7 @@ class EntropyMinimizationConfig(SSL4MISConfig):
 class EntropyMinimization(Method):
     """One network; the loss adds its mean entropy."""
 
+    title, family, marker = "Entropy minimization", "output distribution", "o"
     Config = EntropyMinimizationConfig
     uses_unlabeled = True
     config: EntropyMinimizationConfig

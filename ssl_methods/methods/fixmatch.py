@@ -64,6 +64,7 @@ class FixMatchConfig(SSL4MISConfig):
 class FixMatch(Method):
     """One network, two views of each unlabeled image."""
 
+    title, family, marker = "FixMatch", "pseudo-labels", "o"
     Config = FixMatchConfig
     uses_unlabeled = True
     config: FixMatchConfig
@@ -92,8 +93,7 @@ class FixMatch(Method):
 
     def predict(self, image: Tensor) -> Tensor:
         network = self.network if self.average is None else self.average.module
-        logits: Tensor = network(image)[0]
-        return logits.float().sigmoid()
+        return network(image)[0].float().sigmoid()
 
 
 def pseudo_label_loss(logits: Tensor, weak_logits: Tensor, confidence: float) -> Tensor:

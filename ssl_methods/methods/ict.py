@@ -68,6 +68,7 @@ class ICTConfig(SSL4MISConfig):
 class ICT(Method):
     """A student that sees mixed unlabeled images and a teacher that sees them apart."""
 
+    title, family, marker = "ICT", "averaged teacher", "P"
     Config = ICTConfig
     uses_unlabeled = True
     least_patches = 2

@@ -39,6 +39,7 @@ class LevelSetOnlyConfig(MethodConfig):
 class LevelSetOnly(Method):
     """One network, one head: the level set."""
 
+    title, family, marker = "Level set only", "level set", "o"
     Config = LevelSetOnlyConfig
     targets = frozenset({"level_set"})
     least_precision = "tf32"  # alone, the level set's gradient keeps too few of its digits

@@ -77,6 +77,7 @@ class MCNetConfig(RampedConfig):
 class MCNet(Method):
     """One encoder, two or three decoders; the first predicts."""
 
+    title, family, marker = "MC-Net", "several decoders", "s"
     Config = MCNetConfig
     uses_unlabeled = True
     config: MCNetConfig

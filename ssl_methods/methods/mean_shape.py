@@ -35,6 +35,7 @@ GRID = 64
 class MeanShape(Method):
     """One buffer, (1, K, *grid): the share of labeled cases with foreground there."""
 
+    title, family, marker = "Mean shape", "control", "P"
     role = "control"
     whole_image = True
     average: Tensor

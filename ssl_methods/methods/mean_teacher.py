@@ -60,6 +60,7 @@ class MeanTeacherConfig(RampedConfig):
 class MeanTeacher(Method):
     """A student that is trained and a teacher that follows it."""
 
+    title, family, marker = "Mean teacher", "averaged teacher", "s"
     Config = MeanTeacherConfig
     uses_unlabeled = True
     config: MeanTeacherConfig

@@ -48,6 +48,7 @@ class MixMatchConfig(RampedConfig):
 class MixMatch(base.Method):
     """One network; labels, guesses and images all mixed."""
 
+    title, family, marker = "MixMatch", "pseudo-labels", "s"
     Config = MixMatchConfig
     uses_unlabeled = True
     config: MixMatchConfig

@@ -64,6 +64,7 @@ class MultiTaskConsistencyConfig(DTCConfig):
 class MultiTaskConsistency(Method):
     """One network, one head per task."""
 
+    title, family, marker = "Multi-task consistency", "level set", "h"
     Config = MultiTaskConsistencyConfig
     targets = frozenset({"level_set"})
     uses_unlabeled = True

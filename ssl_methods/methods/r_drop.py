@@ -58,6 +58,7 @@ class RDropConfig(SSL4MISConfig):
 class RDrop(Method):
     """One network, seen through two dropout masks."""
 
+    title, family, marker = "R-Drop", "several networks", "D"
     Config = RDropConfig
     uses_unlabeled = True
     config: RDropConfig

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssl_methods.config import MethodChoice, NetworkConfig, parse
 from ssl_methods.errors import UserError, did_you_mean
+from ssl_methods.face import Face
 from ssl_methods.files import read_json
 from ssl_methods.plugins import Plugins
 
@@ -147,6 +148,7 @@ def describe() -> list[dict[str, Any]]:
             {
                 "name": name,
                 "summary": document.splitlines()[0] if document else "",
+                **Face.of(kind)._asdict(),
                 "role": kind.role,
                 "uses_unlabeled": kind.uses_unlabeled,
                 "least_precision": kind.least_precision,

@@ -56,6 +56,7 @@ class SASSNetConfig(SdfMultitaskConfig, AdversarialConfig):
 class SASSNet(AgainstDiscriminator, SdfMultitask):
     """The network of `sdf_multitask`, and a discriminator of its level sets."""
 
+    title, family, marker = "SASSNet", "level set", "X"
     Config = SASSNetConfig
     uses_unlabeled = True
     config: SASSNetConfig

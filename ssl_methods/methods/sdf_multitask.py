@@ -40,6 +40,7 @@ class SdfMultitaskConfig(MethodConfig):
 class SdfMultitask(Method):
     """One network, two heads: segmentation logits and level set."""
 
+    title, family, marker = "SDF multitask", "level set", "^"
     Config = SdfMultitaskConfig
     targets = frozenset({"level_set"})
     config: SdfMultitaskConfig

@@ -30,6 +30,7 @@ class SupervisedConfig(MethodConfig):
 class Supervised(Method):
     """One network, one head."""
 
+    title, family, marker = "Supervised", "labeled images alone", "o"
     Config = SupervisedConfig
 
     def __init__(self, config: SupervisedConfig, make_network: MakeNetwork) -> None:

@@ -19,4 +19,5 @@ from ssl_methods.methods.supervised import Supervised
 class SupervisedAll(Supervised):
     """``supervised``; what differs is the cases that it is given."""
 
+    title, family, marker = "Supervised (all labels)", "every label", "s"
     role = "bound"

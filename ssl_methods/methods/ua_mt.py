@@ -50,6 +50,7 @@ class UAMTConfig(MeanTeacherConfig):
 class UAMT(MeanTeacher):
     """Mean teacher with a mask on its consistency."""
 
+    title, family, marker = "UA-MT", "averaged teacher", "v"
     Config = UAMTConfig
     config: UAMTConfig
 

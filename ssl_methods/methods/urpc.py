@@ -63,6 +63,7 @@ class URPCConfig(SSL4MISConfig):
 class URPC(Method):
     """One network with a head at each of several scales; the finest predicts."""
 
+    title, family, marker = "URPC", "several decoders", "v"
     Config = URPCConfig
     uses_unlabeled = True
     config: URPCConfig

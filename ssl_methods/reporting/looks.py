@@ -1,13 +1,18 @@
-"""One colour, marker and name per method, in all figures."""
+"""One colour, marker and name per method, in all figures: its face, as its runs recorded it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ssl_methods.analysis.tables import in_order, roles
+from ssl_methods.analysis.tables import in_order, one_line, roles
+from ssl_methods.config import Run
+from ssl_methods.face import Face, written
 from ssl_methods.reporting.style import (
     BLACK,
     BLUE,
@@ -29,73 +34,24 @@ class Look(NamedTuple):
     marker: str
 
 
-FIXED = {
-    # no unlabeled images
-    "supervised": Look(GREY, "o"),
-    "supervised_all": Look(BLACK, "s"),
-    # an averaged teacher
-    "mean_teacher": Look(ORANGE, "s"),
-    "ua_mt": Look(ORANGE, "v"),
-    "ict": Look(ORANGE, "P"),
-    # level sets
-    "level_set_only": Look(GREEN, "o"),
-    "sdf_multitask": Look(GREEN, "^"),
-    "sassnet": Look(GREEN, "X"),
-    "multi_task_consistency": Look(GREEN, "h"),
-    "dtc": Look(BLUE, "D"),
-    "dtc_supervised": Look(BLUE, "d"),
-    # several networks
-    "cps": Look(VERMILION, "o"),
-    "deep_co_training": Look(VERMILION, "s"),
-    "cross_teaching": Look(VERMILION, "^"),
-    "r_drop": Look(VERMILION, "D"),
-    # several decoders or scales
-    "cct": Look(PURPLE, "o"),
-    "mc_net": Look(PURPLE, "s"),
-    "mc_net_plus": Look(PURPLE, "P"),
-    "urpc": Look(PURPLE, "v"),
-    # the distribution of the output
-    "entropy_minimization": Look(SKY, "o"),
-    "dan": Look(SKY, "X"),
-    # pseudo-labels and mixed images
-    "fixmatch": Look(OCHRE, "o"),
-    "mixmatch": Look(OCHRE, "s"),
-    "bcp": Look(OCHRE, "D"),
-    # controls
-    "mean_shape": Look(LIGHT_GREY, "P"),
-    "empty": Look(LIGHT_GREY, "X"),
+FAMILIES = {
+    "labeled images alone": GREY,
+    "every label": BLACK,
+    "averaged teacher": ORANGE,
+    "level set": GREEN,
+    "dual task": BLUE,
+    "several networks": VERMILION,
+    "several decoders": PURPLE,
+    "output distribution": SKY,
+    "pseudo-labels": OCHRE,
+    "control": LIGHT_GREY,
 }
-OTHERS = (VERMILION, PURPLE, SKY, BLACK, OCHRE)
-OTHER_MARKERS = ("<", ">", "p", "8", "H", "d")
+"""The colour of a family of methods, which their files name."""
 
-NAMES = {
-    "supervised": "Supervised",
-    "supervised_all": "Supervised (all labels)",
-    "mean_teacher": "Mean teacher",
-    "ua_mt": "UA-MT",
-    "ict": "ICT",
-    "level_set_only": "Level set only",
-    "sdf_multitask": "SDF multitask",
-    "sassnet": "SASSNet",
-    "multi_task_consistency": "Multi-task consistency",
-    "dtc": "DTC",
-    "dtc_supervised": "DTC (supervised)",
-    "cps": "CPS",
-    "deep_co_training": "Deep co-training",
-    "cross_teaching": "Cross teaching",
-    "r_drop": "R-Drop",
-    "cct": "CCT",
-    "mc_net": "MC-Net",
-    "mc_net_plus": "MC-Net+",
-    "urpc": "URPC",
-    "entropy_minimization": "Entropy minimization",
-    "dan": "DAN",
-    "fixmatch": "FixMatch",
-    "mixmatch": "MixMatch",
-    "bcp": "BCP",
-    "mean_shape": "Mean shape",
-    "empty": "Empty",
-}
+OTHERS = (VERMILION, PURPLE, SKY, BLACK, OCHRE)
+"""Colours of methods without a family, and of families that are not listed above."""
+MARKERS = "osv^DdPXh"
+OTHER_MARKERS = "<>p8Hd"
 
 TUNED = "_tuned"
 """Ends the name of a row with the settings that a study found: `dtc_tuned` is 'DTC (tuned)'."""
@@ -104,26 +60,69 @@ DASHES = {"bound": "--", "method": "-", "control": ":"}
 """How the line of a role is drawn."""
 
 
+_recorded: ContextVar[Mapping[str, Face]] = ContextVar("_recorded", default=MappingProxyType({}))
+
+
+@contextmanager
+def shown_as(faces: Mapping[str, Face]) -> Iterator[None]:
+    """Within it, rows are called and drawn as the runs that are shown recorded it."""
+    before = _recorded.set(faces)
+    try:
+        yield
+    finally:
+        _recorded.reset(before)
+
+
+def face(row: str) -> Face:
+    """The face of a row: what its runs recorded, else that of the packaged method of its name."""
+    return _recorded.get().get(row) or written(row)
+
+
+def faces_of(records: Iterable[tuple[Run, Mapping[str, Any]]]) -> dict[str, Face]:
+    """The face of each row from its runs' ``run.yaml``, which may hold anything.
+
+    A row that is not called as its method has the method's family and keeps its own name.
+    """
+    found: dict[str, Face] = {}
+    for run, record in records:
+        known = {name: record.get(name) for name in Face._fields}
+        texts = {name: one_line(text) for name, text in known.items() if isinstance(text, str)}
+        said = Face(**texts) if texts else written(run.choice.method)
+        if said.marker not in {*MARKERS, *OTHER_MARKERS}:
+            said = said._replace(marker="")
+        found[run.name] = said if run.name == run.choice.method else Face(family=said.family)
+    return found
+
+
 def looks(methods: Iterable[str]) -> dict[str, Look]:
-    """A look for each method; those without a fixed one take theirs in alphabetical order."""
+    """A look for each method: the colour of its family, and no two alike.
+
+    Markers are those that the methods' files ask for; others are given in alphabetical order. What
+    a study tuned has the colour of the method, and a star.
+    """
     names = list(dict.fromkeys(methods))
-    tuned = {name: name.removesuffix(TUNED) for name in names if name.endswith(TUNED)}
-    if tuned:  # the colour of what was tuned, and a star
-        found = looks([*(name for name in names if name not in tuned), *tuned.values()])
-        found |= {name: Look(found[base].colour, "*") for name, base in tuned.items()}
-        return {name: found[name] for name in names}
-    free = [
-        Look(OTHERS[i % len(OTHERS)], OTHER_MARKERS[i % len(OTHER_MARKERS)])
-        for i in range(len([name for name in names if name not in FIXED]))
-    ]
-    others = dict(zip(sorted(name for name in names if name not in FIXED), free, strict=True))
-    return {name: FIXED.get(name) or others[name] for name in names}
+    plain = sorted({name.removesuffix(TUNED) for name in names})
+    faces = {name: face(name) for name in plain}
+    unlisted = [name for name in plain if faces[name].family not in FAMILIES]
+    groups = sorted({faces[name].family or name for name in unlisted})
+    colours = {group: OTHERS[i % len(OTHERS)] for i, group in enumerate(groups)}
+    found: dict[str, Look] = {}
+    for name in sorted(plain, key=lambda name: not faces[name].marker):
+        of_family = faces[name].family
+        colour = FAMILIES.get(of_family) or colours[of_family or name]
+        start = groups.index(of_family or name) % len(OTHER_MARKERS) if name in unlisted else 0
+        free = [faces[name].marker, *OTHER_MARKERS[start:], *OTHER_MARKERS[:start], *MARKERS]
+        wanted = [Look(colour, marker) for marker in free if marker]
+        left = [look for look in wanted if look not in found.values()]
+        found[name] = (left or wanted)[0]
+    tuned = {name: Look(found[name.removesuffix(TUNED)].colour, "*") for name in names}
+    return {name: tuned[name] if name.endswith(TUNED) else found[name] for name in names}
 
 
 def label(method: str) -> str:
     """The method's name as figures write it."""
     base = method.removesuffix(TUNED)
-    return NAMES.get(base, base) + (" (tuned)" if method != base else "")
+    return (face(base).title or base) + (" (tuned)" if method != base else "")
 
 
 def methods_of(frame: pd.DataFrame) -> dict[str, str]:

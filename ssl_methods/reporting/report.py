@@ -37,7 +37,7 @@ from ssl_methods.files import write_text
 from ssl_methods.locks import alone
 from ssl_methods.reporting import tables
 from ssl_methods.reporting.gallery import Shown, gallery
-from ssl_methods.reporting.looks import label, methods_of
+from ssl_methods.reporting.looks import faces_of, label, methods_of, shown_as
 from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.stacks import MOST, stacks
@@ -68,13 +68,14 @@ def _report(experiment: Experiment, results: Path) -> Path:
             f"{results / experiment.name / 'tables'}: no tables yet; run 'collect' first"
         )
     found = Results(experiment, results)
-    shown = gallery(found)
     path = found.folder / "report.html"
     environment = Environment(
         loader=PackageLoader("ssl_methods.reporting"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=shown_as_it_is,
     )  # fmt: skip
-    write_text(path, environment.get_template("report.html.j2").render(page(found, shown)))
+    with shown_as(faces_of(found.records("run.yaml"))):
+        shown = page(found, gallery(found))
+    write_text(path, environment.get_template("report.html.j2").render(shown))
     return path
 
 

@@ -28,6 +28,7 @@ from ssl_methods.data.store import STAIN_REFERENCE, Store
 from ssl_methods.devices.claim import computing
 from ssl_methods.devices.placement import place
 from ssl_methods.devices.precision import resolve, tf32
+from ssl_methods.face import Face
 from ssl_methods.files import file_sha256, write_json, write_with, write_yaml
 from ssl_methods.locks import alone
 from ssl_methods.methods.base import Method
@@ -242,6 +243,7 @@ def record(run: Run, method: Method) -> dict[str, Any]:
     """The resolved run: enough to train it again, and every setting that it was trained with."""
     return run.model_dump(mode="json") | {
         "role": method.role,
+        **Face.of(type(method))._asdict(),
         "method_settings": method.config.model_dump(mode="json"),
     }
 

@@ -19,7 +19,7 @@ from ssl_methods.schedules import gaussian_warmup, stepwise_warmup
 MANY = [
     "supervised", "supervised_all", "mean_teacher", "level_set_only", "sdf_multitask", "dtc",
     "dtc_supervised", "entropy_minimization", "dan", "ua_mt", "cct", "sassnet", "cps", "ict",
-    "urpc", "mc_net", "mc_net_plus", "bcp", "fixmatch", "r_drop", "deep_co_training",
+    "urpc", "mc_net", "bcp", "fixmatch", "r_drop", "deep_co_training",
     "cross_teaching", "mixmatch", "multi_task_consistency", "mean_shape", "empty",
 ]  # fmt: skip
 ROLES = {"supervised_all": "bound", "mean_shape": "control", "empty": "control"}

@@ -1,5 +1,7 @@
 """What figures draw, on simulated results with known truth."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,15 +9,18 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 from support import simulated
 
+from ssl_methods import methods
+from ssl_methods.face import Face, written
 from ssl_methods.reporting.figures.base import NothingToShow
 from ssl_methods.reporting.figures.dice_vs_budget import dice_vs_budget
 from ssl_methods.reporting.figures.inverse_transform import inverse_transform, one_voxel
 from ssl_methods.reporting.figures.lambda_warmup import lambda_warmup
 from ssl_methods.reporting.figures.level_set_panel import level_set_panel
 from ssl_methods.reporting.figures.training_curves import training_curves
-from ssl_methods.reporting.looks import FIXED, NAMES, looks
+from ssl_methods.reporting.looks import FAMILIES, Look, faces_of, label, looks, shown_as
 from ssl_methods.reporting.overlays import best_median_worst
 from ssl_methods.reporting.saving import save
+from ssl_methods.reporting.style import BLUE, GREEN
 
 
 def test_dice_figure_draws_the_means_and_a_dot_per_run(tmp_path):
@@ -94,10 +99,58 @@ def test_best_median_worst_are_ranked_and_never_twice():
 def test_looks_are_fixed_for_known_methods_and_distinct_for_all():
     names = ["zeta", "dtc", "supervised", "alpha", *(f"m{i}" for i in range(20))]
     chosen = looks(names)
-    assert chosen["dtc"] == FIXED["dtc"] and len(set(chosen.values())) == len(names)
+    assert chosen["dtc"] == Look(BLUE, "D") and len(set(chosen.values())) == len(names)
     assert looks(reversed(names)) == chosen
-    assert set(simulated.MANY) == set(FIXED) == set(NAMES)
-    assert len(set(FIXED.values())) == len(set(NAMES.values())) == len(FIXED)
+    packaged = methods.names()
+    assert set(simulated.MANY) == set(packaged)
+    assert len({label(name) for name in packaged}) == len(packaged)
+    assert all(looks([name]) == {name: look} for name, look in looks(packaged).items())
+    assert len(set(looks(packaged).values())) == len(packaged)
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_a_methods_face_is_the_one_that_its_class_has(name):
+    """Read as text, for results that do not record it."""
+    assert written(name) == Face.of(methods.method_class(name))
+    assert written(name).title and written(name).family in FAMILIES and written(name).marker
+
+
+def recorded(row="dtc", method="dtc", **face):
+    choice = SimpleNamespace(method=method)
+    return faces_of([(SimpleNamespace(name=row, choice=choice), face)])
+
+
+def test_a_face_is_what_the_run_recorded():
+    faces = recorded("mine", "mine", title="My method", family="level set", marker="h")
+    with shown_as(faces):
+        assert label("mine") == "My method" and label("mine_tuned") == "My method (tuned)"
+        assert looks(["mine"]) == {"mine": Look(GREEN, "h")}
+        assert looks(["mine_tuned"]) == {"mine_tuned": Look(GREEN, "*")}
+    assert label("mine") == "mine"
+
+
+def test_rows_of_one_method_have_one_colour_and_their_own_names():
+    faces = recorded("dtc_k100", "dtc") | recorded("dtc", "dtc", title="DTC", family="dual task",
+                                                   marker="D")  # fmt: skip
+    with shown_as(faces):
+        found = looks(["dtc_k100", "dtc"])
+        assert found["dtc"] == Look(BLUE, "D") and found["dtc_k100"].colour == BLUE
+        assert found["dtc_k100"].marker != "D" and label("dtc_k100") == "dtc_k100"
+
+
+def test_a_family_that_is_not_listed_has_a_colour_of_its_own():
+    with shown_as(recorded("a", "a", family="new") | recorded("b", "b", family="new")):
+        found = looks(["a", "b", "c"])
+    assert found["a"].colour == found["b"].colour != found["c"].colour
+    assert len(set(found.values())) == 3
+
+
+@pytest.mark.parametrize("wrong", [{"marker": "no marker"}, {"title": 3}, {"family": ["x"]},
+                                   {"title": "a\nb"}, {"marker": "sv"}])  # fmt: skip
+def test_a_record_that_holds_no_face_is_none(wrong):
+    with shown_as(recorded("dtc", "dtc", **wrong)):
+        (look,) = looks(["dtc"]).values()
+        assert "\n" not in label("dtc") and len(look.marker) == 1
 
 
 def test_a_figure_is_saved_small_and_at_300_dpi(tmp_path):

@@ -82,7 +82,7 @@ def test_of_many_methods_each_has_a_row_of_its_own(crowd):
     for figure in (dice, boxes):
         assert names_on(figure.axes[0]) == expected and not figure.legends
         places = figure.axes[0].get_yticks()
-        assert np.diff(places).min() >= 1 and list(np.flatnonzero(np.diff(places) > 1)) == [0, 23]
+        assert np.diff(places).min() >= 1 and list(np.flatnonzero(np.diff(places) > 1)) == [0, 22]
     means = found.summary.set_index("method")["dice"] * 100
     drawn = {
         round(float(line.get_xdata()[0]), 6)
