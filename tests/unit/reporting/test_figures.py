@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_erosion, distance_transform_edt
 from support import simulated
 
 from ssl_methods import methods
@@ -83,10 +83,18 @@ def test_one_voxel_is_a_step_of_the_normalised_distance():
 @pytest.mark.parametrize("shape", [(12, 10), (12, 10, 8)])
 def test_level_set_panel_in_two_and_three_dimensions(shape):
     label = np.zeros(shape, np.uint8)
-    label[3:8, 3:7] = 1
+    label[2:9, 2:8] = 1  # the same on all slices, so that the first is shown
     figure = level_set_panel(label + 0.5, label)
-    drawn = figure.axes[2].images[0].get_array()
-    assert (drawn.shape == (10, 12) and drawn.min() == -1) or drawn.max() <= 1
+    panels = [np.asarray(axis.images[0].get_array()).T for axis in figure.axes[:4]]
+    inside, outside = distance_transform_edt(label), distance_transform_edt(label == 0)
+    distance = outside / outside.max() - inside / inside.max()
+    distance[(label == 1) & ~binary_erosion(label, border_value=1)] = 0
+    truth = (label + 0.5, label, distance, distance < 0)
+    for panel, expected in zip(panels, truth, strict=True):
+        assert panel.shape == (12, 10)
+        rounded = panel.round() if expected.dtype == bool else panel
+        flat = expected if expected.ndim == 2 else expected[..., 0]
+        assert np.allclose(rounded, flat, atol=1e-6)
 
 
 def test_best_median_worst_are_ranked_and_never_twice():
