@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import contourpy
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from skimage.measure import find_contours
 
 from ssl_methods.analysis.run_files import cases_with_stacks, read_stack
 from ssl_methods.analysis.shown import number
@@ -126,6 +126,6 @@ def _lines(classes: NDArray[np.uint8]) -> Iterator[str]:
     height = classes.shape[1]
     for value in range(1, int(classes.max(initial=0)) + 1):
         mask = np.pad((classes == value).T.astype(float), 1)
-        for line in contourpy.contour_generator(z=mask).lines(0.5):
-            points = [f"{x - 0.5:g} {height - (y - 0.5):g}" for x, y in np.asarray(line)]
+        for line in find_contours(mask, 0.5):
+            points = [f"{x - 0.5:g} {height - (y - 0.5):g}" for y, x in line]
             yield f"M{'L'.join(points[:-1])}Z"
