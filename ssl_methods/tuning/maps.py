@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
@@ -147,21 +148,21 @@ def _grid_map(done: pd.DataFrame, space: Space, method: str) -> Figure:
     table = done.pivot_table(index=y, columns=x, values="validation_dice") * 100
     figure = Figure(figsize=(1.4 + 0.62 * len(table.columns), 1.3 + 0.42 * len(table)))
     axis = figure.subplots()
-    drawn = axis.imshow(table, cmap="viridis", origin="lower", aspect="auto")
-    middle = (np.nanmin(table) + np.nanmax(table)) / 2
-    for (row, column), value in np.ndenumerate(table.to_numpy()):
-        colour = "white" if value < middle else "black"
-        axis.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=7)
+    sns.heatmap(
+        table, ax=axis, cmap="viridis", annot=True, fmt=".1f", annot_kws={"fontsize": 7},
+        cbar_kws={"label": "validation Dice (%)"},
+        xticklabels=[f"{value:g}" for value in table.columns],
+        yticklabels=[f"{value:g}" for value in table.index],
+    )  # fmt: skip
+    axis.invert_yaxis()  # as an axis: small values below
     for row, look, name in zip(_marked(done), (BEST, DEFAULT), ("best", "default"), strict=False):
-        at = list(table.columns).index(row[x]), list(table.index).index(row[y]) - 0.3
+        at = list(table.columns).index(row[x]) + 0.5, list(table.index).index(row[y]) + 0.2
         mark: dict[str, Any] = {**look, "linestyle": "none", "label": name}
         axis.plot(*at, **mark)
     figure.legend(loc="outside lower center", ncols=2)
-    axis.set_xticks(range(len(table.columns)), [f"{value:g}" for value in table.columns])
-    axis.set_yticks(range(len(table)), [f"{value:g}" for value in table.index])
+    axis.tick_params(length=0, labelrotation=0)
     axis.set(xlabel=title(x), ylabel=title(y), title=label(method))
     axis.grid(visible=False)
-    figure.colorbar(drawn, ax=axis, label="validation Dice (%)")
     return figure
 
 
