@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ssl_methods.reporting.results import Results
 
-SECTIONS = ("results", "figures")
+SECTIONS = ("results", "ranks", "figures")
 """Sections of the page that show figures, by their anchors."""
 
 
