@@ -228,6 +228,24 @@ def parser() -> Parser:
     _experiment(it)
     _results(it, formerly="--out")
 
+    it = verb(
+        "compare",
+        verbs.compare,
+        "show what the one setting changes in which two experiments differ, run by run",
+    )
+    it.add_argument(
+        "first", type=Path, metavar="A.yaml", help="an experiment whose tables are made"
+    )
+    it.add_argument(
+        "second", type=Path, metavar="B.yaml", help="another, which differs from it in one setting"
+    )
+    it.add_argument(
+        "--groups",
+        action="store_true",
+        help="also for each group of test cases: what stands before the first '-' of their ids",
+    )
+    _results(it)
+
     it = verb("tune", verbs.tune, "search the settings of methods, as a study declares it")
     it.add_argument(
         "file",

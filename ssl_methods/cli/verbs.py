@@ -239,6 +239,12 @@ def report(arguments: argparse.Namespace) -> None:
     print(report(load_experiment(arguments.file), arguments.results))
 
 
+def compare(arguments: argparse.Namespace) -> None:
+    from ssl_methods.reporting.compare import compare
+
+    print(compare(arguments.first, arguments.second, arguments.results, arguments.groups))
+
+
 def methods(arguments: argparse.Namespace) -> None:
     from ssl_methods.methods import describe
 

@@ -43,7 +43,7 @@ from ssl_methods.config.reading import (
     parse,
     parse_run,
 )
-from ssl_methods.config.run import MethodChoice, Run, differences
+from ssl_methods.config.run import MethodChoice, Run, changes, differences
 from ssl_methods.config.training import FASTEST_FIRST, Precision, TrainingConfig, rounds_more
 from ssl_methods.config.yaml_files import find_config, published_folder, read_yaml
 from ssl_methods.errors import did_you_mean
@@ -72,6 +72,7 @@ __all__ = [
     "TrainingConfig",
     "as_given",
     "budget_text",
+    "changes",
     "dataset_class",
     "declared_run",
     "did_you_mean",

@@ -88,12 +88,17 @@ class Run(Settings):
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What two nested mappings of settings differ in, each as 'training.iterations: 6000 -> 10'."""
+    return [f"{key}: {old} -> {new}" for key, (old, new) in changes(before, now).items()]
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """The settings that two nested mappings differ in, with both values as text."""
     old, new = dict(_flat(before)), dict(_flat(now))
-    return [
-        f"{key}: {_shown(old, key)} -> {_shown(new, key)}"
+    return {
+        key: (_shown(old, key), _shown(new, key))
         for key in {**old, **new}
         if _shown(old, key) != _shown(new, key)
-    ]
+    }
 
 
 def _flat(settings: Mapping[str, Any], parent: str = "") -> Iterator[tuple[str, Any]]:

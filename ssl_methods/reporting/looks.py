@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ssl_methods.analysis.tables import in_order, one_line, roles
+from ssl_methods.analysis.shown import one_line
+from ssl_methods.analysis.tables import in_order, roles
 from ssl_methods.config import Run
 from ssl_methods.face import Face, written
 from ssl_methods.reporting.style import (

@@ -11,12 +11,8 @@ the records cannot know (how loaded the machine was, what came before) is writte
 
 from __future__ import annotations
 
-import io
 import re
-import shutil
 from pathlib import Path
-
-from PIL import Image
 
 from ssl_methods.analysis.published import published_note, shown_published
 from ssl_methods.analysis.shown import (
@@ -27,21 +23,21 @@ from ssl_methods.analysis.shown import (
     shown_comparisons,
     shown_summary,
 )
-from ssl_methods.analysis.stains import NOTE as STAINS_NOTE
-from ssl_methods.analysis.stains import shown_stains
 from ssl_methods.analysis.table_files import read_table
 from ssl_methods.config import budget_text, load_experiment
 from ssl_methods.errors import UserError
-from ssl_methods.files import write_text, write_with
+from ssl_methods.files import write_text
+from ssl_methods.reporting.compare import FOLDER as COMPARED
+from ssl_methods.reporting.kept import keep, notes, small
 from ssl_methods.reporting.results import Results
 
 TABLES = (
     "runs.csv", "summary.csv", "comparisons.csv", "published.csv", "claims.csv", "ranks.csv",
-    "agreement.csv", "variance.csv", "audits.csv", "stains.csv",
+    "agreement.csv", "variance.csv", "audits.csv",
     "summary.tex", "comparisons.tex", "comparisons_with_best.tex", "published.tex", "claims.tex",
-    "audits.md", "audits.tex", "stains.tex",
+    "audits.md", "audits.tex",
 )  # fmt: skip
-WIDEST = 1400  # pixels
+CSV_AND_TEX = (".csv", ".tex")
 
 
 def showcase(path: Path, results: Path, readme: Path) -> Path:
@@ -52,42 +48,21 @@ def showcase(path: Path, results: Path, readme: Path) -> Path:
     experiment = load_experiment(path)
     found = Results(experiment, results)
     folder = results / "showcase" / experiment.name
-    notes = folder / "NOTES.md"
-    said = notes.read_text(encoding="utf-8") if notes.is_file() else ""
     pictures = {
         figure.name: small(figure) for figure in sorted((found.folder / "figures").glob("*.png"))
     }
-    text = page(path, found, list(pictures), said)
+    files = {name: found.folder / "tables" / name for name in TABLES}
+    for beside in compared(found):
+        pictures[f"compared_{beside.name}.png"] = small(beside / "compared.png")
+        files |= {f"compared_{beside.name}{end}": beside / f"compared{end}" for end in CSV_AND_TEX}
+    text = page(path, found, list(pictures), notes(folder))
     if found.unread:
         raise UserError(found.unread[0])
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in TABLES:
-        table = found.folder / "tables" / name
-        if table.is_file():  # results of earlier versions lack some
-            shutil.copy(table, folder)
-    for name, content in pictures.items():
-        write_with(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
-    if said:
-        write_text(notes, said)
-    write_text(folder / "README.md", text)
+    keep(folder, files, pictures, text)
     if readme.is_file():
         before = readme.read_text(encoding="utf-8")
         write_text(readme, with_table(before, experiment.name, main_table(folder)))
     return folder
-
-
-def small(figure: Path) -> bytes:
-    """A PNG of at most WIDEST pixels and 256 colours. Raises UserError if it is no picture."""
-    content = io.BytesIO()
-    try:
-        with Image.open(figure, formats=["PNG"]) as image:
-            image.thumbnail((WIDEST, 10 * WIDEST))
-            reduced = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    except Exception as error:  # whatever the library makes of a damaged file
-        raise UserError(f"{figure}: is no picture ({error}); run 'report' again") from None
-    reduced.save(content, "PNG", optimize=True)
-    return content.getvalue()
 
 
 def page(path: Path, found: Results, figures: list[str], said: str = "") -> str:
@@ -95,7 +70,6 @@ def page(path: Path, found: Results, figures: list[str], said: str = "") -> str:
     experiment = found.experiment
     comparisons = found.comparisons[found.comparisons["metric"].isin(["dice", "hd95_voxel"])]
     note = "Means over runs and test cases, 95 % intervals; last checkpoint, no post-processing."
-    stains = found.folder / "tables" / "stains.csv"
     published = found.published
     if len(published):
         published = published[published["run"].fillna("") != ""]  # those that we have runs of
@@ -113,10 +87,15 @@ def page(path: Path, found: Results, figures: list[str], said: str = "") -> str:
             if len(published)
             else []
         ),
-        *([markdown(shown_stains(read_table(stains)), STAINS_NOTE)] if stains.is_file() else []),
+        *((beside / "compared.md").read_text(encoding="utf-8") for beside in compared(found)),
         *(f"![{name.removesuffix('.png')}]({name})" for name in figures),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def compared(found: Results) -> list[Path]:
+    """The folders of what `compare` wrote of this experiment and another."""
+    return [path.parent for path in sorted((found.folder / COMPARED).glob("*/compared.md"))]
 
 
 def circumstances(found: Results) -> list[str]:

@@ -9,16 +9,14 @@ is typed; findings are written by hand into ``NOTES.md`` there, which is kept an
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
 
 from ssl_methods.analysis.shown import markdown
 from ssl_methods.analysis.table_files import read_table
-from ssl_methods.files import write_text, write_with
+from ssl_methods.reporting.kept import keep, notes, small
 from ssl_methods.reporting.looks import label
-from ssl_methods.reporting.showcase import small
 from ssl_methods.tuning.maps import title
 from ssl_methods.tuning.study import Study
 
@@ -28,30 +26,19 @@ TABLES = ("trials.csv", "runs.csv", "importances.csv", "tuned.csv", "variance.cs
 def showcase(study: Study, declared: Path, results: Path) -> Path:
     """Write the showcase of an answered study and return its folder."""
     source, folder = results / study.folder, results / "showcase" / "tuning" / study.name
-    notes = folder / "NOTES.md"
-    said = notes.read_text(encoding="utf-8") if notes.is_file() else ""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in TABLES:
-        if (source / name).is_file():
-            shutil.copy(source / name, folder)
-    figures = sorted((source / "figures").glob("*.png"))
-    for figure in figures:
-        content = small(figure)
-        write_with(folder / figure.name, lambda file, content=content: file.write(content))  # type: ignore[misc]
-    if said:
-        write_text(notes, said)
+    pictures = {figure.name: small(figure) for figure in sorted((source / "figures").glob("*.png"))}
     parts = [
         f"# {study.name}",
         study.description,
         f"```\nsnakemake tune --cores 2 --configfile {declared.as_posix()}\n"
         f"ssl-methods showcase {declared.as_posix()}\n```",
-        "\n".join(f"- {line}" for line in circumstances(study, read_table(folder / "trials.csv"))),
-        said,
-        *(answers(folder)),
-        *(f"![{figure.stem}]({figure.name})" for figure in figures),
+        "\n".join(f"- {line}" for line in circumstances(study, read_table(source / "trials.csv"))),
+        notes(folder),
+        *(answers(source)),
+        *(f"![{Path(name).stem}]({name})" for name in pictures),
     ]
-    write_text(folder / "README.md", "\n\n".join(part.strip() for part in parts if part) + "\n")
+    text = "\n\n".join(part.strip() for part in parts if part) + "\n"
+    keep(folder, {name: source / name for name in TABLES}, pictures, text)
     return folder
 
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from ssl_methods.analysis.tables import overall
 from ssl_methods.measures import of
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.panels import budgets, grid, labeled_text
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, SINGLE
 
 

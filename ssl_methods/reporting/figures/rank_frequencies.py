@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from ssl_methods.analysis.tables import overall
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.found import Results
 from ssl_methods.reporting.looks import label
 from ssl_methods.reporting.panels import ROW, budgets, labeled_text
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, SINGLE
 
 NUMBERED = 12  # of so many methods or fewer, the shares are written into the cells

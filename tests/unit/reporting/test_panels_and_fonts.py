@@ -21,7 +21,6 @@ from ssl_methods.reporting.figures.metric_distributions import (
 from ssl_methods.reporting.figures.time_vs_dice import time_vs_dice
 from ssl_methods.reporting.figures.training_curves import training_curves
 from ssl_methods.reporting.saving import save
-from ssl_methods.reporting.stain_figures import dice_by_laboratory
 from ssl_methods.reporting.style import RC
 
 
@@ -113,9 +112,6 @@ def test_rows_of_many_methods_and_other_figures_have_no_empty_panel():
     label = np.zeros((12, 10, 8), np.uint8)
     label[3:8, 3:7, 2:5] = 1
     assert len(panels(level_set_panel(label + 0.5, label))) == 6
-    lab = few.assign(laboratory="A", stain="none")
-    lab = lab[(lab["class"] == "mean") & ~(lab["method"].eq("dtc") & lab["budget"].eq("4"))]
-    assert len(panels(dice_by_laboratory(lab, {}))) == 3
 
 
 # ---- fonts ---------------------------------------------------------------------------------------
