@@ -13,6 +13,7 @@ from ssl_methods.plugins import PACKAGE
 from ssl_methods.reporting.figures.base import SECTIONS, Drawing
 from ssl_methods.reporting.figures.registry import FIGURES, drawings
 from ssl_methods.reporting.report import report
+from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.showcase import showcase
 
 OWN = '''
@@ -67,6 +68,19 @@ def test_it_is_on_the_page_among_the_files_and_in_the_showcase(own, tmp_path):
     kept = showcase(file, results, tmp_path / "README.md")
     assert (kept / "lowest_dice.png").is_file()
     assert "![lowest_dice](lowest_dice.png)" in (kept / "README.md").read_text()
+
+
+def test_the_figure_of_the_how_to_counts_what_was_missed(tmp_path):
+    page = (PACKAGE.parent / "docs/how-to/add-a-figure.md").read_text()
+    (tmp_path / "failures.py").write_text(re.findall(r"```python\n(.*?)```", page, re.S)[0])
+    experiment = simulated.collected(
+        tmp_path, methods=["supervised", "dtc"], budgets=[4], subsets=2, test_cases=2
+    )
+    drawing = drawings([tmp_path / "failures.py"])["failures"]
+    (axis,) = drawing.draw(Results(experiment, tmp_path)).axes
+    assert [bar.get_width() for bar in axis.patches] == [1]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["Supervised"]
+    assert drawing.section == "results" and drawing.caption_for(None).endswith("over all budgets.")
 
 
 def test_a_change_of_it_makes_the_report_again_and_nothing_else(own, tmp_path):
