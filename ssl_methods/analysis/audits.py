@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ssl_methods.analysis.components import mean_interval
-from ssl_methods.analysis.components import table as table_of
+from ssl_methods.analysis.pairing import beside, paired_difference
 from ssl_methods.analysis.run_files import read_cost, read_snapshots
 from ssl_methods.analysis.shown import (
     UNKNOWN,
@@ -27,8 +26,7 @@ from ssl_methods.analysis.shown import (
     role_note,
     with_interval,
 )
-from ssl_methods.analysis.statistics import limits_of
-from ssl_methods.analysis.tables import CELL, case_matrix, in_order, overall, roles, with_class_mean
+from ssl_methods.analysis.tables import CELL, in_order, overall, roles, with_class_mean
 from ssl_methods.config import Experiment, Run, budget_text
 from ssl_methods.errors import UserError
 from ssl_methods.measures import of
@@ -212,8 +210,7 @@ def _by_crop(
         raise UserError(
             f"{experiment.name}: other_crop '{experiment.other_crop}' is cropped in the same way"
         )
-    beside = overall(with_class_mean(other, ["dice"]))[[*CELL, "case", "dice"]]
-    return cases.merge(beside, on=[*CELL, "case"], suffixes=("", "_other"))
+    return beside(cases, other, ["dice"])
 
 
 def _by_recipe(experiment: Experiment, cases: pd.DataFrame) -> pd.DataFrame:
@@ -247,8 +244,7 @@ def _by_precision(
 
     if name is None or other is None:
         return [((audit(experiment.training.precision, "another"),), pd.DataFrame())]
-    kept = overall(with_class_mean(other, ["dice"]))[[*CELL, "case", "dice"]]
-    both = cases.merge(kept, on=[*CELL, "case"], suffixes=("", "_other"))
+    both = beside(cases, other, ["dice"])
     for column, where in (("precision", experiment.name), ("precision_other", name)):
         found = [
             (run.name, budget_text(run.budget), run.subset, run.seed, computed_in(folder))
@@ -283,21 +279,16 @@ def _measure(audit: Audit, table: pd.DataFrame) -> Iterator[dict[str, object]]:
     if not {audit.reported, audit.instead} <= set(table):
         return
     for (method, budget), own in table.groupby(["method", "budget"], sort=False):
-        reported, instead = (case_matrix(own, name) for name in (audit.reported, audit.instead))
-        difference = (instead - reported).dropna(how="all")
-        if difference.empty:
+        found = paired_difference(own, audit.reported, audit.instead, audit.metric)
+        if found is None:
             continue
-        runs = difference.index
-        subsets = runs.get_level_values("subset").to_numpy()
-        found = table_of(difference.to_numpy(float), subsets.tolist())
-        interval = mean_interval(found, *limits_of(audit.metric))
         yield _row(audit, "measured") | {
             "method": method, "budget": budget,
             **{name: own[name].iloc[0] for name in ("role", "recipe", "labeled")},
-            "reported": reported.loc[runs].to_numpy(float).mean(),
-            "instead": instead.loc[runs].to_numpy(float).mean(),
-            "difference": interval.mean, "low": interval.low, "high": interval.high,
-            "runs": len(runs), "subsets": len(np.unique(subsets)), "cases": difference.shape[1],
+            "reported": found.first, "instead": found.second,
+            "difference": found.difference.mean, "low": found.difference.low,
+            "high": found.difference.high, "runs": found.runs, "subsets": found.subsets,
+            "cases": found.cases,
         }  # fmt: skip
 
 
