@@ -22,9 +22,9 @@ from ssl_methods.config import Run, budget_text
 from ssl_methods.reporting.figures.base import NothingToShow
 from ssl_methods.reporting.looks import label
 from ssl_methods.reporting.results import Results
-from ssl_methods.reporting.style import MANY, column_width
+from ssl_methods.reporting.style import MANY, SKY, YELLOW, column_width
 
-REFERENCE, PREDICTION = "#f0e442", "#56b4e9"
+REFERENCE, PREDICTION = YELLOW, SKY
 
 
 FIRST = 6  # of many methods, those whose overlays need no click

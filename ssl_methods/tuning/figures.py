@@ -20,7 +20,7 @@ from ssl_methods.reporting.figures.base import NothingToShow
 from ssl_methods.reporting.looks import label, looks
 from ssl_methods.reporting.panels import top_legend
 from ssl_methods.reporting.saving import save
-from ssl_methods.reporting.style import DOUBLE, RC, SINGLE
+from ssl_methods.reporting.style import DOUBLE, RC, SINGLE, VERMILION
 from ssl_methods.tuning.maps import map_figure, slices_figure, title
 from ssl_methods.tuning.space import Space
 
@@ -75,7 +75,7 @@ def history_figure(trials: pd.DataFrame) -> Figure:
             level = float(default["validation_dice"].iloc[0]) * 100
             axis.axhline(level, color="#444444", linestyle=":", linewidth=0.9, label="default")
         foot = axis.get_xaxis_transform()
-        for state, marker, colour in (("pruned", "|", "#888888"), ("failed", "x", "#d55e00")):
+        for state, marker, colour in (("pruned", "|", "#888888"), ("failed", "x", VERMILION)):
             other = own[own["state"] == state]
             if len(other):
                 at = np.full(len(other), 0.02)

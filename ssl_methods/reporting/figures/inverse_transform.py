@@ -10,7 +10,7 @@ from scipy.special import expit
 from ssl_methods.level_set import signed_distance
 from ssl_methods.reporting.figures.base import Drawing
 from ssl_methods.reporting.results import Results
-from ssl_methods.reporting.style import DOUBLE
+from ssl_methods.reporting.style import DOUBLE, GREEN, ORANGE, SKY, VERMILION
 
 
 class InverseTransform(Drawing):
@@ -27,7 +27,7 @@ class InverseTransform(Drawing):
 
 
 PAPER_K = 1500
-STEEPNESS = {1: "#56b4e9", 10: "#009e73", 100: "#e69f00", PAPER_K: "#d55e00"}
+STEEPNESS = {1: SKY, 10: GREEN, 100: ORANGE, PAPER_K: VERMILION}
 
 
 def inverse_transform(label: NDArray | None = None) -> Figure:

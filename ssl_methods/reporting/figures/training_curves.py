@@ -10,7 +10,18 @@ from ssl_methods.reporting.figures.base import Drawing, NothingToShow
 from ssl_methods.reporting.looks import label, looks
 from ssl_methods.reporting.panels import budgets, grid, head_grid, labeled_text, top_legend
 from ssl_methods.reporting.results import Results
-from ssl_methods.reporting.style import DOUBLE, MANY, SINGLE
+from ssl_methods.reporting.style import (
+    BLUE,
+    DOUBLE,
+    GREEN,
+    MANY,
+    OCHRE,
+    ORANGE,
+    PURPLE,
+    SINGLE,
+    SKY,
+    VERMILION,
+)
 
 
 class TrainingCurves(Drawing):
@@ -94,12 +105,12 @@ def training_curves(history: pd.DataFrame) -> Figure:
 
 TERMS = {
     "loss": "#222222",
-    "cross_entropy": "#56b4e9",
-    "dice": "#0072b2",
-    "level_set": "#009e73",
+    "cross_entropy": SKY,
+    "dice": BLUE,
+    "level_set": GREEN,
     "validation_dice": "#999999",
 }
-OTHER_TERMS = ("#d55e00", "#e69f00", "#cc79a7", "#b59f00")
+OTHER_TERMS = (VERMILION, ORANGE, PURPLE, OCHRE)
 
 
 def _a_panel_each(history: pd.DataFrame, columns: int = 4) -> Figure:
