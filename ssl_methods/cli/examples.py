@@ -42,6 +42,10 @@ EXAMPLES = {
     ],
     "collect": ["collect my_experiment.yaml"],
     "report": ["report my_experiment.yaml"],
+    "compare": [
+        "compare my_experiment.yaml my_experiment_in_float32.yaml",
+        "compare --groups results/histology/experiment.yaml results/histology_macenko/experiment.yaml",
+    ],
     "tune": [
         "tune my_study.yaml",
         "tune my_experiment.yaml --study k_and_lambda --part answers",

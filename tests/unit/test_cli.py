@@ -26,7 +26,8 @@ from ssl_methods.config.base import IN_ORDER
 
 VERBS = [
     *("quickstart", "run", "plan"),
-    *("prepare", "split", "choose", "look", "train", "evaluate", "collect", "report", "tune"),
+    *("prepare", "split", "choose", "look", "train", "evaluate", "collect", "report", "compare"),
+    *("tune",),
     *("reproduce", "predict", "export", "metrics", "score", "import-checkpoint"),
     *("methods", "doctor", "completion"),
     *("showcase", "schema", "reference"),
