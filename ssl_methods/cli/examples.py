@@ -44,7 +44,7 @@ EXAMPLES = {
     "report": ["report my_experiment.yaml"],
     "compare": [
         "compare my_experiment.yaml my_experiment_in_float32.yaml",
-        "compare --groups results/histology/experiment.yaml results/histology_macenko/experiment.yaml",
+        "compare raw_tiles.yaml normalised_tiles.yaml --groups",
     ],
     "tune": [
         "tune my_study.yaml",
