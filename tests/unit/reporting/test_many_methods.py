@@ -132,7 +132,8 @@ def test_the_page_of_many_methods_folds_what_is_long(crowd):
     text = path.read_text()
     Page(text)
     figures = {file.stem for file in (folder / "simulated" / "figures").glob("*.png")}
-    assert figures == FIGURES - {"level_set_panel"} | {"overlays_others"}
+    assert figures >= FIGURES - {"level_set_panel"} | {"overlays_others"}
+    assert "level_set_panel" not in figures
     assert "<details><summary>The same test cases for the other methods.</summary>" in text
     assert "for the first 6 methods" in text and path.stat().st_size < 10e6
 
