@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ssl_methods.analysis.compare import group_of
 from ssl_methods.config import Experiment, load_experiment
 from ssl_methods.data.importers.base import RawCase
+from ssl_methods.data.importers.phantom_histology import PhantomHistologyDataset
 from ssl_methods.data.importers.registry import read_source
 from ssl_methods.data.phantoms.laboratory import LABORATORIES, stain_vectors, towards
 from ssl_methods.data.stains import StainNormaliser, stain_normaliser
@@ -121,7 +122,7 @@ def laboratory_tiles(
     """The first test tile of each laboratory, raw and normalised."""
     dataset = next(iter(experiments.values())).dataset
     known: dict[str, NDArray] = {}
-    if dataset.importer == "phantom_histology":
+    if isinstance(dataset, PhantomHistologyDataset):
         known = {it.name: stain_vectors(towards(it, dataset.difficulty)) for it in LABORATORIES}
     firsts: dict[str, RawCase] = {}
     for case in read_source(dataset).cases:
