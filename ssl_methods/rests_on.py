@@ -78,7 +78,7 @@ def tables(experiment: Experiment, results: Path) -> str:
 
 
 def report(experiment: Experiment) -> str:
-    """With the user's own figures. Raises UserError if one of their files is not there."""
+    """What the page rests on. Raises UserError if a figure of the user's own is not there."""
     for file in experiment.figures:
         if not file.is_file():
             raise UserError(f"{experiment.name}: figures: {file}: there is no such file")
