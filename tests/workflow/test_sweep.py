@@ -152,6 +152,7 @@ def test_a_failed_run_says_why_and_the_others_go_on(workflow: Workflow):
 
 
 @pytest.mark.system
-def test_gpu_jobs_are_no_more_than_gpus(workflow: Workflow):
-    done = workflow.snakemake("data", experiment=TINY, CUDA_VISIBLE_DEVICES="0,1")
-    assert re.search(r"Provided resources: gpu=\D*2\b", done.stdout), done.stdout
+@pytest.mark.parametrize(("asked", "allowed"), [((), 2), (("--resources", "gpu=1"), 1)])
+def test_gpu_jobs_are_no_more_than_gpus(asked, allowed, workflow: Workflow):
+    done = workflow.snakemake("data", *asked, experiment=TINY, CUDA_VISIBLE_DEVICES="0,1")
+    assert re.search(rf"Provided resources: gpu=\D*{allowed}\b", done.stdout), done.stdout
