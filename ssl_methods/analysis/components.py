@@ -203,10 +203,19 @@ def has_prior(found: Table, prior_sd: float | None) -> bool:
     return prior_sd is not None and 1 < found.subsets < FEW_SUBSETS and found.cases > 1
 
 
-def p_value(found: Table, at: float = 0.0) -> float:
-    """Two-sided p that the mean is ``at``, without a prior; 1 if nothing varies and it is."""
+def p_value(found: Table, at: float = 0.0, prior_sd: float | None = None) -> float:
+    """Two-sided p that the mean is ``at``; 1 if nothing varies and it is.
+
+    ``prior_sd``: as of ``interval``, so that p and interval say the same.
+    """
     from scipy import stats
 
+    if np.isnan(found.mean):
+        return np.nan
+    if has_prior(found, prior_sd):
+        assert prior_sd is not None
+        weights, spread = _posterior(found, prior_sd)
+        return 2 * float((weights * stats.norm.sf(abs(found.mean - at) / spread)).sum())
     se, freedom = error(found)
     if se == 0:
         return float(found.mean == at)
@@ -245,12 +254,25 @@ def mean_interval(
     return Interval(mean, float(first), float(last))
 
 
-def posterior(found: Table, prior_sd: float, level: float = LEVEL, points: int = 120) -> Interval:
-    """The mean's posterior interval: half-t3 prior of the subset SD, flat of the case SD.
+def posterior(found: Table, prior_sd: float, level: float = LEVEL) -> Interval:
+    """The mean's posterior interval: half-t3 prior of the subset SD, flat of the case SD."""
+    from scipy import optimize, stats
+
+    weights, spread = _posterior(found, prior_sd)
+
+    def below(reach: float) -> float:
+        return float((weights * stats.norm.cdf(reach / spread)).sum() - 1 + level / 2)
+
+    reach = optimize.brentq(below, 0, 60 * float(spread.max()))
+    return Interval(found.mean, found.mean - reach, found.mean + reach)
+
+
+def _posterior(found: Table, prior_sd: float, points: int = 120) -> tuple[NDArray, NDArray]:
+    """The posterior as a mixture of normals about the mean: weights and standard deviations.
 
     The rest's variance is taken as estimated, since it has by far the most degrees of freedom.
     """
-    from scipy import optimize, stats
+    from scipy import stats
 
     rest = max(found.ms_rest, 1e-12)
     shares = (np.arange(points) + 0.5) / points
@@ -268,9 +290,4 @@ def posterior(found: Table, prior_sd: float, level: float = LEVEL, points: int =
     weights = np.exp(log - log.max())
     weights /= weights.sum()
     spread = np.sqrt((subset[:, None] + case - rest) / (found.subsets * found.cases))
-
-    def below(reach: float) -> float:
-        return float((weights * stats.norm.cdf(reach / spread)).sum() - 1 + level / 2)
-
-    reach = optimize.brentq(below, 0, 60 * float(spread.max()))
-    return Interval(found.mean, found.mean - reach, found.mean + reach)
+    return weights, spread

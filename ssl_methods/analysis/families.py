@@ -127,7 +127,7 @@ def judge(
         limits: what a difference can be.
     """
     tables = _tables(family)
-    p = {name: p_value(found) for name, found in tables.items()}
+    p = {name: p_value(found, prior_sd=prior_sd) for name, found in tables.items()}
     adjusted = dict(zip(p, holm(np.array([*p.values()]), declared), strict=True))
     return {
         name: _judged(

@@ -130,3 +130,4 @@ def test_a_wider_confidence_is_wider_with_and_without_a_prior():
         narrow, wide = (interval(found, prior, level) for level in (0.05, 0.005))
         assert wide.low < narrow.low < narrow.high < wide.high
     assert p_value(found, interval(found, level=0.02).low) == pytest.approx(0.02)
+    assert p_value(found, interval(found, 5.0, 0.02).low, 5.0) == pytest.approx(0.02)
