@@ -2,8 +2,8 @@
 
 Each audit sets what this project reports beside what others report instead: the best checkpoint
 instead of the last, the largest component instead of the prediction, a distance of 0 for a
-prediction without a voxel. The difference is paired by run and case, with the bootstrap interval
-over subsets and cases of ``statistics.py``. An audit without its measurements is 'not run', with
+prediction without a voxel. The difference is paired by run and case, with the interval over
+subsets and cases of ``components``. An audit without its measurements is 'not run', with
 what it needs.
 """
 

@@ -75,10 +75,12 @@ RUN_COLUMNS = [
 COUNTS = ["cases", "measurements", "failures", "absent", "false_positives"]
 
 SUMMARY_NOTE = (
-    "Mean over runs and test cases with its 95 % interval (bootstrap over labeled subsets and "
-    "cases). Checkpoint: the last. Post-processing: none. An empty prediction counts as a "
-    "failure, with the volume's diagonal as its distance. SD: standard deviation of the runs' "
-    "mean Dice %, over subsets and over seeds. Time: training of one run."
+    "Mean over labeled subsets and test cases with its 95 % interval over both (crossed "
+    "components; of shares on the logit scale, of distances on the log scale; with fewer than five "
+    "subsets it rests on a prior of how these vary too). Checkpoint: the last. Post-processing: "
+    "none. An empty prediction counts as a failure, with the volume's diagonal as its distance. "
+    "SD: standard deviation of the runs' mean Dice %, over subsets and over seeds. Time: training "
+    "of one run."
 )
 
 

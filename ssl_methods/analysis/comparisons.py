@@ -203,6 +203,26 @@ def _labeled(cases: pd.DataFrame) -> float:
 # ---- in words ------------------------------------------------------------------------------------
 
 
+def in_a_paper(design: Design) -> str:
+    """How differences were judged, in the sentences of a methods section."""
+    measure = of(design.primary)
+    margin = f"{design.margin:g}{' points' if measure.scale == 100 else f' {measure.unit}'}"
+    said = (
+        "Differences were paired by labeled subset, seed and case; their 95 % intervals are of "
+        "crossed components of variance over subsets and cases with Satterthwaite's degrees of "
+        f"freedom. Judged was {measure.title} alone, two-sided at 5 %, adjusted over methods by "
+        f"Holm's procedure, with a margin of equivalence of {margin}."
+    )
+    if any(len(row.looks) > 1 for row in design.rows.values()):
+        said += " The declared looks spent the 5 % by O'Brien and Fleming's rule (Lan and DeMets)."
+    if design.levels:
+        said += (
+            " Where the baseline was trained on more subsets, differences were adjusted to its "
+            "level on all of them (double sampling)."
+        )
+    return said
+
+
 def comparison_note(comparisons: pd.DataFrame, design: Design) -> str:
     """What stands below comparisons of one kind wherever they are shown."""
     if comparisons.empty:

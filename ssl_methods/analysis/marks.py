@@ -9,7 +9,7 @@ from ssl_methods.measures import compared
 
 NOTE = (
     "Bold: the best mean of a metric among the methods of a budget. \N{ALMOST EQUAL TO}: a mean "
-    "within the 95 % interval of the best, which these runs do not tell apart by it."
+    "within the 95 % interval of the best; pairs are judged in the comparisons."
 )
 
 

@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from ssl_methods.analysis.bibliography import bibliography, papers
+from ssl_methods.analysis.comparisons import in_a_paper
 from ssl_methods.analysis.latex import escape
 from ssl_methods.analysis.shown import rounded_more
 from ssl_methods.analysis.tables import overall
-from ssl_methods.config import MethodConfig, TrainingConfig
+from ssl_methods.config import Experiment, MethodConfig, TrainingConfig
 from ssl_methods.reporting.looks import label, methods_of
 from ssl_methods.reporting.results import Results
 
@@ -79,10 +80,28 @@ def compared(found: Results) -> list[str]:
     if labeled:
         text.append(f"Training cases were {listed(labeled)}.")
     text.append(
-        f"The labeled cases were drawn at random {times(subsets)}, the same for every method, "
-        f"and each draw was trained {times(seeds)}."
+        f"{chosen(experiment, subsets)}, the same for every method, and each such subset was "
+        f"trained {times(seeds)}."
     )
     return [*text, *prepared(found)]
+
+
+def chosen(experiment: Experiment, subsets: int) -> str:
+    """How the labeled cases came to be chosen, without a full stop."""
+    if experiment.labeled_cases == "first":
+        return "The labeled cases were the first in the order of the source"
+    if experiment.labeled_cases == "drawn":
+        return f"The labeled cases were drawn at random {times(subsets)}"
+    said = (
+        "The labeled cases were blocks of a random order of the training cases, "
+        f"{subsets} labeled {'subset' if subsets == 1 else 'subsets'} in all"
+    )
+    if any(it.compared for it in experiment.phases.values()):
+        said += (
+            "; the baseline was trained on all of them, other methods on some that spread evenly "
+            "over its level on labeled training cases outside the subset"
+        )
+    return said
 
 
 def prepared(found: Results) -> list[str]:
@@ -91,11 +110,31 @@ def prepared(found: Results) -> list[str]:
     text = []
     if dataset.spacing:
         text.append(f"Images were resampled to {sizes(dataset.spacing)} mm.")
-    if dataset.normalisation == "zscore":
-        text.append("Intensities were scaled to zero mean and unit variance per image.")
+    if dataset.clip_values:
+        text.append(f"Intensities were clipped to {between(dataset.clip_values)}.")
+    if dataset.clip_percentiles:
+        text.append(
+            "Intensities were clipped to the percentiles "
+            f"{between(dataset.clip_percentiles)} of each image."
+        )
+    text.append(
+        {
+            "zscore": "Intensities were scaled to zero mean and unit variance per image.",
+            "percentile": "What lay between these percentiles was mapped to 0..1.",
+            "window": "What lay between these values was mapped to 0..1.",
+            "none": "Intensities were taken as they are.",
+        }[dataset.normalisation]
+    )
+    if dataset.crop == "nonzero":
+        text.append("Scans were cropped to the bounding box of what is not zero.")
     if dataset.crop_used_label:
         text.append("Scans were cropped with the help of the reference label, test scans too.")
     return text
+
+
+def between(pair: tuple[float, float]) -> str:
+    """'1 and 99'"""
+    return f"{pair[0]:g} and {pair[1]:g}"
 
 
 def trained(found: Results) -> list[str]:
@@ -160,9 +199,7 @@ def measured(found: Results) -> list[str]:
         "and without post-processing, by Dice, Jaccard, average surface distance and 95 % "
         "Hausdorff distance. An empty prediction counts as a failure, with the volume's diagonal "
         "as its distance.",
-        "Intervals are 95 % bootstrap intervals over labeled subsets and cases. Each method was "
-        f"compared with {label(baseline)}, paired by subset, seed and case, by the Wilcoxon "
-        "signed-rank test over cases, adjusted over methods by Holm's procedure.",
+        f"Each method was compared with {label(baseline)}. {in_a_paper(found.design)}",
     ]
 
 

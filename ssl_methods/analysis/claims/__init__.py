@@ -3,12 +3,11 @@
 Luo, Chen, Song, Wang, "Semi-supervised Medical Image Segmentation through Dual-task Consistency",
 AAAI 2021, tests none of its claims. ``declared`` says each as parts: this method is better than
 that one, by this metric, with so many labels. A part is decided by the rules of the comparisons
-(``statistics.py``): paired by subset, seed and case; supported (or contradicted) if the interval
+(``components``): paired by subset, seed and case; supported (or contradicted) if the interval
 lies on that side of 0 and p, adjusted by Holm over the parts of its claim, is below 0.05, on at
 least 3 subsets and 20 cases.
 
-- Dice: bootstrap interval over subsets and cases; Wilcoxon test over cases, and t test over subsets
-  and cases, of which the larger p counts.
+- Dice: interval and t test over subsets and cases.
 - What a run costs: t interval and t test over the subsets' means; there are no cases to count.
 - 'No worse than' allows a margin: it is tested whether the difference is above minus the margin.
 

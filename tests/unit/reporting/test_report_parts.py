@@ -103,8 +103,38 @@ def test_the_paragraph_says_the_settings_and_cites_what_is_in_the_bibliography(f
     ):  # fmt: skip
         assert said in words
     latex = in_latex(text)
-    assert r"DTC~\cite{luo2021dtc}" in latex and r"95 \% bootstrap" in latex
+    assert r"DTC~\cite{luo2021dtc}" in latex and r"their 95 \% intervals are of crossed" in latex
     assert r"32 $\times$ 32 $\times$ 32 voxels" in latex
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "unsaid"),
+    [
+        ({"labeled_cases": "first", "subsets": 1}, "were the first in the order", "at random"),
+        ({"labeled_cases": "partition"}, "blocks of a random order", "drawn at random"),
+        (
+            {"labeled_cases": "partition", "subsets": {"baseline": 8, "compared": 3}},
+            "the baseline was trained on all of them", "drawn at random",
+        ),
+        ({"looks": [2]}, "O'Brien and Fleming", "double sampling"),
+        (
+            {"dataset": {"name": "b", "importer": "phantom", "normalisation": "window",
+                         "clip_values": [0, 9], "crop": "nonzero"}},
+            "clipped to 0 and 9. What lay between these values was mapped to 0..1. Scans were "
+            "cropped to the bounding box of what is not zero", "zero mean",
+        ),
+        (
+            {"dataset": {"name": "b", "importer": "phantom", "normalisation": "percentile",
+                         "clip_percentiles": [1, 99]}},
+            "percentiles 1 and 99 of each image", "zero mean",
+        ),
+    ],
+)  # fmt: skip
+def test_the_paragraph_says_the_draw_the_looks_and_the_intensities(changes, said, unsaid, tmp_path):
+    changes = {"methods": ["supervised", "dtc"], "budgets": [4]} | changes
+    declared = simulated.collected(tmp_path, test_cases=4, **changes)
+    words = in_words(paragraph(Results(declared, tmp_path)))
+    assert said in words and unsaid not in words and "Wilcoxon" not in words
 
 
 @pytest.mark.parametrize(
@@ -126,7 +156,7 @@ def test_the_paragraph_holds_no_result(found):
     """The same text when every measurement is another."""
     other = SimpleNamespace(
         experiment=found.experiment, runs=found.runs, measured=found.measured,
-        summary=found.summary.assign(dice=0.123), records=found.records,
+        summary=found.summary.assign(dice=0.123), records=found.records, design=found.design,
     )  # fmt: skip
     assert paragraph(other) == paragraph(found)
 
