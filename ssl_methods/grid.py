@@ -113,7 +113,7 @@ class Grid:
 
     @cached_property
     def tables(self) -> list[str]:
-        return [f"{self.home}/tables/{name}.csv" for name in rests_on.TABLES]
+        return [f"{self.home}/tables/{name}.csv" for name in rests_on.table_names(self.experiment)]
 
     @cached_property
     def report(self) -> str:

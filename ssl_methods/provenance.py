@@ -31,12 +31,20 @@ STAGES = {
     "evaluate": ["ssl_methods.evaluation.evaluate"],
     "choose": ["ssl_methods.data.compared"],
     "look": ["ssl_methods.analysis.looks"],
-    "collect": ["ssl_methods.analysis.collect"],
-    "report": ["ssl_methods.reporting.report", "ssl_methods.reporting.figures"],
+    "collect": ["ssl_methods.analysis.collect", "ssl_methods.analysis.questions"],
+    "report": [
+        "ssl_methods.reporting.report",
+        "ssl_methods.reporting.figures",
+        "ssl_methods.analysis.questions",
+    ],
     "tune": ["ssl_methods.tuning.answers"],
 }
 
-FOUND_BY_FOLDER = {"ssl_methods.reporting.figures"}
+FOUND_BY_FOLDER = {
+    "ssl_methods.analysis.questions",
+    "ssl_methods.measures",
+    "ssl_methods.reporting.figures",
+}
 """Packages whose files are found without being imported by name; a stage that uses one uses all."""
 
 # Settings enter a result through their resolved values, which are compared on their own; the rest

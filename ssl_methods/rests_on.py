@@ -30,17 +30,23 @@ from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, read_text, write_yaml
 from ssl_methods.methods import modules
+from ssl_methods.plugins import Plugins
 from ssl_methods.provenance import source_digest
 
 COLLECTED, REPORTED = "tables/collected.yaml", "reported.yaml"
-TABLES = (
-    "cases", "runs", "summary", "comparisons", "published", "claims", "ranks", "agreement",
-    "variance", "audits",
-)  # fmt: skip
+QUESTIONS = Plugins("ssl_methods.analysis.questions", "question")
+MEASUREMENTS = ("cases", "runs")
+"""The tables that questions are answered from."""
+
 OF_TRAINING = ("history.csv", "cost.json", "provenance.json")
 OF_EVALUATION = ("slices.npz", "measured.yaml")
 
 sources = cache(source_digest)
+
+
+def table_names(experiment: Experiment) -> list[str]:
+    """Names of all tables that `collect` writes for an experiment; no question is imported."""
+    return [*MEASUREMENTS, *QUESTIONS.packaged, *(file.stem for file in experiment.questions)]
 
 
 # ---- what is declared now ------------------------------------------------------------------------
@@ -73,17 +79,24 @@ def tables(experiment: Experiment, results: Path) -> str:
     others = [results / name / "tables" / "cases.csv" for name in named]
     beside = [*sorted(published_folder().glob("*.yaml")), *filter(Path.is_file, others)]
     texts = {path.name: path.read_text(encoding="utf-8") for path in beside}
+    used = sources("collect", *_own(experiment, "questions", experiment.questions))
     declared = experiment.model_dump(mode="json", exclude={"figures"})
-    return f"{digest([declared, texts])} {sources('collect')}"
+    return f"{digest([declared, texts])} {used}"
 
 
 def report(experiment: Experiment) -> str:
-    """What the page rests on. Raises UserError if a figure of the user's own is not there."""
-    for file in experiment.figures:
-        if not file.is_file():
-            raise UserError(f"{experiment.name}: figures: {file}: there is no such file")
-    used = sources("report", *(str(file.resolve()) for file in experiment.figures))
+    """What the page rests on. Raises UserError if a file of the user's own is not there."""
+    own = _own(experiment, "questions", experiment.questions)
+    used = sources("report", *own, *_own(experiment, "figures", experiment.figures))
     return f"{digest(experiment.model_dump(mode='json'))} {used}"
+
+
+def _own(experiment: Experiment, setting: str, files: Iterable[Path]) -> tuple[str, ...]:
+    """The files of one's own that a setting names. Raises UserError if one is not there."""
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"{experiment.name}: {setting}: {file}: there is no such file")
+    return tuple(str(file.resolve()) for file in files)
 
 
 # ---- records of tables and report ----------------------------------------------------------------
@@ -118,7 +131,8 @@ def _measurements(experiment: Experiment, results: Path) -> str:
 
 
 def _tables(experiment: Experiment, results: Path) -> str:
-    return _files(results, [results / experiment.name / f"tables/{name}.csv" for name in TABLES])
+    folder = results / experiment.name / "tables"
+    return _files(results, [folder / f"{name}.csv" for name in table_names(experiment)])
 
 
 def _files(results: Path, paths: Iterable[Path]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,17 +18,20 @@ import numpy as np
 import pandas as pd
 
 from ssl_methods import rests_on
-from ssl_methods.analysis.audits import audit_table, audits_note, shown_audits
 from ssl_methods.analysis.bibliography import bibtex, cited
-from ssl_methods.analysis.claims import claims_note, judge_claims, shown_claims
-from ssl_methods.analysis.comparisons import compare, comparison_note, of_pair
 from ssl_methods.analysis.design import design_of
 from ssl_methods.analysis.jensen import row_ok
 from ssl_methods.analysis.latex import Marks, latex
 from ssl_methods.analysis.marks import NOTE as MARKS_NOTE
-from ssl_methods.analysis.marks import marks
-from ssl_methods.analysis.published import published_note, published_table, shown_published
-from ssl_methods.analysis.ranks import agreement, ranks
+from ssl_methods.analysis.measurements import (
+    COUNTS,
+    RUN_COLUMNS,
+    is_done,
+    metric_columns,
+    read_cases,
+)
+from ssl_methods.analysis.questions.base import Measured
+from ssl_methods.analysis.questions.registry import questions, table_names
 from ssl_methods.analysis.run_files import (
     COST_COLUMNS,
     read_cases_of_run,
@@ -37,18 +39,9 @@ from ssl_methods.analysis.run_files import (
     read_run_record,
     read_split,
 )
-from ssl_methods.analysis.shown import (
-    count_note,
-    markdown,
-    precision_note,
-    role_note,
-    shown_comparisons,
-    shown_summary,
-)
-from ssl_methods.analysis.statistics import summarise, support_note
-from ssl_methods.analysis.table_files import SUMS, no_formula, read_table, write_sums, write_table
-from ssl_methods.analysis.tables import CELL, FLAGS, by_class, counts, with_class_mean
-from ssl_methods.analysis.variance import variance_parts
+from ssl_methods.analysis.shown import markdown
+from ssl_methods.analysis.table_files import SUMS, no_formula, write_sums, write_table
+from ssl_methods.analysis.tables import CELL, by_class, counts, with_class_mean
 from ssl_methods.config import Experiment, Run, budget_text
 from ssl_methods.data.compared import compared_now, read_compared, runs_of
 from ssl_methods.data.splits import load_split, measuring_checksum, split_name
@@ -68,24 +61,10 @@ from ssl_methods.run_record import (
 
 log = logging.getLogger(__name__)
 
-RUN_COLUMNS = [
-    "dataset", "method", "role", "recipe", "budget", "labeled", "unlabeled", "subset", "seed",
-    "crop_used_label",
-]  # fmt: skip
-COUNTS = ["cases", "measurements", "failures", "absent", "false_positives"]
-
-SUMMARY_NOTE = (
-    "Mean over labeled subsets and test cases with its 95 % interval over both (crossed "
-    "components; of shares on the logit scale, of distances on the log scale; with fewer than five "
-    "subsets it rests on a prior of how these vary too). Checkpoint: the last. Post-processing: "
-    "none. An empty prediction counts as a failure, with the volume's diagonal as its distance. "
-    "SD: standard deviation of the runs' mean Dice %, over subsets and over seeds. Time: training "
-    "of one run."
-)
-
 
 def collect(experiment: Experiment, results: Path) -> None:
-    """Write the tables to ``results/<experiment>/tables/``, some of them also as .md and .tex.
+    """Write the tables to ``results/<experiment>/tables/``: the measurements, and an answer to each
+    question (``questions``), as CSV, Markdown and LaTeX.
 
     Waits while another process writes there.
 
@@ -104,7 +83,8 @@ def _collect(experiment: Experiment, results: Path, folder: Path) -> None:
     known_split.cache_clear()
     choices = read_compared(experiment, results)
     design = design_of(experiment, choices)
-    done = [run for run in runs_of(experiment, results) if is_done(run, results)]
+    declared = [*runs_of(experiment, results)]
+    done = [run for run in declared if is_done(run, results)]
     for line in experiment.waiting(compared_now(experiment, results)):
         log.warning(line)
     if not done:
@@ -114,51 +94,20 @@ def _collect(experiment: Experiment, results: Path, folder: Path) -> None:
     write_cases(folder / "cases.csv", experiment, results, done)
     (folder / SUMS).unlink(missing_ok=True)  # of earlier tables; written again when all are there
 
-    cases = read_cases(folder / "cases.csv")
-    metrics = metric_columns(cases)
-    check_references(cases, results / experiment.name)
-    audits = audit_table(
-        experiment,
-        results,
-        done,
-        cases,
-        metrics,
-        cases_of(experiment.other_crop, results),
-        cases_of(experiment.other_precision, results),
-    )
-    raw, cases = cases, with_class_mean(cases, metrics)
-    runs = run_table(experiment, results, raw, cases, metrics)
-    summary = summary_table(experiment, results, runs, raw, summarise(cases, metrics))
-    comparisons = compare(cases, design)
-
-    published = published_table(experiment, summary)
-    claims = judge_claims(cases, runs)
-    tables = {
-        "runs": runs,
-        "summary": summary,
-        "comparisons": comparisons,
-        "published": published,
-        "claims": claims,
-        "ranks": ranks(cases, "dice"),
-        "agreement": agreement(cases),
-        "variance": variance_parts(cases, "dice"),
-        "audits": audits,
-    }
-    for name, table in tables.items():
-        write_table(folder / f"{name}.csv", table)
-    write_sums(folder, ["cases.csv", *(f"{name}.csv" for name in tables)])
-    write_shown(
-        folder / "summary",
-        shown_summary(summary),
-        summary_note(experiment, summary),
-        marks(summary),
-    )
-    for name, pair in (("comparisons", "baseline"), ("comparisons_with_best", "best")):
-        rows = of_pair(comparisons, pair)
-        write_shown(folder / name, shown_comparisons(rows), comparison_note(rows, design))
-    write_shown(folder / "published", shown_published(published), published_note(published))
-    write_shown(folder / "claims", shown_claims(claims), claims_note(claims))
-    write_shown(folder / "audits", shown_audits(audits), audits_note(audits))
+    rows = read_cases(folder / "cases.csv")
+    metrics = metric_columns(rows)
+    check_references(rows, results / experiment.name)
+    cases = with_class_mean(rows, metrics)
+    runs = run_table(experiment, results, rows, cases, metrics)
+    asked = questions(experiment)
+    measured = Measured(experiment, results, design, declared, done, rows, cases, runs, asked)
+    write_table(folder / "runs.csv", runs)
+    for name, question in asked.items():
+        table = measured.table(name)
+        write_table(folder / f"{name}.csv", table, question.columns)
+        for file, (shown, note, marked) in question.read(table).items():
+            write_shown(folder / file, shown, note, marked)
+    write_sums(folder, [f"{name}.csv" for name in table_names(experiment)])
     write_text(folder / "references.bib", bibtex(cited(experiment)))
 
 
@@ -191,48 +140,6 @@ def write_shown(path: Path, shown: pd.DataFrame, note: str, marked: Marks = ()) 
     write_text(path.with_suffix(".md"), markdown(shown, note))
     said = f"{note} {MARKS_NOTE}" if any(marked) else note
     write_text(path.with_suffix(".tex"), latex(shown, said, marked))
-
-
-def summary_note(experiment: Experiment, summary: pd.DataFrame) -> str:
-    """What stands below the summary wherever it is shown."""
-    known = summary["cases"].dropna()
-    few = support_note(len(experiment.subsets), int(known.min())) if len(known) else ""
-    rounded = precision_note(summary)
-    return " ".join(
-        filter(None, [SUMMARY_NOTE, count_note(summary), few, rounded, role_note(summary)])
-    )
-
-
-def is_done(run: Run, results: Path) -> bool:
-    """Trained and evaluated: what a table needs is there."""
-    return all(
-        (results / run.folder / name).is_file() for name in ("run.yaml", "cost.json", "cases.csv")
-    )
-
-
-def read_cases(path: Path) -> pd.DataFrame:
-    """``tables/cases.csv`` with boolean flags, and ``failure``: 1 if wrongly empty."""
-    cases = read_table(path)
-    for name in ("case", "class", *FLAGS):
-        if name not in cases:
-            raise UserError(f"{path}: has no column '{name}'; run 'collect' again")
-        if name in FLAGS and not cases[name].isin([True, False]).all():
-            raise UserError(f"{path}: {name} is not True or False; run 'collect' again")
-    cases[[*FLAGS]] = cases[[*FLAGS]].astype(bool)
-    return cases.assign(failure=(cases["empty_prediction"] & ~cases["empty_reference"]).astype(int))
-
-
-def cases_of(experiment: str | None, results: Path) -> pd.DataFrame | None:
-    """``tables/cases.csv`` of another experiment; None if none is named or it has no tables."""
-    path = results / (experiment or "") / "tables" / "cases.csv"
-    return read_cases(path) if experiment and path.is_file() else None
-
-
-def metric_columns(cases: pd.DataFrame) -> list[str]:
-    """The measurements among the columns of ``cases.csv``."""
-    return [
-        name for name in cases if name not in {*RUN_COLUMNS, "case", "class", "failure", *FLAGS}
-    ]
 
 
 # ---- cases ---------------------------------------------------------------------------------------
@@ -426,50 +333,3 @@ def run_table(
     columns += [*COST_COLUMNS, "jensen_ok", "status"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(role=table.groupby("method", sort=False)["role"].transform("first"))
-
-
-def summary_table(
-    experiment: Experiment,
-    results: Path,
-    runs: pd.DataFrame,
-    cases: pd.DataFrame,
-    measured: pd.DataFrame,
-) -> pd.DataFrame:
-    """One row per declared method and budget (and class); blank where no run is done.
-
-    ``cases`` are all rows as they were measured, ``measured`` what ``summarise`` makes of them.
-    """
-    rows, groups = [], dict(tuple(cases.groupby(["method", "budget"], sort=False)))
-    declared = Counter((run.name, budget_text(run.budget)) for run in runs_of(experiment, results))
-    blank = dict.fromkeys(measured.columns, np.nan)
-    statistics = {
-        (row["method"], row["budget"], row["class"]): row for row in measured.to_dict("records")
-    }
-    for (method, budget), group in runs.groupby(["method", "budget"], sort=False):
-        first, done = group.iloc[0], group[group["status"] == "done"]
-        own_cases = by_class(groups[method, budget]) if (method, budget) in groups else {}
-        for klass in by_class(cases):
-            own = done[done["class"] == klass]
-            row = blank | statistics.get((method, budget, klass), {})
-            row |= {name: first[name] for name in ("dataset", "method", "role", "recipe", "budget")}
-            row |= {
-                name: group[name].dropna().iloc[0] if group[name].notna().any() else None
-                for name in ("labeled", "unlabeled")
-            }
-            row |= {"crop_used_label": first["crop_used_label"], "class": klass}
-            row |= {"runs_done": len(own), "runs_declared": declared[method, budget]}
-            row |= counts(own_cases[klass]) if klass in own_cases else {}
-            row |= {name: pd.to_numeric(own[name]).mean(skipna=False) for name in COST_COLUMNS[:-3]}
-            for name in COST_COLUMNS[-3:]:
-                row[name] = ", ".join(sorted(set(own[name].dropna().astype(str))))
-            rows.append(row | {"jensen_ok": row_ok(row)})
-    leading = [
-        *RUN_COLUMNS[:7],
-        "crop_used_label",
-        "class",
-        "runs_done",
-        "runs_declared",
-        *COUNTS,
-    ]
-    frame = pd.DataFrame(rows)
-    return frame[leading + [name for name in frame if name not in leading]]

@@ -40,3 +40,15 @@ def row_ok(row: Mapping[str, Any]) -> bool | None:
         if pd.notna(row.get(dice)) and pd.notna(row.get(jaccard))
     ]
     return all(jensen_ok(*pair) for pair in known) if known else None
+
+
+def jensen_note(summary: pd.DataFrame) -> str:
+    """Which rows of a summary pass, in a sentence."""
+    checked = summary.dropna(subset=["jensen_ok"])
+    failed = checked[checked["jensen_ok"].astype(str) != "True"]
+    text = (
+        f"{len(checked) - len(failed)} of {len(checked)} rows pass the Jensen check: mean Jaccard "
+        "is at least D / (2 - D) of the mean Dice D, as it must be for means over the same cases."
+    )
+    names = ", ".join(f"{row['method']} at {row['budget']}" for _, row in failed.iterrows())
+    return f"{text} Not: {names}." if names else text

@@ -76,7 +76,7 @@ def drop_silent(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
         for name in ("Class", "Recipe")
         if name in frame and frame[name].replace("", None).dropna().nunique() < 2
     ]
-    silent += [name for name in columns if (frame[name] == UNKNOWN).all()]
+    silent += [name for name in columns if name in frame and (frame[name] == UNKNOWN).all()]
     return frame.drop(columns=silent)
 
 

@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, write_text
 
-TEXT = (
-    "dataset", "method", "role", "recipe", "budget", "case", "class", "device",
-    "pair", "baseline", "metric", "support", "verdict", "missing",
-    "title", "mark", "citation", "place", "checkpoint", "post_processing", "split", "unknown",
-    "note", "run",  # published
-    "text", "source", "against", "reason",  # claims
-    "between", "first", "second",  # agreement
-    "negative", "not_known",  # variance
-    "audit", "reported_as", "instead_as", "status", "meaning",  # audits
-)  # fmt: skip
+Kind = Literal["text", "whole", "number", "flag"]
+"""What a column holds. What is not known is blank in each; a flag is True or False."""
+TEXT: Kind = "text"
+WHOLE: Kind = "whole"
+NUMBER: Kind = "number"
+FLAG: Kind = "flag"
 
-INTEGERS = (
-    "labeled", "unlabeled", "parameters", "iterations", "claim", "part", "runs", "subsets",
-    "cases", "measurements", "failures", "absent", "false_positives", "subsets_won", "cases_won",
-    "phases", "looked_at",
-)  # fmt: skip
+COMMON: dict[str, Kind] = {
+    **dict.fromkeys(
+        (
+            "dataset", "method", "role", "recipe", "budget", "case", "class", "device", "metric",
+            "status", "verdict", "reason", "run",
+        ),
+        TEXT,
+    ),
+    **dict.fromkeys(
+        (
+            "labeled", "unlabeled", "parameters", "iterations", "runs", "subsets", "cases",
+            "measurements", "failures", "absent", "false_positives",
+        ),
+        WHOLE,
+    ),
+}  # fmt: skip
+"""The columns that mean the same in every table. Others have their kind with their table."""
 
 SUMS = "SHA256SUMS"
 """Beside the tables: the checksum of each, as ``sha256sum --check`` reads them."""
@@ -36,24 +44,26 @@ SUMS = "SHA256SUMS"
 LARGEST_TABLE = 512 << 20  # bytes
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, columns: Mapping[str, Kind] | None = None) -> pd.DataFrame:
     """A table with its names as text ('1.0' stays all labels, case '007' keeps its zeros).
 
+    ``columns`` are those of the table beside the ``COMMON`` ones.
     Raises UserError if it is absent, no table, or not what ``SHA256SUMS`` beside it says.
     """
     _verify(path)
+    text = {name for name, kind in (COMMON | dict(columns or {})).items() if kind == TEXT}
     try:
         if path.exists() and not path.is_file():
             raise UserError(f"{path}: is no file")
         if path.stat().st_size > LARGEST_TABLE:
             raise UserError(f"{path}: is larger than {LARGEST_TABLE >> 20} MiB, too large a table")
         with path.open(newline="", encoding="utf-8") as file:
-            columns = next(csv.reader(file), [])
+            heading = next(csv.reader(file), [])
         frame = pd.read_csv(
             path,
-            dtype={name: str for name in TEXT if name in columns},
+            dtype={name: str for name in text if name in heading},
             keep_default_na=False,
-            na_values={name: ["", "nan", "NaN"] for name in columns if name not in TEXT},
+            na_values={name: ["", "nan", "NaN"] for name in heading if name not in text},
         )
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
@@ -83,9 +93,13 @@ def write_sums(folder: Path, names: Iterable[str]) -> None:
     write_text(folder / SUMS, "".join(lines))
 
 
-def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """Write CSV with six significant digits; what is not known is blank, names are no formulas."""
-    whole = {name: "Int64" for name in INTEGERS if name in frame}
+def write_table(path: Path, frame: pd.DataFrame, columns: Mapping[str, Kind] | None = None) -> None:
+    """Write CSV with six significant digits; what is not known is blank, names are no formulas.
+
+    ``columns`` are those of the table beside the ``COMMON`` ones.
+    """
+    kinds = COMMON | dict(columns or {})
+    whole = {name: "Int64" for name, kind in kinds.items() if kind == WHOLE and name in frame}
     inert = {
         name: frame[name].map(no_formula, na_action="ignore")
         for name in frame
@@ -104,7 +118,7 @@ def is_text(column: pd.Series) -> bool:
     return pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column)
 
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+AS_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
@@ -117,7 +131,7 @@ def no_formula(value: Any) -> Any:
     These begin with = + - @ (also of full width), a tab or a line's end; numbers stay as they are.
     ``read_table`` takes the apostrophe away.
     """
-    if isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value):
+    if isinstance(value, str) and FORMULA.match(value) and not AS_NUMBER.fullmatch(value):
         return f"'{value}"
     return value
 

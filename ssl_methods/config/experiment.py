@@ -106,6 +106,11 @@ class Experiment(Settings):
         "Python files that each draw one more figure for the report; relative to the working "
         "directory",
     )
+    questions: tuple[Path, ...] = setting(
+        (),
+        "Python files that each ask one more question, answered by a table; relative to the "
+        "working directory",
+    )
     studies: dict[Name, dict[str, Any] | None] = setting(
         {}, "tuning studies: names in configs/studies/, or each declared here"
     )
@@ -120,6 +125,13 @@ class Experiment(Settings):
     def _names_differ(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         if len({file.stem for file in value}) != len(value):
             raise ValueError("a figure's name is that of its file: no two may have the same")
+        return value
+
+    @field_validator("questions")
+    @classmethod
+    def _names_of_questions_differ(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        if len({file.stem for file in value}) != len(value):
+            raise ValueError("a question's name is that of its file: no two may have the same")
         return value
 
     @field_serializer("studies")

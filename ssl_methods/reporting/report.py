@@ -5,32 +5,17 @@ from __future__ import annotations
 import ast
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ssl_methods import rests_on
-from ssl_methods.analysis.audits import NOTE as AUDITS_NOTE
-from ssl_methods.analysis.audits import shown_audits, shown_audits_briefly
 from ssl_methods.analysis.bibliography import bibtex, cited
-from ssl_methods.analysis.claims import claims_note, shown_claims
-from ssl_methods.analysis.collect import summary_note
-from ssl_methods.analysis.comparisons import comparison_note
-from ssl_methods.analysis.marks import NOTE as MARKS_NOTE
-from ssl_methods.analysis.marks import marks
-from ssl_methods.analysis.published import published_note, shown_published
-from ssl_methods.analysis.ranks import (
-    AGREEMENT_NOTE,
-    RANKS_NOTE,
-    shown_agreement,
-    shown_ranks,
-)
-from ssl_methods.analysis.shown import HIDDEN, number, shown_comparisons, shown_summary, visible
+from ssl_methods.analysis.questions.base import Part, Question
+from ssl_methods.analysis.shown import HIDDEN, number, visible
 from ssl_methods.analysis.tables import CELL, counts, overall, roles
-from ssl_methods.analysis.variance import NOTE as VARIANCE_NOTE
-from ssl_methods.analysis.variance import shown_variance
 from ssl_methods.config import Experiment, budget_text
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
@@ -88,10 +73,7 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
     """What the template shows; every number from the tables."""
     experiment, runs = found.experiment, found.runs
     declared = runs.drop_duplicates(["method", "budget", "subset", "seed"])
-    primary = found.comparisons["metric"] == experiment.primary
-    comparisons = shown_comparisons(found.comparisons[primary])
-    with_best = found.comparisons_with_best
-    records, marked = list(found.records("run.yaml")), marks(found.summary)
+    records = list(found.records("run.yaml"))
     settings = {run.name: record.get("method_settings", {}) for run, record in records}
     loops: list[dict[str, Any]] = [
         {key: record[key] for key in ("network", "training", "evaluation") if key in record}
@@ -107,25 +89,13 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "reading": reading(found),
         "collapsed": collapsed(found),
         "figures": in_sections(shown),
-        "summary": tables.of_frame(shown_summary(found.summary), marked),
-        "summary_note": summary_note(experiment, found.summary),
-        "marks_note": MARKS_NOTE if any(marked) else "",
-        "comparisons": tables.of_frame(comparisons),
-        "other_comparisons": tables.of_frame(shown_comparisons(found.comparisons[~primary])),
-        "comparison_note": comparison_note(found.comparisons, found.design),
-        "with_best": tables.of_frame(shown_comparisons(with_best)),
-        "with_best_note": comparison_note(found.comparisons_with_best, found.design),
-        **conclusions(found),
+        "sections": sections(found),
         "costs": tables.costs(found.summary),
-        "audits": tables.of_frame(shown_audits_briefly(found.audits)),
-        "audits_by_method": tables.of_frame(shown_audits(found.audits)),
-        "audits_note": AUDITS_NOTE,
         "stacks": stacks(found),
         "stacked_methods": MOST,
         "missing": tables.missing(runs),
         "failures": tables.failures(found.measured),
         "false_positives": tables.false_positives(found.measured),
-        "jensen": jensen(found.summary),
         "controls": (roles(found.summary) == "control").any(),
         "many": len(experiment.methods) > MANY,
         "method_settings": tables.one_below_another(settings)
@@ -156,26 +126,58 @@ def in_sections(shown: list[Shown]) -> dict[str, list[Shown]]:
     }
 
 
-def conclusions(found: Results) -> dict[str, Any]:
-    """Ranks, parts of the variance, claims and published results; without rows in old results."""
-    claims, published = found.claims, found.published
-    is_part = pd.Series(claims.get("part"), dtype=float).notna()
-    return {
-        "ranks": tables.of_frame(shown_ranks(found.ranks)),
-        "ranks_note": RANKS_NOTE,
-        "agreement": tables.of_frame(shown_agreement(found.agreement)),
-        "agreement_note": AGREEMENT_NOTE,
-        "variance": tables.of_frame(shown_variance(found.variance)),
-        "variance_note": VARIANCE_NOTE,
-        "claims": tables.of_frame(shown_claims(claims[~is_part])),
-        "claim_parts": tables.of_frame(shown_claims(claims[is_part])),
-        "claims_note": claims_note(claims),
-        "published": tables.of_frame(shown_published(published)),
-        "published_note": published_note(published),
-        "comparable": any(
-            not verdict.startswith("not comparable") for verdict in published.get("verdict", [])
-        ),
-    }
+class Block(NamedTuple):
+    """A part of a section as the template shows it."""
+
+    table: tables.Table | None
+    style: str
+    note: str
+    file: str
+    opened_by: str
+    words: str
+
+
+class Section(NamedTuple):
+    """What the page shows of a question, and of those that are folded below it."""
+
+    name: str
+    title: str
+    link: str
+    blocks: list[Block]
+
+
+def sections(found: Results) -> list[Section]:
+    """The questions that have an answer, each with what the page shows of it, in order.
+
+    The first section holds the results, whatever they are.
+    """
+    made = {"results": Section("results", "Results", "Results", [])}
+    for name, it in found.questions.items():
+        parts = it.page(found.table(name))
+        if it.section in ("", "results"):
+            section = Section(name, it.title, it.link or it.title, [])
+            section = made.setdefault(it.section or name, section)
+            section.blocks.extend(map(block, parts))
+    for name, it in found.questions.items():
+        if it.section in made and it.section != "results":
+            made[it.section].blocks.extend(folded(it, found.table(name)))
+    return [section for section in made.values() if section.blocks]
+
+
+def folded(question: Question, table: pd.DataFrame) -> list[Block]:
+    """A question in the section of another: its table opened by its title."""
+    if table.empty:
+        return []
+    note = question.noted(table)
+    part = Part(question.shown(table), note.note, note.file, opened_by=question.title)
+    return [block(part)]
+
+
+def block(part: Part) -> Block:
+    """With the table's cells as text, and how it is laid out as CSS classes."""
+    style = " ".join(["sortable"] * part.sortable + ["wrap"] * part.wraps)
+    table = None if part.table is None else tables.of_frame(part.table, part.marks)
+    return Block(table, style, part.note, part.file, part.opened_by, part.words)
 
 
 def question(found: Results) -> str:
@@ -314,18 +316,6 @@ def listed(names: list[str], of: int) -> str:
     if len(names) <= MANY:
         return ", ".join(names)
     return f"all {of}" if len(names) == of else f"{len(names)} of {of}"
-
-
-def jensen(summary: pd.DataFrame) -> str:
-    """The Jensen check of every row in one line."""
-    checked = summary.dropna(subset=["jensen_ok"])
-    failed = checked[checked["jensen_ok"].astype(str) != "True"]
-    text = (
-        f"{len(checked) - len(failed)} of {len(checked)} rows pass the Jensen check: mean Jaccard "
-        "is at least D / (2 - D) of the mean Dice D, as it must be for means over the same cases."
-    )
-    names = ", ".join(f"{row['method']} at {row['budget']}" for _, row in failed.iterrows())
-    return f"{text} Not: {names}." if names else text
 
 
 def relevant(provenance: dict[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ssl_methods.analysis.collect import is_done, metric_columns, read_cases
-from ssl_methods.analysis.comparisons import COMPARISON_COLUMNS, of_pair
+from ssl_methods.analysis.comparisons import of_pair
 from ssl_methods.analysis.design import design_of
+from ssl_methods.analysis.measurements import is_done, metric_columns, read_cases
+from ssl_methods.analysis.questions.registry import questions
 from ssl_methods.analysis.run_files import (
     cases_with_stacks,
     read_history,
@@ -48,20 +49,10 @@ class Results:
         self.measured = cases
         self.cases = in_order(with_class_mean(cases, metric_columns(cases)))
         self.runs = read_table(self.folder / "tables" / "runs.csv")
-        self.summary = in_order(read_table(self.folder / "tables" / "summary.csv"))
-        comparisons = self.unless_damaged(
-            read_table,
-            self.folder / "tables" / "comparisons.csv",
-            otherwise=pd.DataFrame(columns=COMPARISON_COLUMNS),
-        )
-        self.comparisons = of_pair(comparisons, "baseline")
-        self.comparisons_with_best = of_pair(comparisons, "best")
-        self.published = self.later_table("published")
-        self.claims = self.later_table("claims")
-        self.ranks = self.later_table("ranks")
-        self.agreement = self.later_table("agreement")
-        self.variance = self.later_table("variance")
-        self.audits = self.later_table("audits")
+        self.questions = questions(experiment)
+        self.summary = in_order(self._read("summary"))
+        self.tables: dict[str, pd.DataFrame] = {"summary": self.summary}
+        self.comparisons = of_pair(self.table("comparisons"), "baseline")
         self.design = design_of(experiment, read_compared(experiment, results))
         self.done = [run for run in runs_of(experiment, results) if is_done(run, results)]
         self._records: dict[str, list[tuple[Run, dict[str, Any]]]] = {}
@@ -76,12 +67,18 @@ class Results:
                 logger.warning("left out: %s", visible(str(error)))
             return otherwise
 
-    def later_table(self, name: str) -> pd.DataFrame:
-        """A table that results of earlier versions lack; there it has no rows."""
-        path = self.folder / "tables" / f"{name}.csv"
-        if not path.is_file():
-            return pd.DataFrame()
-        return self.unless_damaged(read_table, path, otherwise=pd.DataFrame())
+    def table(self, name: str) -> pd.DataFrame:
+        """The answer to a question; without rows where results of earlier versions lack it."""
+        if name not in self.tables:
+            none = pd.DataFrame(columns=[it for it in self.questions[name].columns if it[0] != "<"])
+            there = (self.folder / "tables" / f"{name}.csv").is_file()
+            self.tables[name] = (
+                self.unless_damaged(self._read, name, otherwise=none) if there else none
+            )
+        return self.tables[name]
+
+    def _read(self, name: str) -> pd.DataFrame:
+        return read_table(self.folder / "tables" / f"{name}.csv", self.questions[name].columns)
 
     @property
     def many(self) -> bool:

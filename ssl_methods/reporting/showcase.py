@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 
 from ssl_methods.analysis.published import published_note, shown_published
+from ssl_methods.analysis.questions.summary import Summary
 from ssl_methods.analysis.shown import (
     UNKNOWN,
     duration,
@@ -70,7 +71,7 @@ def page(path: Path, found: Results, figures: list[str], said: str = "") -> str:
     experiment = found.experiment
     comparisons = found.comparisons[found.comparisons["metric"].isin(["dice", "hd95_voxel"])]
     note = "Means over runs and test cases, 95 % intervals; last checkpoint, no post-processing."
-    published = found.published
+    published = found.table("published")
     if len(published):
         published = published[published["run"].fillna("") != ""]  # those that we have runs of
     parts = [
@@ -125,7 +126,7 @@ def circumstances(found: Results) -> list[str]:
 
 def main_table(folder: Path) -> str:
     """The summary as the README of `results/` shows it."""
-    summary = read_table(folder / "summary.csv")
+    summary = read_table(folder / "summary.csv", Summary.columns)
     shown = shown_summary(summary)
     kept = [
         c for c in ("Method", "Labeled", "Dice %", "95HD voxel", "Failures", "Time") if c in shown

@@ -18,6 +18,7 @@ from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.components import interval as interval_of
 from ssl_methods.analysis.components import table as components
 from ssl_methods.analysis.latex import latex
+from ssl_methods.analysis.questions.audits import Audits
 from ssl_methods.analysis.shown import UNKNOWN, markdown
 from ssl_methods.analysis.table_files import read_table
 from ssl_methods.analysis.tables import with_class_mean
@@ -177,7 +178,7 @@ def with_snapshots(tmp_path):
 def test_each_rule_takes_its_checkpoint(with_snapshots):
     declared, results = with_snapshots
     collect(declared, results)
-    table = read_table(results / "simulated/tables/audits.csv")
+    table = read_table(results / "simulated/tables/audits.csv", Audits.columns)
     rows = table[table["audit"] == "checkpoint"].set_index(["reported_as", "instead_as"])
     # Means of two runs, the second 0.1 lower: iteration 6 has 0.55, 4 has 0.55, 2 has 0.65.
     expected = {
@@ -198,7 +199,7 @@ def test_without_validation_cases_that_rule_is_not_run(with_snapshots):
     for path in results.rglob("snapshots.csv"):
         pd.read_csv(path).assign(validation_dice="").to_csv(path, index=False)
     collect(declared, results)
-    table = read_table(results / "simulated/tables/audits.csv")
+    table = read_table(results / "simulated/tables/audits.csv", Audits.columns)
     status = table[table["audit"] == "checkpoint"].set_index(["reported_as", "instead_as"])
     assert status.loc[("last", "best on test"), "status"] == "measured"
     for pair in (("last", "best on validation"), ("best on validation", "best on test")):
@@ -269,7 +270,7 @@ def test_the_precision_is_compared_between_two_experiments(tmp_path):
     collect(rounded, tmp_path)
     exact = recorded_in(tmp_path, "exact", {}, other_precision="rounded")
     collect(exact, tmp_path)
-    table = read_table(tmp_path / "exact/tables/audits.csv")
+    table = read_table(tmp_path / "exact/tables/audits.csv", Audits.columns)
     rows = table[table["audit"] == "precision"].set_index("method")
     assert rows["reported_as"].to_dict() == {"supervised": "float32", "dtc": "float32"}
     assert rows["instead_as"].to_dict() == {"supervised": "tf32", "dtc": "bfloat16"}
@@ -306,5 +307,5 @@ def test_a_run_that_records_no_precision_is_named(tmp_path):
 
 def test_another_precision_without_tables_is_not_run_yet(tmp_path):
     collect(recorded_in(tmp_path, "exact", {}, other_precision="rounded"), tmp_path)
-    table = read_table(tmp_path / "exact/tables/audits.csv").set_index("audit")
+    table = read_table(tmp_path / "exact/tables/audits.csv", Audits.columns).set_index("audit")
     assert table.loc["precision", "status"] == "not run: experiment rounded has no tables yet"

@@ -8,9 +8,11 @@ import pytest
 from support import simulated
 
 from ssl_methods.analysis.claims import claims_note, shown_claims
-from ssl_methods.analysis.collect import collect, read_cases
+from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.latex import latex
+from ssl_methods.analysis.measurements import read_cases
 from ssl_methods.analysis.published import published_note, shown_published
+from ssl_methods.analysis.questions.registry import questions
 from ssl_methods.analysis.shown import UNKNOWN, duration, markdown, number, role_note, shown_summary
 from ssl_methods.analysis.table_files import read_table
 from ssl_methods.errors import UserError
@@ -28,7 +30,9 @@ def collected(tmp_path_factory):
 
 
 def table(results, name, experiment="simulated"):
-    return read_table(results / experiment / "tables" / f"{name}.csv")
+    asked = questions(simulated.experiment()).get(name)
+    path = results / experiment / "tables" / f"{name}.csv"
+    return read_table(path, asked and asked.columns)
 
 
 def test_cases_hold_every_row_of_every_run_unchanged(collected):
@@ -161,7 +165,8 @@ def test_collecting_twice_gives_the_same_bytes(collected):
         "comparisons_with_best.md", "comparisons_with_best.tex",
         "audits.csv", "audits.md", "audits.tex",
         "published.csv", "published.md", "published.tex", "claims.csv", "claims.md", "claims.tex",
-        "ranks.csv", "agreement.csv", "variance.csv",
+        *(f"{name}.{form}" for name in ("ranks", "agreement", "variance")
+          for form in ("csv", "md", "tex")),
         "references.bib", "SHA256SUMS",
     }  # fmt: skip
 

@@ -28,7 +28,7 @@ class Agreement(Drawing):
     )
 
     def draw(self, found: Results) -> Figure:
-        return agreement(found.agreement, budgets(found.summary))
+        return agreement(found.table("agreement"), budgets(found.summary))
 
 
 class Square(NamedTuple):

@@ -29,7 +29,7 @@ class RankFrequencies(Drawing):
     )
 
     def draw(self, found: Results) -> Figure:
-        return rank_frequencies(found.ranks, budgets(found.summary))
+        return rank_frequencies(found.table("ranks"), budgets(found.summary))
 
 
 def rank_frequencies(ranks: pd.DataFrame, texts: Mapping[str, str]) -> Figure:

@@ -33,7 +33,7 @@ def test_a_page_with_bounds_and_controls_sets_them_apart(tmp_path):
     classes = re.findall(r"<tr( class=.*?)?><td>(\w+)</td>", text)[:5]
     assert [name for style, name in classes if "apart" in style] == [order[0], *order[3:]]
     assert [name for style, name in classes if "starts" in style] == ["dtc", "empty"]
-    costs = text[text.index('id="costs"') : text.index('id="audits"')]
+    costs = text[text.index('id="costs"') : text.index('id="figures"')]
     assert "<td>supervised_all</td>" in costs and "<td>empty</td>" not in costs
     failures = text[text.index('id="gaps"') : text.index('id="methods"')]
     assert "controls aside: 1 of 12 measurements" in failures and "<td>empty</td>" not in failures

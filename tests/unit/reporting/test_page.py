@@ -11,10 +11,11 @@ from pypdf import PdfReader
 from support import simulated
 from support.page import FIGURES, Page
 
+from ssl_methods.analysis.jensen import jensen_note
 from ssl_methods.analysis.shown import UNKNOWN
 from ssl_methods.errors import UserError
 from ssl_methods.reporting import tables
-from ssl_methods.reporting.report import conclusions, description, jensen, report
+from ssl_methods.reporting.report import description, report
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, SINGLE
 
@@ -86,7 +87,7 @@ def test_what_is_concluded_has_its_sections_in_order(whole):
     names = re.findall(r'<h2 id="(\w+)">', text)
     assert names[:5] == ["results", "comparisons", "ranks", "variance", "claims"]
     assert "published" not in names  # nothing is published of simulated data
-    section = text[text.index('id="claims"') : text.index('id="costs"')]
+    section = text[text.index('id="claims"') : text.index('id="audits"')]
     whole_claims, parts = section.split("<details>")
     assert len(re.findall(r"<td>\d</td>", whole_claims)) == 6
     assert "<td>2.1</td>" in parts and "<td>2.1</td>" not in whole_claims
@@ -148,13 +149,14 @@ def test_classes_and_the_oracle_crop_are_shown(tmp_path):
     classes = [row[2] for row in Page(text).rows if len(row) == 11]
     assert classes[:3] == ["anterior", "posterior", "mean"]
     assert "cropped with the help of the reference label" in text
-    published = text[text.index('id="published"') : text.index('id="costs"')]
+    published = text[text.index('id="published"') : text.index('id="audits"')]
     assert published.index("none can be compared") < published.index("<details>")
     assert "<td>DTC</td>" in published and "not comparable" in published
     found = Results(declared, tmp_path)
-    assert not conclusions(found)["comparable"]
-    found.published.loc[0, "verdict"] = "inside"
-    assert conclusions(found)["comparable"]
+    question, table = found.questions["published"], found.table("published")
+    assert [part.opened_by for part in question.page(table)][1]
+    table.loc[0, "verdict"] = "inside"
+    assert not any(part.opened_by for part in question.page(table))
 
 
 def test_a_broken_store_is_an_error_and_no_missing_figure(tmp_path):
@@ -180,7 +182,7 @@ def test_settings_that_differ_are_not_averaged():
 
 def test_a_row_that_fails_jensen_is_named():
     summary = pd.DataFrame({"method": ["a", "b"], "budget": ["4", "4"], "jensen_ok": [True, False]})
-    assert jensen(summary).startswith("1 of 2 rows pass") and jensen(summary).endswith(
+    assert jensen_note(summary).startswith("1 of 2 rows pass") and jensen_note(summary).endswith(
         "Not: b at 4."
     )
 

@@ -1,0 +1,1 @@
+"""What is asked of an experiment's measurements: a file for each question, hence each table."""

@@ -1,0 +1,42 @@
+"""Do the paper's claims hold here? Each claim, and each of the parts that can be tested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ssl_methods.analysis.claims import claims_note, judge_claims, shown_claims
+from ssl_methods.analysis.questions.base import NUMBER, TEXT, WHOLE, Measured, Part, Question
+
+
+class Claims(Question):
+    title = "The paper's claims"
+    link = "Claims"
+    place = 50
+    columns = {
+        "claim": WHOLE, "part": WHOLE, "text": TEXT, "source": TEXT, "method": TEXT,
+        "against": TEXT, "budget": TEXT, "metric": TEXT,
+        "effect": NUMBER, "low": NUMBER, "high": NUMBER,
+        "p_value": NUMBER, "p_holm": NUMBER,
+        "runs": WHOLE, "subsets": WHOLE, "cases": WHOLE, "verdict": TEXT, "reason": TEXT,
+    }  # fmt: skip
+
+    def answer(self, measured: Measured) -> pd.DataFrame:
+        return judge_claims(measured.cases, measured.runs)
+
+    def shown(self, table: pd.DataFrame) -> pd.DataFrame:
+        return shown_claims(table)
+
+    def note(self, table: pd.DataFrame) -> str:
+        return claims_note(table)
+
+    def page(self, table: pd.DataFrame) -> Sequence[Part]:
+        """The claims; their parts folded."""
+        if table.empty:
+            return []
+        is_part = table["part"].notna()
+        whole = Part(self.shown(table[~is_part]), sortable=False, wraps=True)
+        parts = self.shown(table[is_part])
+        folded = Part(parts, opened_by="The parts of each claim", sortable=False, wraps=True)
+        return [whole, folded, self.noted(table)]

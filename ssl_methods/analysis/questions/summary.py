@@ -1,0 +1,70 @@
+"""How good is each method: the mean of each metric with its interval, by method and budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ssl_methods.analysis.jensen import jensen_note
+from ssl_methods.analysis.marks import NOTE as MARKS_NOTE
+from ssl_methods.analysis.marks import marks
+from ssl_methods.analysis.questions.base import (
+    FLAG,
+    NUMBER,
+    TEXT,
+    WHOLE,
+    Measured,
+    Part,
+    Question,
+    Read,
+)
+from ssl_methods.analysis.shown import count_note, precision_note, role_note, shown_summary
+from ssl_methods.analysis.statistics import support_note
+from ssl_methods.analysis.summary import summary_table
+
+NOTE = (
+    "Mean over labeled subsets and test cases with its 95 % interval over both (crossed "
+    "components; of shares on the logit scale, of distances on the log scale; with fewer than five "
+    "subsets it rests on a prior of how these vary too). Checkpoint: the last. Post-processing: "
+    "none. An empty prediction counts as a failure, with the volume's diagonal as its distance. "
+    "SD: standard deviation of the runs' mean Dice %, over subsets and over seeds. Time: training "
+    "of one run."
+)
+
+
+class Summary(Question):
+    title = "Results"
+    place = 10
+    section = "results"
+    columns = {
+        "dataset": TEXT, "method": TEXT, "role": TEXT, "recipe": TEXT, "budget": TEXT,
+        "labeled": WHOLE, "unlabeled": WHOLE, "crop_used_label": FLAG, "class": TEXT,
+        "runs_done": WHOLE, "runs_declared": WHOLE, "cases": WHOLE, "measurements": WHOLE,
+        "failures": WHOLE, "absent": WHOLE, "false_positives": WHOLE,
+        "<metric>": NUMBER,
+        "train_seconds": NUMBER, "wall_seconds": NUMBER, "seconds_per_iteration": NUMBER,
+        "forward_passes_per_iteration": NUMBER, "parameters": WHOLE, "peak_memory_mb": NUMBER,
+        "device": TEXT, "precision": TEXT, "least_precision": TEXT, "jensen_ok": FLAG,
+    }  # fmt: skip
+
+    def answer(self, measured: Measured) -> pd.DataFrame:
+        return summary_table(measured.declared, measured.runs, measured.rows, measured.cases)
+
+    def shown(self, table: pd.DataFrame) -> pd.DataFrame:
+        return shown_summary(table)
+
+    def note(self, table: pd.DataFrame) -> str:
+        known = table["cases"].dropna()
+        few = support_note(len(self.experiment.subsets), int(known.min())) if len(known) else ""
+        notes = [NOTE, count_note(table), few, precision_note(table), role_note(table)]
+        return " ".join(filter(None, notes))
+
+    def read(self, table: pd.DataFrame) -> dict[str, Read]:
+        return {self.name: Read(self.shown(table), self.note(table), marks(table))}
+
+    def page(self, table: pd.DataFrame) -> Sequence[Part]:
+        marked = marks(table)
+        said = [MARKS_NOTE if any(marked) else "", self.note(table), jensen_note(table)]
+        note = self.noted(table)._replace(note=" ".join(said))
+        return [Part(self.shown(table), marks=marked), note]
