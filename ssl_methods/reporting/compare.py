@@ -8,6 +8,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ssl_methods.analysis.collect import write_shown
 from ssl_methods.analysis.compare import (
     ALL,
     comparison,
@@ -15,7 +16,7 @@ from ssl_methods.analysis.compare import (
     differing,
     shown_comparison,
 )
-from ssl_methods.analysis.measurements import read_cases, write_shown
+from ssl_methods.analysis.measurements import read_cases
 from ssl_methods.analysis.table_files import write_table
 from ssl_methods.analysis.tables import CELL
 from ssl_methods.config import Experiment, load_experiment
