@@ -22,7 +22,7 @@ pytestmark = pytest.mark.workflow
 
 def test_every_rule_asks_slurm_for_time_and_memory():
     rules = [path.read_text() for path in (PROJECT / "workflow" / "rules").glob("*.smk")]
-    named = set(re.findall(r"^rule (\w+):", "\n".join(rules), re.M))
+    named = set(re.findall(r"^(?:rule|checkpoint) (\w+):", "\n".join(rules), re.M))
     profile = yaml.safe_load((PROJECT / "profiles" / "slurm" / "profile.yaml").read_text())
     assert named == set(profile["set-resources"])
     assert all(it["mem_mb"] > 0 < it["runtime"] for it in profile["set-resources"].values())
