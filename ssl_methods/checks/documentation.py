@@ -8,7 +8,7 @@ from pathlib import Path
 from ssl_methods import methods
 from ssl_methods.checks.check import check, every, need
 
-LONGEST_FILE = 90  # lines, of a method in this package
+LONGEST_FILE = 120  # lines, of a method in this package
 
 
 @check(every)
