@@ -174,7 +174,7 @@ def folded(question: Question, table: pd.DataFrame) -> list[Block]:
 
 
 def block(part: Part) -> Block:
-    """With the table's cells as text, and how it is laid out as CSS classes."""
+    """A part of a section: the table's cells as text, its layout as CSS classes."""
     style = " ".join(["sortable"] * part.sortable + ["wrap"] * part.wraps)
     table = None if part.table is None else tables.of_frame(part.table, part.marks)
     return Block(table, style, part.note, part.file, part.opened_by, part.words)

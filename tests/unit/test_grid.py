@@ -50,6 +50,7 @@ BY_PART = {
     "evaluation": MEASURE,
 }
 GROWS = {"methods", "budgets", "subsets", "seeds", "scopes", "phases"}  # tested below
+GROWS |= {"figures", "questions"}  # files: test_own_figure.py, test_questions.py
 KEYS = [path for path in leaves(EXPERIMENT.model_dump(mode="json")) if path[0] not in GROWS]
 
 

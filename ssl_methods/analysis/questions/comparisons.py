@@ -55,7 +55,7 @@ class Comparisons(Question):
         return {name: Read(self.shown(rows), self.note(rows)) for name, rows in pairs.items()}
 
     def page(self, table: pd.DataFrame) -> Sequence[Part]:
-        """By what is judged; the other metrics, and the best, folded. The note also says why there
+        """What is judged, then the other metrics and the best, folded; the note says also why there
         is no comparison."""
         rows, best = (of_pair(table, pair) for pair in PAIRS.values())
         judged = rows["metric"] == self.experiment.primary
