@@ -392,7 +392,7 @@ def test_a_mistyped_verb_is_answered_with_the_nearest(capsys):
     assert run("trian", "x.yaml") == 2
     assert error_of(capsys) == "error: there is no verb 'trian'; did you mean 'train'?"
     assert run("frobnicate") == 2
-    assert "known: choose, collect, completion, doctor" in error_of(capsys)
+    assert "known: choose, collect, compare, completion, doctor" in error_of(capsys)
 
 
 def test_every_argument_of_every_verb_is_explained():
