@@ -346,7 +346,8 @@ def test_phantoms_have_bounds(experiment, change):
 
 
 NOT_PER_AXIS = {
-    "budgets", "subsets", "seeds", "looks", "learning_rate_steps", "clip_values",
+    "budgets", "subsets", "seeds", "looks", "figures", "questions", "learning_rate_steps",
+    "clip_values",
     "clip_percentiles", "ignore", "betas",
 }  # fmt: skip
 
