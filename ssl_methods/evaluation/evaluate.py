@@ -211,15 +211,9 @@ def mean_dice(
     evaluation: EvaluationConfig,
     device: torch.device,
 ) -> float:
-    """Dice averaged over cases and classes, 0..1: what validation watches."""
-    values = []
-    for _, image, label in read_ahead(store, ids):
-        prediction = predict_labels(
-            predict, image, patch_size, len(store.classes), evaluation, device
-        )
-        for value in range(1, len(store.classes) + 1):
-            values.append(overlap(prediction == value, label == value)["dice"])
-    return float(np.mean(values))
+    """Dice averaged over cases, 0..1: what validation watches; NaN if no case has a class."""
+    found = dice_of_cases(predict, store, ids, patch_size, evaluation, device)
+    return float(np.mean([*found.values()])) if found else float("nan")
 
 
 def dice_of_cases(

@@ -88,7 +88,7 @@ class Metric:
         Both masks have a voxel (else ``Measure.of_empty`` counts) and one shape, 2D or 3D;
         ``spacing`` is in mm per axis.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define value()")
 
 
 SHARE, DISTANCE, AMOUNT = (0.0, 1.0), (0.0, math.inf), (0.0, math.inf)
