@@ -23,7 +23,6 @@ import pytest
 import SimpleITK
 import torch
 from PIL import Image
-from test_data_dicom import hounsfield, write_series
 
 from ssl_methods.analysis import run_files
 from ssl_methods.config import load_experiment, load_run, read_yaml
@@ -47,6 +46,7 @@ from ssl_methods.training.train import train
 from ssl_methods.tuning import worker
 from ssl_methods.tuning.answers import best_overrides, importances, run_rows, trial_rows
 from ssl_methods.tuning.study import load_studies
+from support.dicom import hounsfield, write_series
 from support.released_net import released_state
 from support.tiny import TINY, tiny_experiment
 

@@ -136,3 +136,19 @@ WAYS: list[Callable[[bytes, Random], bytes]] = [
     _flip, _overwrite, _fill, _number_in_binary, _number_in_binary, _insert, _delete, _repeat,
     _truncate, _number_in_text, _number_in_text, _word, _word, _line,
 ]  # fmt: skip
+
+
+def damaged(content: bytes, seed: int) -> bytes:
+    """A bit flipped, a piece cut out, zeroed or repeated, or the end cut off."""
+    rng = Random(seed)
+    at, length = rng.randrange(len(content)), rng.randrange(1, 200)
+    kind = seed % 5
+    if kind == 0:
+        return content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]
+    if kind == 1:
+        return content[:at] + content[at + length :]
+    if kind == 2:
+        return content[:at]
+    if kind == 3:
+        return content[:at] + rng.randbytes(length) + content[at + length :]
+    return content[:at] + content[at : at + length] + content[at:]

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from support.mutations import damaged
 from support.tiny import TINY, tiny_experiment
-from test_weights import damaged
 
 import ssl_methods
 from ssl_methods import methods

@@ -15,6 +15,7 @@ import SimpleITK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support.itk import affines, itk_place, itk_save, noise, rotation, shapes
 
 from ssl_methods.data.geometry import axis_codes, grid_difference, reoriented, turned_to
 from ssl_methods.data.importers.base import load_files
@@ -30,63 +31,12 @@ from ssl_methods.data.volumes import (
 )
 from ssl_methods.errors import UserError
 
-LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 ITK_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 DTYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")
-SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
 
 quickly = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def rotation(draw_axis: tuple[float, float, float], angle: float) -> np.ndarray:
-    x, y, z = np.array(draw_axis) / np.linalg.norm(draw_axis)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-
-
-@st.composite
-def affines(draw: Any, most_angle: float = 0.7) -> np.ndarray:
-    """Any order and direction of axes, turned by up to ``most_angle``, anisotropic, anywhere."""
-    order = draw(st.permutations(range(3)))
-    signs = draw(st.tuples(*[st.sampled_from((-1.0, 1.0))] * 3))
-    angle = draw(st.sampled_from((0.0, 0.01, 0.2, most_angle)))
-    axis = draw(st.sampled_from(((1.0, 0, 0), (0, 1.0, 0.5), (1.0, -2.0, 3.0))))
-    sizes = draw(st.tuples(*[st.sampled_from((0.3, 0.5, 1.0, 1.25, 5.0))] * 3))
-    affine = np.eye(4)
-    affine[:3, :3] = rotation(axis, angle) @ np.eye(3)[:, order] * signs * sizes
-    affine[:3, 3] = draw(st.tuples(*[st.sampled_from((-120.5, -3.0, 0.0, 41.25))] * 3))
-    return affine
-
-
-shapes = st.tuples(*[st.integers(2, 6)] * 3)
-
-
-def noise(shape: tuple[int, ...], dtype: str = "f4", seed: int = 0) -> np.ndarray:
-    return (np.random.default_rng(seed).normal(60, 20, shape)).clip(0, 120).astype(dtype)
-
-
-def itk_save(path: Path, array: np.ndarray, affine: np.ndarray, compressed: bool = False) -> None:
-    """ITK arrays are (z, y, x), its world is LPS."""
-    n = array.ndim
-    image = SimpleITK.GetImageFromArray(array.T)
-    lps = (LPS @ affine)[:n]
-    sizes = np.linalg.norm(lps[:, :n], axis=0)
-    image.SetSpacing(sizes.tolist())
-    image.SetDirection((lps[:, :n] / sizes).ravel().tolist())
-    image.SetOrigin(lps[:n, 3].tolist())
-    SimpleITK.WriteImage(image, str(path), compressed)
-
-
-def itk_place(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
-    """The shape and the affine in RAS that ITK reads."""
-    image = SimpleITK.ReadImage(str(path))
-    n = image.GetDimension()
-    affine = np.eye(4)
-    affine[:n, :n] = np.array(image.GetDirection()).reshape(n, n) * image.GetSpacing()
-    affine[:n, 3] = image.GetOrigin()
-    return image.GetSize(), LPS @ affine
 
 
 def a_label(shape: tuple[int, ...], most: int = 3) -> np.ndarray:

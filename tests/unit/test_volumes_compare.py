@@ -15,7 +15,7 @@ import pytest
 import SimpleITK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_volumes import affines, itk_save, noise
+from support.itk import affines, itk_save, noise
 
 from ssl_methods.cli import main
 from ssl_methods.data.arrays import read_hdf5, read_npy

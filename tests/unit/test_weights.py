@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import random
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from support.mutations import damaged
 
 from ssl_methods.training.checkpoint import Checkpoint, State
 from ssl_methods.training.kept_weights import Snapshots
 from ssl_methods.weights import Damaged, load_sealed, load_state, save_sealed
-
-
-def damaged(content: bytes, seed: int) -> bytes:
-    """A bit flipped, a piece cut out, zeroed or repeated, or the end cut off."""
-    rng = random.Random(seed)
-    at, length = rng.randrange(len(content)), rng.randrange(1, 200)
-    kind = seed % 5
-    if kind == 0:
-        return content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]
-    if kind == 1:
-        return content[:at] + content[at + length :]
-    if kind == 2:
-        return content[:at]
-    if kind == 3:
-        return content[:at] + rng.randbytes(length) + content[at + length :]
-    return content[:at] + content[at : at + length] + content[at:]
 
 
 def test_a_sealed_file_is_what_torch_and_zip_read(tmp_path: Path) -> None:
