@@ -165,7 +165,7 @@ BOTH = {f"{rule} {name}" for rule in ("train", "evaluate") for name in ("supervi
         ("losses.py", BOTH),
         ("methods/dtc.py", {"train dtc", "evaluate dtc"}),
         ("training/loop.py", {"train supervised", "train dtc"}),
-        ("cli/verbs.py", set()),
+        ("cli/one_run.py", set()),
         ("config/base.py", set()),
         ("devices/leases.py", set()),
     ],
