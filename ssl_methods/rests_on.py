@@ -20,9 +20,9 @@ from ssl_methods.data import compared
 from ssl_methods.data.compared import runs_of
 from ssl_methods.data.splits import (
     Split,
-    make_split,
     measuring_checksum,
     split_name,
+    split_of,
     training_checksum,
     with_every_label,
 )
@@ -62,7 +62,8 @@ def evaluation(run: Run) -> str:
 
 
 def splitting(experiment: Experiment) -> str:
-    return f"{experiment.validation_cases} {experiment.labeled_cases} {sources('split')}"
+    drawn_by = f"{experiment.validation_cases} {experiment.labeled_cases} {experiment.test}"
+    return f"{drawn_by} {sources('split')}"
 
 
 def choice(experiment: Experiment, budget: int | float) -> str:
@@ -227,9 +228,8 @@ class Recorded:
     def _drawn(self, budget: int | float, subset: int) -> Split | None:
         if self.store is None:
             return None
-        held, labeled = self.experiment.validation_cases, self.experiment.labeled_cases
         try:
-            return make_split(self.store, budget, subset, held, labeled)
+            return split_of(self.experiment, self.store, budget, subset)
         except UserError:
             return None
 

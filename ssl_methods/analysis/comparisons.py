@@ -133,7 +133,7 @@ def _row(
 ) -> dict[str, object]:  # fmt: skip
     sign = _sign(metric)
     ends = sorted((it.gain.low / sign, it.gain.high / sign))
-    by_case = paired.values.mean(axis=0)
+    by_case = np.nanmean(paired.values, axis=0)
     row: dict[str, object] = {
         "pair": pair, "method": first["method"], "role": first["role"],
         "recipe": first["recipe"], "baseline": baseline, "budget": first["budget"],

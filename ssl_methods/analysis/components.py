@@ -18,6 +18,11 @@ compared ones (double sampling: Cochran, Sampling Techniques, 1977, chapter 12).
 level is taken at its upper 95 % limit: where few subsets are bad, a draw with too few of them has
 too small a variance together with too high a mean, and all methods share that draw.
 
+Where the test fold moves on with the subset, subsets and cases are crossed within each fold. The
+mean squares of cases and of the rest are those within folds; what cases add to the spread of the
+subsets' means, because folds differ, is taken out of that of subsets, and the formula above is the
+same with S / F runs of each case.
+
 Means of what lies between two ends, as Dice and its differences do, have their interval on the
 logit scale, distances on the log scale, so that no end is impossible and none is clipped.
 """
@@ -54,6 +59,7 @@ class Error(NamedTuple):
 class Table:
     """The mean squares of a balanced table.
 
+    ``cases``: of all ``folds``, each of which is of so many subsets as the others.
     ``first_phase``: the variance of the mean that comes from the first phase, and its degrees of
     freedom.
     """
@@ -65,40 +71,112 @@ class Table:
     ms_case: float
     ms_rest: float
     subset_freedom: float
+    folds: int = 1
     first_phase: tuple[float, float] = (0.0, np.inf)
+
+    @property
+    def per_subset(self) -> float:
+        """Cases on which a subset is measured."""
+        return self.cases / self.folds
+
+    @property
+    def per_case(self) -> float:
+        """Subsets that are measured on a case."""
+        return self.subsets / self.folds
+
+    @property
+    def case_freedom(self) -> float:
+        """Degrees of freedom of the cases' mean square."""
+        return float(self.cases - self.folds)
+
+    @property
+    def rest_freedom(self) -> float:
+        """Degrees of freedom of the rest's mean square."""
+        return (self.subsets - self.folds) * (self.per_subset - 1)
 
     @property
     def sd_subset(self) -> float:
         """SD of subsets beyond what cases and the rest explain, in the unit of the values."""
-        return float(np.sqrt(max(self.ms_subset - self.ms_rest, 0) / self.cases))
+        return float(np.sqrt(max(self.ms_subset - self.ms_rest, 0) / self.per_subset))
 
     @property
     def sd_case(self) -> float:
         """SD of cases beyond what subsets and the rest explain."""
-        return float(np.sqrt(max(self.ms_case - self.ms_rest, 0) / self.subsets))
+        return float(np.sqrt(max(self.ms_case - self.ms_rest, 0) / self.per_case))
+
+    def of_subsets(self, variance: float) -> float:
+        """The mean square of subsets, of the variance of their means.
+
+        With folds it holds what cases add to that too, as the folds' means differ, which is taken
+        away.
+        """
+        found = self.per_subset * variance
+        if self.folds == 1:
+            return found
+        spread = self.subsets * (1 - 1 / self.folds) / (self.subsets - 1)
+        return max(found - self.sd_case**2 * spread, 0.0)
 
 
 def table(values: NDArray, subsets: Sequence[int]) -> Table:
-    """The mean squares of (runs, cases); the runs (seeds) of a subset are averaged first."""
+    """The mean squares of (runs, cases); the runs (seeds) of a subset are averaged first.
+
+    A subset's value of a case that is not of its test fold is NaN. Any other NaN makes all NaN.
+    """
     names, units = np.unique(np.asarray(subsets), return_inverse=True)
     values = np.asarray(values, float)
     cells = np.stack([values[units == unit].mean(axis=0) for unit in range(len(names))])
-    count, cases = cells.shape
-    mean, by_subset, by_case = cells.mean(), cells.mean(axis=1), cells.mean(axis=0)
-    rest = cells - by_subset[:, None] - by_case + mean
+    blocks = folds_of(cells)
+    means = np.concatenate([block.mean(axis=1) for block in blocks])
+    of_cases = of_rest = case_freedom = rest_freedom = 0.0
+    for block in blocks:
+        count, cases = block.shape
+        mean, by_subset, by_case = block.mean(), block.mean(axis=1), block.mean(axis=0)
+        of_cases += count * ((by_case - mean) ** 2).sum()
+        of_rest += ((block - by_subset[:, None] - by_case + mean) ** 2).sum()
+        case_freedom += cases - 1
+        rest_freedom += (count - 1) * (cases - 1)
 
-    def square(total: float, freedom: int) -> float:
+    def square(total: float, freedom: float) -> float:
         return float(total / freedom) if freedom else np.nan
 
-    return Table(
-        float(mean),
+    ms_case, ms_rest = square(of_cases, case_freedom), square(of_rest, rest_freedom)
+    if len(blocks) > 1 and not rest_freedom:  # a subset a fold: the rest is in the cases'
+        ms_rest = ms_case
+    count = len(means)
+    found = Table(
+        float(means.mean()),
         count,
-        cases,
-        square(cases * ((by_subset - mean) ** 2).sum(), count - 1),
-        square(count * ((by_case - mean) ** 2).sum(), cases - 1),
-        square((rest**2).sum(), (count - 1) * (cases - 1)),
+        sum(block.shape[1] for block in blocks),
+        np.nan,
+        ms_case,
+        ms_rest,
         count - 1,
+        len(blocks),
     )
+    return replace(found, ms_subset=found.of_subsets(means.var(ddof=1))) if count > 1 else found
+
+
+def folds_of(cells: NDArray) -> list[NDArray]:
+    """The (subsets, cases) of each test fold of a table; the whole of one that is all known.
+
+    One block too, its NaN in it, if what is known does not fall apart into folds.
+    """
+    known = ~np.isnan(cells)
+    if known.all() or not whole(cells):
+        return [cells]
+    return [cells[np.ix_((known == of).all(axis=1), of)] for of in np.unique(known, axis=0)]
+
+
+def whole(values: NDArray) -> bool:
+    """Whether (runs, cases) are all known, or each run is known on one of several test folds."""
+    known = ~np.isnan(values)
+    return bool(known.all() or (np.unique(known, axis=0).sum(axis=0) == 1).all())
+
+
+def run_means(values: NDArray) -> NDArray:
+    """(runs,) the mean of each run over its test cases; all NaN if one of these is not known."""
+    found: NDArray = values.mean(axis=1)
+    return np.nanmean(values, axis=1) if np.isnan(found).any() and whole(values) else found
 
 
 def two_phase(values: NDArray, subsets: Sequence[int], levels: Mapping[int, float]) -> Table:
@@ -117,7 +195,7 @@ def two_phase(values: NDArray, subsets: Sequence[int], levels: Mapping[int, floa
     if found.subsets < 4 or not np.ptp(level):
         return found
     values = np.asarray(values, float)
-    means = np.array([values[np.asarray(subsets) == name].mean() for name in names])
+    means = np.array([np.nanmean(values[np.asarray(subsets) == name]) for name in names])
     centred = level - level.mean()
     slope = float(means @ centred / (centred @ centred))
     residual = means - means.mean() - slope * centred
@@ -130,7 +208,7 @@ def two_phase(values: NDArray, subsets: Sequence[int], levels: Mapping[int, floa
     return replace(
         found,
         mean=found.mean + slope * away,
-        ms_subset=found.cases * scatter,
+        ms_subset=found.of_subsets(scatter),
         subset_freedom=float(freedom),
         first_phase=(float(variance), len(every) - 1.0),
     )
@@ -146,10 +224,10 @@ def upper_variance(values: NDArray, confidence: float = 0.95) -> float:
 
 def error(found: Table) -> Error:
     """Standard error of the mean over subsets and cases; with one subset, of the cases alone."""
-    size = found.subsets * found.cases
+    size = found.subsets * found.per_subset
     squares = {
         "subset": (found.ms_subset, found.subset_freedom),
-        "case": (found.ms_case, found.cases - 1.0),
+        "case": (found.ms_case, found.case_freedom),
     }
     known = {name: it for name, it in squares.items() if it[1] > 0 and np.isfinite(it[0])}
     if len(known) < 2:  # one subset or one case: nothing separates it from the rest
@@ -157,7 +235,7 @@ def error(found: Table) -> Error:
             return Error(np.nan, np.nan)
         ((square, freedom),) = known.values()
         return Error(float(np.sqrt(square / size)), freedom)
-    rest, rest_freedom = found.ms_rest, float((found.subsets - 1) * (found.cases - 1))
+    rest, rest_freedom = found.ms_rest, found.rest_freedom
     pooled = {}
     for name, (square, freedom) in sorted(known.items(), key=lambda item: item[1][0]):
         if square > rest:
@@ -277,17 +355,17 @@ def _posterior(found: Table, prior_sd: float, points: int = 120) -> tuple[NDArra
     rest = max(found.ms_rest, 1e-12)
     shares = (np.arange(points) + 0.5) / points
     subset_sd = stats.t.ppf(0.5 + shares / 2, 3) * prior_sd  # equal shares of the prior
-    largest = 6 * np.sqrt(max(found.ms_case, rest) / found.subsets)
+    largest = 6 * np.sqrt(max(found.ms_case, rest) / found.per_case)
     case_sd = shares * largest
-    subset = rest + found.cases * subset_sd**2
-    case = rest + found.subsets * case_sd**2
+    subset = rest + found.per_subset * subset_sd**2
+    case = rest + found.per_case * case_sd**2
 
     def likelihood(square: float, freedom: float, expected: NDArray) -> NDArray:
         return -0.5 * freedom * (np.log(expected) + square / expected)
 
     log = likelihood(found.ms_subset, found.subset_freedom, subset)[:, None]
-    log = log + likelihood(found.ms_case, found.cases - 1, case)
+    log = log + likelihood(found.ms_case, found.case_freedom, case)
     weights = np.exp(log - log.max())
     weights /= weights.sum()
-    spread = np.sqrt((subset[:, None] + case - rest) / (found.subsets * found.cases))
+    spread = np.sqrt((subset[:, None] + case - rest) / (found.subsets * found.per_subset))
     return weights, spread

@@ -25,6 +25,7 @@ from ssl_methods.analysis.components import (
     has_prior,
     mean_interval,
     p_value,
+    run_means,
     table,
     two_phase,
 )
@@ -58,8 +59,8 @@ class Paired:
 
     def by_subset(self) -> dict[int, float]:
         """Each subset's mean over its seeds and the cases."""
-        subsets = np.asarray(self.subsets)
-        return {int(it): float(self.values[subsets == it].mean()) for it in np.unique(subsets)}
+        subsets, means = np.asarray(self.subsets), run_means(self.values)
+        return {int(it): float(means[subsets == it].mean()) for it in np.unique(subsets)}
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _judged(
     limits: Limits,
 ) -> Judged:
     means, se = [*paired.by_subset().values()], error(found).se
-    of_cases = max(found.ms_case - found.ms_rest, 0) / (found.subsets * found.cases)
+    of_cases = max(found.ms_case - found.ms_rest, 0) / (found.subsets * found.per_subset)
     return Judged(
         gain=mean_interval(found, *limits, prior_sd),
         p=p,
@@ -200,7 +201,7 @@ def behind_the_best(values: Mapping[str, Paired]) -> dict[str, float]:
         for one, two in pairs
     ]
     adjusted = dict(zip(pairs, holm(np.array(p)), strict=True))
-    best = max(values, key=lambda name: float(values[name].values.mean()))
+    best = max(values, key=lambda name: float(run_means(values[name].values).mean()))
     return {
         name: float(adjusted[pair])
         for pair in pairs

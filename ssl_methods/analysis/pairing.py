@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ssl_methods.analysis.components import Interval, mean_interval
+from ssl_methods.analysis.components import Interval, mean_interval, run_means
 from ssl_methods.analysis.components import table as table_of
 from ssl_methods.analysis.statistics import limits_of
 from ssl_methods.analysis.tables import CELL, case_matrix, overall, with_class_mean
@@ -62,8 +62,8 @@ def paired_difference(
     subsets = runs.get_level_values("subset").to_numpy()
     found = table_of(difference.to_numpy(float), subsets.tolist())
     return Difference(
-        float(one.loc[runs].to_numpy(float).mean()),
-        float(other.loc[runs].to_numpy(float).mean()),
+        float(run_means(one.loc[runs].to_numpy(float)).mean()),
+        float(run_means(other.loc[runs].to_numpy(float)).mean()),
         mean_interval(found, *limits_of(metric)),
         len(runs),
         len(np.unique(subsets)),

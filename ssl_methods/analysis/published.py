@@ -282,6 +282,8 @@ def _why_not(
 ) -> list[str]:
     """Known differences between a published row and our run, the scans' resolution first."""
     reasons = resampled(row, experiment)
+    if experiment.test == "rotated":
+        reasons.append("rotated test folds")
     benchmark, training, network = row.benchmark, experiment.training, experiment.network
     if run is None:
         ran = bool(of_method(row, experiment))

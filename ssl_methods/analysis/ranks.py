@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ssl_methods.analysis.components import run_means, whole
 from ssl_methods.analysis.shown import drop_silent, number
 from ssl_methods.analysis.tables import case_matrix, roles
 from ssl_methods.measures import compared, of
@@ -63,7 +64,7 @@ def scores(cases: pd.DataFrame, metric: str) -> Iterator[Scores]:
         tables, recipes = {}, {}
         for method, own in group.groupby("method", sort=False):
             table = case_matrix(own, metric)
-            if not table.isna().to_numpy().any():
+            if own[metric].notna().all() and whole(table.to_numpy(float)):
                 tables[str(method)], recipes[str(method)] = table, own["recipe"].iloc[0]
         if not tables:
             continue
@@ -72,9 +73,16 @@ def scores(cases: pd.DataFrame, metric: str) -> Iterator[Scores]:
             common = common.intersection(table.index)
         if common.empty:
             continue
-        values = np.stack([table.loc[common].to_numpy(float) for table in tables.values()])
+        # Where test folds rotate, the runs that all have may leave cases out.
+        kept = [table.loc[common].dropna(axis=1, how="all") for table in tables.values()]
+        values = np.stack([table.to_numpy(float) for table in kept])
         subsets = common.get_level_values("subset").to_numpy()
         yield Scores(budget, klass, [*tables], [*recipes.values()], sign * values, subsets)
+
+
+def means_of(found: Scores) -> NDArray[np.float64]:
+    """(methods,) the mean of each over runs, and of a run over its test cases."""
+    return np.array([run_means(own).mean() for own in found.values])
 
 
 # ---- ranks ---------------------------------------------------------------------------------------
@@ -99,7 +107,7 @@ def ranks(
     rows = []
     sign = 1 if of(metric).higher_is_better else -1
     for found in scores(cases, metric):
-        means = found.values.mean(axis=(1, 2))
+        means = means_of(found)
         shares = rank_shares(found.values, found.subsets, replicates, seed)
         rank = place(means[:, None], "min")[:, 0]
         low, high = ((shares.cumsum(axis=1) < end).sum(axis=1) + 1 for end in (0.025, 0.975))
@@ -122,14 +130,18 @@ def rank_shares(
     """(methods, methods): how often each method had each rank in the bootstrap; rows sum to 1.
 
     Args:
-        values: (methods, runs, cases), the higher the better.
+        values: (methods, runs, cases), the higher the better; NaN outside a run's test fold.
         subsets: (runs,): the labeled subset of each run.
     """
     units = units_of(list(subsets))
     of_run = draws_of("runs", units.max() + 1, replicates, seed)[:, units]
     of_run = of_run / of_run.sum(axis=1, keepdims=True)
     of_case = draws_of("cases", values.shape[2], replicates, seed)
-    means = np.stack([((of_run @ own) * of_case).sum(axis=1) for own in values])
+    known = ~np.isnan(values[0])
+    means = np.stack([((of_run @ np.where(known, own, 0)) * of_case).sum(axis=1) for own in values])
+    if not known.all():  # what was drawn may hold a case with no run of its fold
+        drawn = ((of_run @ known) * of_case).sum(axis=1)
+        means = means[:, drawn > 0] / drawn[drawn > 0]
     first, last = place(means, "min"), place(means, "max")
     rank = np.arange(1, len(values) + 1)[:, None, None]
     within = (first <= rank) & (rank <= last)
@@ -176,9 +188,7 @@ def agreement(cases: pd.DataFrame) -> pd.DataFrame:
         The order by a distance puts the smallest first.
     """
     means = {
-        (found.klass, found.budget, metric): pd.Series(
-            found.values.mean(axis=(1, 2)), found.methods
-        )
+        (found.klass, found.budget, metric): pd.Series(means_of(found), found.methods)
         for metric in compared(cases)
         for found in scores(cases, metric)
     }

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ssl_methods.analysis.components import mean_interval, table
+from ssl_methods.analysis.components import mean_interval, run_means, table
 from ssl_methods.analysis.families import FEWEST_CASES, FEWEST_SUBSETS
 from ssl_methods.analysis.tables import case_matrix
 from ssl_methods.measures import of
@@ -90,7 +90,7 @@ def summarise(cases: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
             units = range(len(subsets)) if budget == "1.0" else subsets.tolist()
             prior = PRIOR_SD if (low, high) == (0, 1) else None
             interval = mean_interval(table(values, units), low, high, prior)
-            found = [*interval, *spread(values.mean(axis=1), subsets)]
+            found = [*interval, *spread(run_means(values), subsets)]
             row |= {metric + part: value for part, value in zip(SUMMARY_PARTS, found, strict=True)}
         rows.append(row)
     columns = [metric + part for metric in metrics for part in SUMMARY_PARTS]

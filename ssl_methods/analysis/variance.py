@@ -35,6 +35,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ssl_methods.analysis.components import run_means, whole
 from ssl_methods.analysis.shown import drop_silent, labeled_text, number, or_dash
 from ssl_methods.analysis.tables import case_matrix, in_order, roles
 from ssl_methods.measures import of
@@ -82,7 +83,7 @@ def variance_parts(cases: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
             "method": method, "role": first["role"], "recipe": first["recipe"],
             "budget": budget, "labeled": first["labeled"], "class": klass, "metric": metric,
             "runs": len(values), "subsets": len(np.unique(subsets)), "cases": values.shape[1],
-            "mean": values.mean(),
+            "mean": run_means(values).mean(),
             **{f"{name}_variance": parts[name] for name in PARTS}, "total_variance": total,
             **{f"{name}_share": parts[name] / total if total > 0 else np.nan for name in PARTS},
             "negative": ", ".join(negative), "not_known": not_known(values, subsets),
@@ -136,6 +137,8 @@ def not_known(values: NDArray, subsets: Sequence[int]) -> str:
     """What the design cannot tell, in words; '' if it tells all."""
     runs, cases = np.shape(values)
     units = len(np.unique(subsets))
+    if np.isnan(values).any() and whole(values):
+        return "everything: test folds rotate, so that subsets differ in cases"
     if np.isnan(values).any():
         return "everything: the metric is not known for every case"
     if runs < 2 or cases < 2:

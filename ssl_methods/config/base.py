@@ -13,6 +13,7 @@ from ssl_methods.errors import UserError
 
 Recipe = Literal["unified", "as_released"]
 LabeledCases = Literal["partition", "drawn", "first"]
+TestFold = Literal["listed", "rotated"]
 Budget = Annotated[
     Annotated[int, Field(ge=1, le=1_000_000)] | Annotated[float, Field(gt=0.0, le=1.0)],
     BeforeValidator(lambda value: _budget(value)),

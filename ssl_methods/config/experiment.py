@@ -16,6 +16,7 @@ from ssl_methods.config.base import (
     Name,
     Recipe,
     Settings,
+    TestFold,
     budget_text,
     setting,
 )
@@ -88,6 +89,12 @@ class Experiment(Settings):
         "no case until all cases were used, and blocks of 4 are halves of blocks of 8; drawn: at "
         "random, anew for each subset; first: the first in the order of the source",
         source="first: DTC and UA-MT code, in the order of train.list",
+    )
+    test: TestFold = setting(
+        "listed",
+        "which cases are test cases; listed: those of the data set's list; rotated: a fold of all "
+        "labeled cases, as large as that list, which moves on with the subset, so that every case "
+        "is a test case in its turn",
     )
     other_crop: Name | None = setting(
         None, "experiment on the same scans with the other crop; the audits set it beside this one"
@@ -243,6 +250,7 @@ class Experiment(Settings):
             seed=seed,
             validation_cases=self.validation_cases,
             labeled_cases=self.labeled_cases,
+            test=self.test,
             level_cases=self._level_cases(name, budget),
             network=self.network,
             training=self.training,

@@ -15,6 +15,7 @@ from ssl_methods.config.base import (
     Name,
     Recipe,
     Settings,
+    TestFold,
     budget_text,
     digest,
     setting,
@@ -57,6 +58,7 @@ class Run(Settings):
     seed: int = Field(ge=0)
     validation_cases: int = Field(0, ge=0)
     labeled_cases: LabeledCases = "drawn"
+    test: TestFold = "listed"
     level_cases: int = Field(0, ge=0)  # of a baseline's first phase
     network: NetworkConfig
     training: TrainingConfig
@@ -75,6 +77,8 @@ class Run(Settings):
         settings = self.model_dump(mode="json", exclude=others)
         for name in WHERE_NOT_WHAT:
             settings["training"].pop(name)
+        if self.test == "listed":  # as runs record it that are older than the setting
+            settings.pop("test")
         return settings
 
     def training_digest(self) -> str:

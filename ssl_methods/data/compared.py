@@ -169,7 +169,8 @@ def runs_of_look(
 def level_ids(store: Store, split: Split, count: int) -> list[str]:
     """Labeled training cases from which a subset's level is read: of ``count``, those outside it.
 
-    The ``count`` are the same for every subset; validation cases are none of them.
+    The ``count`` are the same for every subset with the same test cases; validation cases are none
+    of them.
     """
     labeled = [case for case in (*split.labeled, *split.unlabeled) if store.cases[case].labeled]
     common = shuffled(labeled, "level", split.dataset)[:count]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ssl_methods.config import Experiment, LabeledCases, Run, budget_text, digest
+from ssl_methods.config import Experiment, LabeledCases, Run, TestFold, budget_text, digest
 from ssl_methods.data.draw import drawn, share, shuffled
 from ssl_methods.data.duplicates import same_scans
+from ssl_methods.data.folds import fold_of
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError, printable
 from ssl_methods.files import read_json, write_json
@@ -53,6 +55,7 @@ def make_split(
     subset: int,
     validation_cases: int = 0,
     labeled_cases: LabeledCases = "drawn",
+    test: TestFold = "listed",
 ) -> Split:
     """Choose the labeled cases of one subset from the training cases that have a label.
 
@@ -66,33 +69,33 @@ def make_split(
     with a label. Groups, such as the tiles of a slide, go to validation whole: there may be a few
     more cases, and what has no label there is in no list.
 
+    ``test``: ``listed``: the test cases are the manifest's; ``rotated``: they are the subset's fold
+    of all labeled cases but those for validation (``folds``), each as large as the manifest's list,
+    and all other cases are training cases.
+
     Raises UserError if the data set has too few labeled cases, no labeled test case, or the same
     scan under two ids on two sides.
     """
     name = store.manifest.dataset
-    test = _labeled(store, store.ids("test"))
-    if not test:
+    tested = _labeled(store, store.ids("test"))
+    if not tested:
         raise UserError(f"{name}: there is no labeled test case; set dataset.test_cases")
     training = store.ids("train")
     candidates = _labeled(store, training)
     if not candidates:
         raise UserError(f"{name}: none of the {len(training)} training cases has a label")
-    seed = store.manifest.settings.get("split_seed")
-    if not isinstance(seed, int):
-        raise UserError(
-            f"{store.folder / 'manifest.json'}: settings.split_seed: is no whole number; "
-            "run 'prepare' again"
-        )
-    units = {case: store.cases[case].group or case for case in training}
-    labeled_units = {case: units[case] for case in candidates}
-    validation = drawn(labeled_units, validation_cases, "validation", name, seed)
-    if len(validation) >= len(candidates):
-        raise UserError(
-            f"{name}: validation_cases {validation_cases} leaves nothing to train on: "
-            f"there are {len(candidates)} labeled training cases"
-        )
-    held_units = {units[case] for case in validation}
+    units = {case: record.group or case for case, record in store.cases.items()}
+    validation = _validation(store, candidates, units, validation_cases)
     candidates = [case for case in candidates if case not in validation]
+    held_units, order, turn = {units[case] for case in validation}, None, subset
+    if test == "rotated":
+        labels = {case: units[case] for case in (*candidates, *tested)}
+        tested, order, turn = fold_of(labels, len(tested), subset, name)
+        inside = {*training, *order} - {*tested}
+        training = [case for case in store.cases if case in inside]
+        candidates = [case for case in training if case in {*order}]
+        tested = [case for case in store.cases if case in {*tested}]
+        held_units |= {units[case] for case in tested}
     count = share(budget, len(candidates))
     if count > len(candidates):
         held_out = f" (after {len(validation)} for validation)" if validation else ""
@@ -103,9 +106,11 @@ def make_split(
     if labeled_cases == "drawn":
         candidates = shuffled(candidates, "labeled", name, budget_text(budget), subset)
     elif labeled_cases == "partition":
-        round_, block = divmod(subset, len(candidates) // count)
-        candidates = shuffled(candidates, "partition", name, round_)[block * count :]
-    labeled = set(candidates[:count])
+        round_, block = divmod(turn, len(candidates) // count)
+        if order is None or round_:
+            order = shuffled(candidates, "partition", name, round_)
+        candidates = order[block * count :]
+    labeled = {*candidates[:count]}
     split = Split(
         dataset=name,
         budget=budget,
@@ -115,10 +120,35 @@ def make_split(
             case for case in training if case not in labeled and units[case] not in held_units
         ],
         validation=[case for case in training if case in validation],
-        test=test,
+        test=tested,
     )
     _check_apart(store, split)
     return split
+
+
+def split_of(declared: Experiment | Run, store: Store, budget: int | float, subset: int) -> Split:
+    """``make_split`` by what an experiment or a run declares."""
+    held_out, labeled_cases = declared.validation_cases, declared.labeled_cases
+    return make_split(store, budget, subset, held_out, labeled_cases, declared.test)
+
+
+def _validation(
+    store: Store, candidates: list[str], units: Mapping[str, str], count: int
+) -> set[str]:
+    """The validation cases, by whole units. Raises UserError if nothing is left to train on."""
+    name, seed = store.manifest.dataset, store.manifest.settings.get("split_seed")
+    if not isinstance(seed, int):
+        raise UserError(
+            f"{store.folder / 'manifest.json'}: settings.split_seed: is no whole number; "
+            "run 'prepare' again"
+        )
+    validation = drawn({case: units[case] for case in candidates}, count, "validation", name, seed)
+    if len(validation) >= len(candidates):
+        raise UserError(
+            f"{name}: validation_cases {count} leaves nothing to train on: "
+            f"there are {len(candidates)} labeled training cases"
+        )
+    return validation
 
 
 def _check_apart(store: Store, split: Split) -> None:
@@ -152,7 +182,7 @@ def check_budgets(store: Store, experiment: Experiment) -> None:
     """
     of_count: dict[int, int | float] = {}
     for budget in experiment.budgets:
-        split = make_split(store, budget, 0, experiment.validation_cases, experiment.labeled_cases)
+        split = split_of(experiment, store, budget, 0)
         count = len(split.labeled)
         if count in of_count:
             both = " and ".join(
@@ -180,12 +210,11 @@ def write_splits(
     """
     check_budgets(store, experiment)
     folder, written = results / experiment.name / "splits", []
-    held_out, labeled_cases = experiment.validation_cases, experiment.labeled_cases
     with alone(folder):
         for one in experiment.budgets if budget is None else [budget]:
             for number in experiment.subsets if subset is None else [subset]:
                 written.append(folder / split_name(one, number))
-                make_split(store, one, number, held_out, labeled_cases).write(written[-1])
+                split_of(experiment, store, one, number).write(written[-1])
     return written
 
 
@@ -201,7 +230,7 @@ def load_split(run: Run, store: Store, results: Path) -> Split:
 
     Raises UserError if 'split' has written another one earlier, e.g. before cases were added.
     """
-    split = make_split(store, run.budget, run.subset, run.validation_cases, run.labeled_cases)
+    split = split_of(run, store, run.budget, run.subset)
     path = results / run.experiment / "splits" / split_name(run.budget, run.subset)
     if path.exists() and Split.read(path) != split:
         raise UserError(f"{path}: is of other data or settings than this run; run 'split' again")
@@ -210,7 +239,7 @@ def load_split(run: Run, store: Store, results: Path) -> Split:
 
 def labeled_count(run: Run, store: Store) -> int:
     """How many cases the run's budget labels; of a bound too, which is given every label."""
-    split = make_split(store, run.budget, run.subset, run.validation_cases, run.labeled_cases)
+    split = split_of(run, store, run.budget, run.subset)
     return len(split.labeled)
 
 

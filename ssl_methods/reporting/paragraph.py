@@ -194,8 +194,11 @@ def measured(found: Results) -> list[str]:
     tests, baseline = found.measured["case"].nunique(), found.experiment.baseline
     stride = found.experiment.evaluation.stride
     windows = f"every {sizes(stride)} voxels" if stride else "half a patch apart"
+    cases = f"{tests} test cases"
+    if found.experiment.test == "rotated":
+        cases += ", a fold of them for each labeled subset, of which they were no part,"
     return [
-        f"The last checkpoint was evaluated on {tests} test cases with sliding windows {windows} "
+        f"The last checkpoint was evaluated on {cases} with sliding windows {windows} "
         "and without post-processing, by Dice, Jaccard, average surface distance and 95 % "
         "Hausdorff distance. An empty prediction counts as a failure, with the volume's diagonal "
         "as its distance.",

@@ -7,7 +7,7 @@ from pathlib import Path
 from ssl_methods.analysis.detection import detection, lines, of_reference, of_tables
 from ssl_methods.analysis.table_files import read_table
 from ssl_methods.config import Experiment, budget_text
-from ssl_methods.data.splits import make_split
+from ssl_methods.data.splits import split_of
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.measures import of
@@ -39,9 +39,13 @@ def detect(
     hours = _hours_of_a_subset(experiment, results)
     said = []
     for budget in experiment.budgets:
-        split = make_split(store, budget, 0, experiment.validation_cases, experiment.labeled_cases)
+        split = split_of(experiment, store, budget, 0)
+        cases = len(split.test)
+        if experiment.test == "rotated":  # in the end each labeled case is one
+            training = (*split.labeled, *split.unlabeled)
+            cases += sum(store.cases[case].labeled for case in training)
         text = budget_text(budget)
-        spread = known.get(text) or of_reference(len(split.labeled), len(split.test))
+        spread = known.get(text) or of_reference(len(split.labeled), cases)
         there = experiment.budget_looks(budget)[-1]
         said += lines(detection(text, spread, wanted), wanted, unit, there, hours)
     return said

@@ -10,6 +10,7 @@ from ssl_methods.analysis.components import (
     interval,
     mean_interval,
     p_value,
+    run_means,
     table,
     two_phase,
 )
@@ -131,3 +132,47 @@ def test_a_wider_confidence_is_wider_with_and_without_a_prior():
         assert wide.low < narrow.low < narrow.high < wide.high
     assert p_value(found, interval(found, level=0.02).low) == pytest.approx(0.02)
     assert p_value(found, interval(found, 5.0, 0.02).low, 5.0) == pytest.approx(0.02)
+
+
+def folded(random, subsets, folds, sds):
+    """(subsets, folds x CASES): subset n is known on fold n modulo their number."""
+    sd_subset, sd_case, sd_rest = sds
+    values = np.full((subsets, folds * CASES), np.nan)
+    of_case = random.normal(0, sd_case, folds * CASES)
+    for n in range(subsets):
+        own = slice(n % folds * CASES, (n % folds + 1) * CASES)
+        values[n, own] = (
+            random.normal(0, sd_subset) + of_case[own] + random.normal(0, sd_rest, CASES)
+        )
+    return values
+
+
+def test_a_subset_for_each_fold_is_a_t_test_over_subsets():
+    values = folded(np.random.default_rng(11), 5, 5, (5, 5, 10))
+    found = table(values, range(5))
+    assert (found.cases, found.folds, found.per_subset, found.per_case) == (100, 5, 20, 1)
+    means = np.nanmean(values, axis=1)
+    assert error(found).se == pytest.approx(stats.sem(means))
+    assert p_value(found) == pytest.approx(stats.ttest_1samp(means, 0).pvalue)
+
+
+@pytest.mark.parametrize(("subsets", "folds"), [(5, 5), (10, 5), (20, 5), (12, 4), (13, 5)])
+def test_rotated_folds_cover_and_are_narrower_than_the_same_test_cases(subsets, folds):
+    random, inside, widths, same = np.random.default_rng(12), [], [], []
+    for _ in range(600):
+        found = interval(table(folded(random, subsets, folds, (5, 5.5, 14)), range(subsets)))
+        inside.append(found.low <= 0 <= found.high)
+        widths.append(found.high - found.low)
+        one = interval(table(world(random, subsets, 5, 5.5, 14), range(subsets)))
+        same.append(one.high - one.low)
+    assert 0.925 <= np.mean(inside) <= 0.985
+    if subsets > folds:
+        assert np.mean(widths) < 0.97 * np.mean(same)
+
+
+def test_what_is_not_known_makes_no_folds():
+    values = np.random.default_rng(1).normal(size=(4, 6))
+    values[1, 2] = np.nan
+    assert np.isnan(table(values, range(4)).mean) and np.isnan(run_means(values)[1])
+    values[:, 2] = np.nan
+    assert np.isnan(interval(table(values, range(4))).low)

@@ -28,8 +28,10 @@ def store(labeled: int = 20, unlabeled: int = 0, test: int = 5, **settings) -> S
             image_sha256="",
             label_sha256=None,
             foreground_voxels=None,
+            group=groups.get(case_id),
         )
 
+    groups = settings.pop("groups", {})
     cases = [record(f"l{index:02d}", "train", True) for index in range(labeled)]
     cases += [record(f"u{index:02d}", "train", False) for index in range(unlabeled)]
     cases += [record(f"t{index:02d}", "test", True) for index in range(test)]
@@ -206,3 +208,41 @@ def test_a_partition_labels_every_case_once_and_blocks_are_nested():
     assert labeled(1.0, 0) == labeled(1.0, 1) and len(labeled(1.0, 0)) == 8
     assert [len(labeled(3, i)) for i in range(4)] == [3, 3, 3, 3]  # two blocks in a round
     assert labeled(3, 0).isdisjoint(labeled(3, 1))
+
+
+@pytest.mark.parametrize("held_out", [0, 3])
+def test_rotated_folds_test_every_case_in_its_turn_and_label_each_once(held_out):
+    """40 cases and a list of 8 make five folds; ten blocks of 4 then label every case."""
+    data = store(labeled=32, unlabeled=3, test=8)
+    splits = [make_split(data, 4, n, held_out, "partition", "rotated") for n in range(10)]
+    folds = max(2, round((40 - held_out) / 8))
+    tested = [case for split in splits[:folds] for case in split.test]
+    assert len(tested) == len({*tested}) == 40 - held_out
+    assert all(splits[n].test == splits[n % folds].test for n in range(10))
+    labeled = [case for split in splits[:folds] for case in split.labeled]
+    assert len({*labeled}) == len(labeled) == 4 * folds
+    if not held_out:
+        assert {case for split in splits for case in split.labeled} == {*tested}
+    for split in splits:
+        lists = [split.labeled, split.unlabeled, split.validation, split.test]
+        assert sorted(case for one in lists for case in one) == sorted(data.cases)
+        assert split.validation == splits[0].validation
+        assert all(one == [case for case in data.cases if case in one] for one in lists)
+        assert {f"u{n:02d}" for n in range(3)} <= {*split.unlabeled}
+    eight = make_split(data, 8, 0, held_out, "partition", "rotated")
+    assert {*splits[0].labeled} | {*splits[folds].labeled} == {*eight.labeled}
+
+
+@given(st.integers(2, 9), st.integers(0, 7), st.sampled_from(("drawn", "partition")))
+def test_rotated_folds_part_no_group(size, subset, drawn_how):
+    names = [f"l{n:02d}" for n in range(20)] + [f"u{n:02d}" for n in range(4)]
+    names += [f"t{n:02d}" for n in range(6)]
+    groups = {name: f"g{place // size}" for place, name in enumerate(names)}
+    split = make_split(store(20, 4, 6, groups=groups), 2, subset, 0, drawn_how, "rotated")
+    seen = {groups[case] for case in split.test}
+    assert split.test and seen.isdisjoint(groups[c] for c in (*split.labeled, *split.unlabeled))
+
+
+def test_rotated_folds_need_two():
+    with pytest.raises(UserError, match="needs two folds of 20 labeled cases at least, and 24"):
+        make_split(store(labeled=4, test=20), 2, 0, test="rotated")
