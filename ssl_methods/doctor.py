@@ -12,7 +12,7 @@ from ssl_methods import project
 from ssl_methods.errors import UserError
 
 LEAST_FREE_GB = 2.0
-SIGNS = {True: "ok ", False: "NOT", None: "   "}  # None: nobody asked
+SIGNS = {True: "ok  ", False: "FAIL", None: "    "}  # None: nobody asked
 
 
 def doctor(files: list[Path], results: Path) -> int:

@@ -20,6 +20,7 @@ from ssl_methods.analysis.pairing import beside, paired_difference
 from ssl_methods.analysis.run_files import read_cost, read_snapshots
 from ssl_methods.analysis.shown import (
     UNKNOWN,
+    WORDS,
     labeled_text,
     number,
     or_dash,
@@ -34,7 +35,7 @@ from ssl_methods.measures import of
 COLUMNS = [
     "audit", "method", "role", "recipe", "budget", "labeled", "metric",
     "reported_as", "instead_as", "reported", "instead", "difference", "low", "high",
-    "runs", "subsets", "cases", "status", "meaning",
+    "verdict", "runs", "subsets", "cases", "status", "meaning",
 ]  # fmt: skip
 
 
@@ -124,7 +125,8 @@ def audit_table(
         The columns ``COLUMNS``. ``reported`` and ``instead`` are the two means, of what
         ``reported_as`` and ``instead_as`` name; ``difference`` is instead minus reported, ``low``
         and ``high`` its 95 % interval. Overlaps are in 0..1, distances in the unit named.
-        ``status`` is 'measured', or 'not run: ' and what is needed; such a row has no method.
+        ``verdict`` says the difference in one of five words, instead beside reported. ``status`` is
+        'measured', or 'not run: ' and what is needed; such a row has no method.
 
     Raises UserError if a ``snapshots.csv`` is broken, or if the other experiment's crop or
     precision is the same.
@@ -147,7 +149,7 @@ def audit_table(
         row
         for audits, table in sources
         for audit in audits
-        for row in list(_measure(audit, table)) or [_not_run(audit)]
+        for row in list(_measure(audit, table, experiment.margin)) or [_not_run(audit)]
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -274,12 +276,12 @@ def computed_in(run_folder: Path) -> str:
 # ---- measuring -----------------------------------------------------------------------------------
 
 
-def _measure(audit: Audit, table: pd.DataFrame) -> Iterator[dict[str, object]]:
+def _measure(audit: Audit, table: pd.DataFrame, margin: float) -> Iterator[dict[str, object]]:
     """A row per method and budget; none where either column has no value."""
     if not {audit.reported, audit.instead} <= set(table):
         return
     for (method, budget), own in table.groupby(["method", "budget"], sort=False):
-        found = paired_difference(own, audit.reported, audit.instead, audit.metric)
+        found = paired_difference(own, audit.reported, audit.instead, audit.metric, margin)
         if found is None:
             continue
         yield _row(audit, "measured") | {
@@ -287,13 +289,13 @@ def _measure(audit: Audit, table: pd.DataFrame) -> Iterator[dict[str, object]]:
             **{name: own[name].iloc[0] for name in ("role", "recipe", "labeled")},
             "reported": found.first, "instead": found.second,
             "difference": found.difference.mean, "low": found.difference.low,
-            "high": found.difference.high, "runs": found.runs, "subsets": found.subsets,
-            "cases": found.cases,
+            "high": found.difference.high, "verdict": found.word,
+            "runs": found.runs, "subsets": found.subsets, "cases": found.cases,
         }  # fmt: skip
 
 
 def _not_run(audit: Audit) -> dict[str, object]:
-    names = dict.fromkeys(("method", "role", "recipe", "budget"), "")
+    names = dict.fromkeys(("method", "role", "recipe", "budget", "verdict"), "")
     return _row(audit, f"not run: {audit.needs or 'the measurements are not there'}") | names
 
 
@@ -326,6 +328,7 @@ def shown_audits(table: pd.DataFrame) -> pd.DataFrame:
             "Reported": number(row["reported"], measure.digits, measure.scale),
             "Instead": number(row["instead"], measure.digits, measure.scale),
             "Difference": change if measured else row["status"],
+            "Verdict": WORDS.get(row["verdict"], UNKNOWN),
             "Runs": number(row["runs"], 0),
         })  # fmt: skip
     return pd.DataFrame(rows, index=roles(table))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ssl_methods.analysis.pairing import OTHER, beside, paired_difference
-from ssl_methods.analysis.shown import labeled_text, number, with_interval
+from ssl_methods.analysis.shown import WORDS, labeled_text, number, with_interval
 from ssl_methods.analysis.tables import in_order, overall, roles, with_class_mean
 from ssl_methods.config import Experiment, changes
 from ssl_methods.config.run import WHERE_NOT_WHAT
@@ -27,7 +27,8 @@ BELONGS_TO = {
 
 COLUMNS = [
     "method", "role", "budget", "labeled", "group", "metric", "setting", "first_as", "second_as",
-    "first", "second", "difference", "low", "high", "runs", "subsets", "cases",
+    "first", "second", "difference", "low", "high", "verdict", "runs", "subsets",
+    "cases",
 ]  # fmt: skip
 
 
@@ -84,7 +85,11 @@ def _settings(own: Experiment, other: Experiment) -> dict[str, Any]:
 
 
 def comparison(
-    setting: Setting, first: pd.DataFrame, second: pd.DataFrame, groups: bool = False
+    setting: Setting,
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    groups: bool = False,
+    margin: float = 2.0,
 ) -> pd.DataFrame:
     """What the setting changes: a row per metric, method and budget, and per group of cases.
 
@@ -93,6 +98,7 @@ def comparison(
         first, second: ``cases.csv`` of the two experiments.
         groups: also by what stands before the first '-' of a case's id, e.g. the laboratory or
             the slide of a tile.
+        margin: the largest difference that does not matter, in percentage points.
 
     Returns:
         The columns ``COLUMNS``: ``first`` and ``second`` are means over the runs and cases that
@@ -106,7 +112,7 @@ def comparison(
         raise UserError("the two experiments have no run and test case in common")
     if groups:
         both = pd.concat([both, both.assign(group=both["case"].map(group_of))], ignore_index=True)
-    found = [row for metric in metrics for row in _rows(in_order(both), metric)]
+    found = [row for metric in metrics for row in _rows(in_order(both), metric, margin)]
     named = {"setting": setting.name, "first_as": setting.first, "second_as": setting.second}
     return pd.DataFrame(found).assign(**named)[COLUMNS]
 
@@ -116,16 +122,17 @@ def group_of(case: str) -> str:
     return case.partition("-")[0]
 
 
-def _rows(both: pd.DataFrame, metric: str) -> Iterator[dict[str, Any]]:
+def _rows(both: pd.DataFrame, metric: str, margin: float) -> Iterator[dict[str, Any]]:
     for (method, budget, group), own in both.groupby(["method", "budget", "group"], sort=False):
-        found = paired_difference(own, metric, metric + OTHER, metric)
+        found = paired_difference(own, metric, metric + OTHER, metric, margin)
         if found is not None:
             yield {
                 "method": method, "role": own["role"].iloc[0], "budget": budget,
                 "labeled": own["labeled"].iloc[0], "group": group, "metric": metric,
                 "first": found.first, "second": found.second,
                 "difference": found.difference.mean, "low": found.difference.low,
-                "high": found.difference.high, "runs": found.runs, "subsets": found.subsets,
+                "high": found.difference.high, "verdict": found.word, "runs": found.runs,
+                "subsets": found.subsets,
                 "cases": found.cases,
             }  # fmt: skip
 
@@ -146,6 +153,7 @@ def shown_comparison(table: pd.DataFrame) -> pd.DataFrame:
             row["first_as"]: number(row["first"], measure.digits, measure.scale),
             row["second_as"]: number(row["second"], measure.digits, measure.scale),
             "Difference": with_interval(row, ["difference", "low", "high"], measure, sign=True),
+            "Verdict": WORDS[row["verdict"]],
             "Runs": number(row["runs"], 0),
         })  # fmt: skip
     shown = pd.DataFrame(rows, index=roles(table))

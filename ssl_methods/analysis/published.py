@@ -19,9 +19,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from ssl_methods.analysis.components import Interval
 from ssl_methods.analysis.jensen import jensen_ok
-from ssl_methods.analysis.shown import UNKNOWN, drop_silent, number, or_dash, with_interval
+from ssl_methods.analysis.shown import UNKNOWN, WORDS, drop_silent, number, or_dash, with_interval
 from ssl_methods.analysis.tables import overall, roles
+from ssl_methods.analysis.verdicts import of_interval
 from ssl_methods.config import (
     Experiment,
     Lengths,
@@ -49,9 +51,10 @@ NOT_PRINTED = "not printed"
 DAGGER = "\N{DAGGER}"
 NOTE = (
     "Published: as printed in the source, of one labeled subset. Ours: mean over runs and test "
-    "cases with its 95 % interval. Verdict on Dice: is the published value inside, above or below "
-    "our interval? Not comparable: the two differ in what is named. Not told: what the source does "
-    "not say of itself. Jensen check: can the printed Jaccard belong to the printed Dice?"
+    "cases with its 95 % interval. Verdict on Dice: ours beside the published value, which "
+    "is taken as printed; equivalent: reproduced within the margin. Not comparable: the two differ "
+    "in what is named. Not stated: what the source does not say of itself. Jensen check: can the "
+    "printed Jaccard belong to the printed Dice?"
 )
 QUOTED_NOTE = f" {DAGGER}: quoted from memory, not verified; or inferred in part."
 CHECKED = {True: "passes", False: "fails"}
@@ -213,7 +216,8 @@ def published_table(
         - ``published ours low high``: both values of ``metric`` and our interval, Dice and Jaccard
           in 0..1. A value of largest components is set beside ours of largest components.
         - ``difference``: ours minus published, where they are comparable.
-        - ``verdict``: the published value is 'inside', 'above' or 'below' our interval, or
+        - ``verdict``: ours beside the published value, which is taken as it is printed, by the
+          experiment's margin: one of the five words of ``verdicts`` (equivalent: reproduced), or
           'not comparable: ' and why, or 'not printed'.
     """
     rows = [
@@ -235,7 +239,7 @@ def _lines(
     for run in [run for _, run in runs.iterrows()] or [None]:
         reasons = _why_not(row, experiment, run, summary)
         for metric in OF_PAPERS:
-            yield _printed(row) | _compared(row, run, metric, reasons)
+            yield _printed(row) | _compared(row, run, metric, reasons, experiment.margin)
 
 
 def _printed(row: PublishedRow) -> dict[str, Any]:
@@ -320,7 +324,7 @@ def _column(row: PublishedRow, metric: str) -> str:
 
 
 def _compared(
-    row: PublishedRow, run: pd.Series | None, metric: str, reasons: list[str]
+    row: PublishedRow, run: pd.Series | None, metric: str, reasons: list[str], margin: float
 ) -> dict[str, Any]:
     """What is said of one metric; our columns are blank without a run."""
     published, column = row.value(metric), _column(row, metric)
@@ -336,12 +340,10 @@ def _compared(
     if np.isnan(published):
         return line | {"verdict": NOT_PRINTED}
     rounding = HALF_UNIT / of(metric).scale
-    verdict = "inside"
-    if published - rounding > line["high"]:
-        verdict = "above"
-    elif published + rounding < line["low"]:
-        verdict = "below"
-    return line | {"difference": line["ours"] - published, "verdict": verdict}
+    difference = line["ours"] - published
+    ends = line["low"] - published - rounding, line["high"] - published + rounding
+    word = of_interval(Interval(difference, *ends), metric, margin)
+    return line | {"difference": difference, "verdict": word}
 
 
 # ---- as shown ------------------------------------------------------------------------------------
@@ -369,13 +371,13 @@ def shown_published(table: pd.DataFrame) -> pd.DataFrame:
                 for metric in OF_PAPERS
             },
             "Jensen check": CHECKED.get(dice["jensen_ok"], UNKNOWN),
-            "Not told": or_dash(dice["unknown"]),
+            "Not stated": or_dash(dice["unknown"]),
             "Our row": or_dash(dice["run"]),
             f"Our {of('dice').heading}": with_interval(
                 dice, ["ours", "low", "high"], of("dice")
             ),
             "Difference": number(dice["difference"], 1, 100, sign=True),
-            "Verdict": dice["verdict"],
+            "Verdict": WORDS.get(dice["verdict"], dice["verdict"]),
         })  # fmt: skip
     frame = pd.DataFrame(rows, index=["method"] * len(rows))
     return drop_silent(frame, "Our row", f"Our {of('dice').heading}", "Difference")

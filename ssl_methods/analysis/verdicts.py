@@ -13,6 +13,7 @@ from typing import Literal
 
 from ssl_methods.analysis.components import LEVEL, Interval
 from ssl_methods.analysis.designs import subsets_needed, upper_sd
+from ssl_methods.measures import of
 
 Verdict = Literal["better", "worse", "equivalent", "not_worse", "undecided"]
 
@@ -33,6 +34,23 @@ def verdict(gain: Interval, p: float, margin: float, level: float = LEVEL) -> Ve
     if p < level and gain.mean != 0:
         return "better" if gain.mean > 0 else "worse"
     return "not_worse" if gain.low > -margin else "undecided"
+
+
+def of_interval(found: Interval, metric: str, margin: float, p: float | None = None) -> Verdict:
+    """The word for a difference of one metric, better being what the metric calls better.
+
+    Args:
+        found: the difference with its 95 % interval, in the metric's stored unit.
+        metric: of the difference.
+        margin: of shares, in percentage points; other metrics have none.
+        p: two-sided and adjusted, where the interval alone does not decide.
+    """
+    row = of(metric)
+    ends = [row.scale * (it if row.higher_is_better else -it) for it in found]
+    gain = Interval(ends[0], min(ends[1:]), max(ends[1:]))
+    not_zero = gain.low > 0 or gain.high < 0
+    decides = (LEVEL / 2 if p is None else p) if not_zero else 1.0
+    return verdict(gain, decides, margin if row.scale == 100 else 0.0)
 
 
 def remedy(sd_subset: float, freedom: float, error_case: float, subsets: int, margin: float) -> str:

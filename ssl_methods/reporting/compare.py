@@ -54,7 +54,7 @@ def compare(first: Path, second: Path, results: Path, groups: bool = False) -> P
         raise UserError(f"{first} and {second}: are the same experiment, {one.name}")
     setting = differing(one, other)
     cases = [_cases(experiment, results) for experiment in experiments]
-    table = comparison(setting, cases[0], cases[1], groups)
+    table = comparison(setting, cases[0], cases[1], groups, one.margin)
     runs = [set(own[[*CELL]].itertuples(index=False, name=None)) for own in cases]
     left_out = {one.name: len(runs[0] - runs[1]), other.name: len(runs[1] - runs[0])}
     folder = results / one.name / FOLDER / other.name

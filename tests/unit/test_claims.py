@@ -70,7 +70,8 @@ def test_every_method_that_is_named_exists():
 def test_a_row_for_each_claim_and_each_part():
     found = judge_claims(*tables(TRUTH))
     assert list(found.loc[found["part"].isna(), "claim"]) == [1, 2, 3, 4, 5, 6]
-    assert set(found["verdict"]) <= {"supported", "contradicted", "undecided", "not run"}
+    words = {"supported", "contradicted", "equivalent", "undecided", "not run"}
+    assert set(found["verdict"]) <= words
     assert found["text"].str.len().min() > 10 and found["reason"].str.len().min() > 5
 
 
@@ -78,7 +79,7 @@ def test_a_row_for_each_claim_and_each_part():
 
 
 @pytest.mark.parametrize(
-    ("dtc", "verdict"), [(0.80, "supported"), (0.60, "contradicted"), (0.72, "undecided")]
+    ("dtc", "verdict"), [(0.80, "supported"), (0.60, "contradicted"), (0.72, "equivalent")]
 )
 def test_few_labels(dtc, verdict):
     found = judge_claims(*tables({"supervised": 0.72, "mean_teacher": 0.72, "dtc": dtc}))
@@ -132,7 +133,7 @@ def test_all_labels_takes_the_supervised_variant_where_dtc_has_no_runs():
 
 @pytest.mark.parametrize(
     ("left", "verdict", "effect"),
-    [(0.2, "supported", 0.08), (2.0, "contradicted", -0.10), (1.0, "undecided", 0.0)],
+    [(0.2, "supported", 0.08), (2.0, "contradicted", -0.10), (1.0, "equivalent", 0.0)],
 )
 def test_the_gain_shrinks(left, verdict, effect):
     found = judge_claims(*tables(TRUTH, gain={"4": 1.0, "1.0": left}))

@@ -674,4 +674,4 @@ def test_doctor_misses_the_data_that_it_is_asked_for(declared, capsys):
     declared.write_text(yaml.safe_dump(experiment))
     assert run("doctor", declared) == 1
     printed = capsys.readouterr().out
-    assert re.search(r"^NOT +.*tiny\.yaml: x: dataset\.path absent is not a folder", printed, re.M)
+    assert re.search(r"^FAIL +.*tiny\.yaml: x: dataset\.path absent is not a folder", printed, re.M)

@@ -91,7 +91,7 @@ def test_the_interval_is_as_wide_as_that_of_paired_means():
     rows = pd.DataFrame({"subset": range(60), "seed": 0, "case": "a",
                          "one": random.normal(0.5, 0.1, 60)})  # fmt: skip
     rows["two"] = rows["one"] + random.normal(0.05, 0.02, 60)
-    found = paired_difference(rows, "one", "two", "dice")
+    found = paired_difference(rows, "one", "two", "dice", 2.0)
     gaps = rows["two"] - rows["one"]
     low, high = stats.ttest_1samp(gaps, 0).confidence_interval()
     assert found.difference.mean == pytest.approx(gaps.mean())

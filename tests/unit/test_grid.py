@@ -45,6 +45,7 @@ BY_PART = {
     "dataset": ALL,
     "validation_cases": SPLIT,
     "labeled_cases": SPLIT,
+    "test": SPLIT,
     "network": TRAIN,
     "training": TRAIN,
     "evaluation": MEASURE,

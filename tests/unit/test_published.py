@@ -120,7 +120,7 @@ def test_a_metric_that_is_not_printed_has_no_verdict(tmp_path):
     write(tmp_path, [row])
     table = published_table(experiment(), DTC_16, tmp_path).set_index("metric")
     assert table["verdict"].to_dict() == {
-        "dice": "inside", "jaccard": "not printed", "asd_voxel": "not printed",
+        "dice": "undecided", "jaccard": "not printed", "asd_voxel": "not printed",
         "hd95_voxel": "not printed",
     }  # fmt: skip
     assert table["published"].isna().sum() == 3 and table["jensen_ok"].isna().all()
@@ -221,10 +221,10 @@ def test_verdict_says_where_the_published_value_lies(tmp_path):
     write(tmp_path, [printed()])
     table = published_table(experiment(), DTC_16, tmp_path).set_index("metric")
     assert table["verdict"].to_dict() == {
-        "dice": "inside",  # 0.80 in 0.77..0.81
-        "jaccard": "above",  # 0.68 over 0.67
-        "asd_voxel": "below",  # 2.0 under 2.2
-        "hd95_voxel": "inside",  # on the edge
+        "dice": "undecided",  # 0.80 in 0.77..0.81: -3 to +1 points, and the margin is 2
+        "jaccard": "worse",  # 0.68 over 0.67
+        "asd_voxel": "worse",  # 2.0 under 2.2, and less is better
+        "hd95_voxel": "undecided",  # on the edge
     }
     assert table["difference"].to_dict() == pytest.approx(
         {"dice": -0.01, "jaccard": -0.02, "asd_voxel": 0.5, "hd95_voxel": 1.0}
@@ -314,16 +314,16 @@ def test_a_variant_is_matched_by_its_settings(tmp_path):
     table = published_table(experiment(methods=methods, baseline="mc_net"), ours, tmp_path)
     dice = table[table["metric"] == "dice"]
     assert list(zip(dice["title"], dice["run"], dice["verdict"], strict=True)) == [
-        ("MC-Net", "mc_net", "inside"),
+        ("MC-Net", "mc_net", "undecided"),
         ("MC-Net", "mc_net_plus", "not comparable: settings decoders"),
-        ("MC-Net+", "mc_net_plus", "inside"),
+        ("MC-Net+", "mc_net_plus", "undecided"),
     ]
 
 
 def test_largest_components_are_compared_with_our_largest_components(tmp_path):
     write(tmp_path, [printed()], post_processing="largest_component")
     table = published_table(experiment(), DTC_16, tmp_path).set_index("metric")
-    assert table.loc["dice", "ours"] == 0.83 and table.loc["dice", "verdict"] == "below"
+    assert table.loc["dice", "ours"] == 0.83 and table.loc["dice", "verdict"] == "better"
     bare = DTC_16.drop(columns=[name for name in DTC_16 if "largest" in name])
     verdicts = set(published_table(experiment(), bare, tmp_path)["verdict"])
     assert verdicts == {"not comparable: published after post-processing"}
@@ -333,7 +333,7 @@ def test_an_unknown_protocol_is_named_and_does_not_hinder(tmp_path):
     write(tmp_path, [printed()], iterations=None, checkpoint="unknown", post_processing="unknown")
     table = published_table(experiment(), DTC_16, tmp_path)
     assert set(table["unknown"]) == {"iterations, checkpoint, post-processing"}
-    assert table["verdict"].iloc[0] == "inside"
+    assert table["verdict"].iloc[0] == "undecided"
 
 
 # ---- as shown ------------------------------------------------------------------------------------
@@ -355,3 +355,14 @@ def test_columns_of_ours_are_left_out_where_nothing_was_run():
     shown = shown_published(published_table(experiment(methods=["supervised"]), DTC_16, FOLDER))
     assert len(shown) == 68 and "Our row" not in shown and "Difference" not in shown
     assert list(shown["Jensen check"]).count("fails") == 2
+
+
+@pytest.mark.parametrize(
+    ("margin", "word"), [(0.5, "undecided"), (3.5, "equivalent"), (1.5, "undecided")]
+)
+def test_what_is_within_the_margin_is_reproduced(tmp_path, margin, word):
+    """Ours less the published Dice, with its rounding: -1 point [-3.05, +1.05]."""
+    write(tmp_path, [printed()])
+    declared = experiment().model_copy(update={"margin": margin})
+    table = published_table(declared, DTC_16, tmp_path).set_index("metric")
+    assert table.loc["dice", "verdict"] == word

@@ -15,23 +15,26 @@ from ssl_methods.analysis.tables import CELL, overall, roles
 COLUMNS = [
     "claim", "part", "text", "source", "method", "against", "budget", "metric",
     "effect", "low", "high", "p_value", "p_holm", "runs", "subsets", "cases",
-    "verdict", "reason",
+    "finding", "verdict", "reason",
 ]  # fmt: skip
 
 
-def judge_claims(cases: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def judge_claims(cases: pd.DataFrame, runs: pd.DataFrame, margin: float = 2.0) -> pd.DataFrame:
     """The table ``claims.csv``: for each claim a row for the whole, then one per part.
 
     Args:
         cases: the table ``cases.csv``, with its rows of the mean over classes if more than one.
         runs: the table ``runs.csv``.
+        margin: the largest difference of Dice that does not matter, in percentage points.
 
     Returns:
         The columns ``COLUMNS``. ``part`` is blank for the whole. ``effect`` is method minus
         against, in the metric's unit (for 'few - most': that difference at the smallest budget
-        minus that at the largest), ``low`` and ``high`` its 95 % interval. ``verdict`` is
-        'supported', 'contradicted', 'undecided' or 'not run'; ``reason`` says what it stands on, or
-        what is missing.
+        minus that at the largest), ``low`` and ``high`` its 95 % interval. ``finding`` says that
+        effect in one of five words (``verdicts``). ``verdict`` is whether the claim holds:
+        'supported', 'contradicted', 'equivalent' (better was claimed, and no difference that
+        matters is there), 'undecided' or 'not run'; ``reason`` says what it stands on, or what is
+        missing.
     """
     cases = overall(cases)
     cases = cases[roles(cases) == "method"]
@@ -41,11 +44,12 @@ def judge_claims(cases: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         parts = [measure(part, cases, runs) for part in _asked(claim, cases)]
         adjusted = holm(np.array([part.p_value for part in parts], float))
         own = [
-            {"claim": claim.number, "part": i, "source": claim.source} | measured.row(float(p))
+            {"claim": claim.number, "part": i, "source": claim.source}
+            | measured.row(float(p), margin)
             for i, (measured, p) in enumerate(zip(parts, adjusted, strict=True), start=1)
         ]
         whole = {"claim": claim.number, "text": claim.text, "source": claim.source}
-        whole |= dict.fromkeys(("method", "against", "budget", "metric"), "")
+        whole |= dict.fromkeys(("method", "against", "budget", "metric", "finding"), "")
         rows += [whole | _whole(own, _left_out(claim, cases)), *own]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -84,7 +88,7 @@ def _whole(parts: list[dict[str, object]], left_out: list[str]) -> dict[str, obj
         verdict = "undecided"
     supported = len(named.pop("supported", []))
     reasons = [f"{supported} of {len(parts)} parts supported"]
-    for other in ("contradicted", "undecided", "not run"):
+    for other in ("contradicted", "equivalent", "undecided", "not run"):
         if other in named:
             reasons.append(f"{other}: {', '.join(dict.fromkeys(named[other]))}")
     if left_out:

@@ -18,8 +18,9 @@ from ssl_methods.analysis.components import (
     table,
 )
 from ssl_methods.analysis.families import FEWEST_CASES, FEWEST_SUBSETS
-from ssl_methods.analysis.statistics import limits_of, support
+from ssl_methods.analysis.statistics import enough, limits_of, support
 from ssl_methods.analysis.tables import case_matrix
+from ssl_methods.analysis.verdicts import of_interval
 from ssl_methods.measures import of
 
 UNKNOWN = Interval(np.nan, np.nan, np.nan)
@@ -39,19 +40,31 @@ class Measured:
     cases: int | None = None  # None of costs
     devices: tuple[str, ...] = ()
 
-    def row(self, p_holm: float) -> dict[str, object]:
-        verdict, reason = self.judge(p_holm)
+    def row(self, p_holm: float, margin: float) -> dict[str, object]:
+        """Its row of ``claims.csv``; ``margin`` in percentage points, where the part has none."""
+        finding = self.finding(p_holm, margin)
+        verdict, reason = self.judge(p_holm, finding)
         return {
             "text": str(self.part), "method": self.part.method, "against": self.part.against,
             "budget": self.budget, "metric": self.part.metric,
             "effect": self.interval.mean, "low": self.interval.low, "high": self.interval.high,
             "p_value": self.p_value, "p_holm": p_holm,
             "runs": self.runs, "subsets": self.subsets, "cases": self.cases,
-            "verdict": verdict, "reason": reason,
+            "finding": finding, "verdict": verdict, "reason": reason,
         }  # fmt: skip
 
-    def judge(self, p_holm: float) -> tuple[str, str]:
-        """Verdict and reason."""
+    def finding(self, p_holm: float, margin: float) -> str:
+        """The method beside ``against`` in one of five words; '' without numbers."""
+        if self.missing:
+            return ""
+        cases = FEWEST_CASES if self.cases is None else self.cases
+        if len(self.devices) > 1 or not enough(self.subsets or 0, cases):
+            return "undecided"
+        margin = self.part.margin * of(self.part.metric).scale or margin
+        return of_interval(self.interval, self.part.metric, margin, p_holm)
+
+    def judge(self, p_holm: float, finding: str) -> tuple[str, str]:
+        """Whether the part holds, and why."""
         if self.missing:
             return "not run", self.missing
         subsets, cases = self.subsets or 0, FEWEST_CASES if self.cases is None else self.cases
@@ -67,13 +80,16 @@ class Measured:
             return "undecided", "the metric is not known for every case"
         if subsets < FEWEST_SUBSETS or cases < FEWEST_CASES:
             return "undecided", f"too few to tell: {text}"
-        low, high = (end + self.part.margin for end in self.interval[1:])
-        if not of(self.part.metric).higher_is_better:
-            low, high = -high, -low
-        if low > 0 and p_holm < LEVEL:
+        holds = {"better"}
+        if self.part.margin:
+            holds |= {"equivalent", "not_worse"} if p_holm < LEVEL else set()
+        if finding in holds:
             return "supported", text
-        if high < 0 and p_holm < LEVEL:
+        if finding == "worse":
             return "contradicted", text
+        if finding == "equivalent" and not self.part.margin:
+            return finding, text
+        low, high = (end + self.part.margin for end in self.interval[1:])
         border = -self.part.margin if self.part.margin else 0
         why = f"the interval holds {border}" if low <= 0 <= high else "p (Holm) is not below 0.05"
         return "undecided", f"{why}; {text}"

@@ -24,8 +24,8 @@ class Audits(Question):
         "audit": TEXT, "method": TEXT, "role": TEXT, "recipe": TEXT, "budget": TEXT,
         "labeled": WHOLE, "metric": TEXT, "reported_as": TEXT, "instead_as": TEXT,
         "reported": NUMBER, "instead": NUMBER, "difference": NUMBER, "low": NUMBER,
-        "high": NUMBER, "runs": WHOLE, "subsets": WHOLE, "cases": WHOLE, "status": TEXT,
-        "meaning": TEXT,
+        "high": NUMBER, "verdict": TEXT, "runs": WHOLE, "subsets": WHOLE, "cases": WHOLE,
+        "status": TEXT, "meaning": TEXT,
     }  # fmt: skip
 
     def answer(self, measured: Measured) -> pd.DataFrame:

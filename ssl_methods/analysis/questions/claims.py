@@ -19,11 +19,12 @@ class Claims(Question):
         "against": TEXT, "budget": TEXT, "metric": TEXT,
         "effect": NUMBER, "low": NUMBER, "high": NUMBER,
         "p_value": NUMBER, "p_holm": NUMBER,
-        "runs": WHOLE, "subsets": WHOLE, "cases": WHOLE, "verdict": TEXT, "reason": TEXT,
+        "runs": WHOLE, "subsets": WHOLE, "cases": WHOLE, "finding": TEXT, "verdict": TEXT,
+        "reason": TEXT,
     }  # fmt: skip
 
     def answer(self, measured: Measured) -> pd.DataFrame:
-        return judge_claims(measured.cases, measured.runs)
+        return judge_claims(measured.cases, measured.runs, self.experiment.margin)
 
     def shown(self, table: pd.DataFrame) -> pd.DataFrame:
         return shown_claims(table)

@@ -155,7 +155,7 @@ def test_classes_and_the_oracle_crop_are_shown(tmp_path):
     found = Results(declared, tmp_path)
     question, table = found.questions["published"], found.table("published")
     assert [part.opened_by for part in question.page(table)][1]
-    table.loc[0, "verdict"] = "inside"
+    table.loc[0, "verdict"] = "equivalent"
     assert not any(part.opened_by for part in question.page(table))
 
 
