@@ -26,6 +26,16 @@ NOT_PLUGINS = ("__init__", "base", "registry")
 Kind = TypeVar("Kind")
 
 
+def is_file(given: object) -> bool:
+    """Is a plug-in given as a file of the user's own, which is a program, and not by its name?"""
+    return isinstance(given, str) and given.endswith(".py")
+
+
+def name_of(given: str) -> str:
+    """Name of a plug-in that is given by name or as one's own file (``scans/mine.py``)."""
+    return Path(given).stem if is_file(given) else given
+
+
 class Plugins:
     """Every plug-in of one kind, by name.
 

@@ -27,8 +27,6 @@ from ssl_methods.config.datasets import (
     DatasetBase,
     StainSettings,
     dataset_class,
-    importer_name,
-    is_own_importer,
     name_importer,
 )
 from ssl_methods.config.evaluation import EvaluationConfig
@@ -81,8 +79,6 @@ __all__ = [
     "differences",
     "digest",
     "find_config",
-    "importer_name",
-    "is_own_importer",
     "load_dataset",
     "load_experiment",
     "load_run",

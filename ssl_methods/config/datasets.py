@@ -18,7 +18,7 @@ from ssl_methods.config.base import (
     digest,
     setting,
 )
-from ssl_methods.plugins import Plugins
+from ssl_methods.plugins import Plugins, is_file, name_of
 
 MOST_GENERATED_VOXELS = 512**3
 
@@ -152,16 +152,6 @@ class StainSettings(Settings):
 IMPORTERS = Plugins("ssl_methods.data.importers", "importer", "ssl_methods.importers")
 
 
-def importer_name(importer: str) -> str:
-    """Name of an importer, which is given by name or as one's own file (``scans/mine.py``)."""
-    return Path(importer).stem if is_own_importer(importer) else importer
-
-
-def is_own_importer(importer: object) -> bool:
-    """Is it a file that the user wrote: a program?"""
-    return isinstance(importer, str) and importer.endswith(".py")
-
-
 def name_importer(dataset: object) -> None:
     """Make known the importer of a data set that the user declares, if it is a file of one's own.
 
@@ -169,7 +159,7 @@ def name_importer(dataset: object) -> None:
     ``Plugins.register`` does.
     """
     importer = dataset.get("importer") if isinstance(dataset, Mapping) else None
-    if isinstance(importer, str) and is_own_importer(importer):
+    if isinstance(importer, str) and is_file(importer):
         IMPORTERS.register(Path(importer))
 
 
@@ -178,7 +168,7 @@ def dataset_class(importer: str) -> type[DatasetBase]:
 
     Raises UserError if there is no such importer, or not one class of settings in it.
     """
-    return IMPORTERS.subclass(importer_name(importer), DatasetBase)
+    return IMPORTERS.subclass(name_of(importer), DatasetBase)
 
 
 class RecordedDataset(DatasetBase):
@@ -215,10 +205,10 @@ def _read(value: Any) -> DatasetBase:
     importer = value.get("importer") if isinstance(value, Mapping) else None
     kinds: dict[str, type[DatasetBase]] = {}
     if isinstance(importer, str):
-        name = importer_name(importer)
-        if name in IMPORTERS.own if is_own_importer(importer) else name in IMPORTERS.packaged:
+        name = name_of(importer)
+        if name in IMPORTERS.own if is_file(importer) else name in IMPORTERS.packaged:
             kinds[importer] = dataset_class(importer)
-        elif is_own_importer(importer):
+        elif is_file(importer):
             stained = "stain" in value
             kinds[importer] = RecordedStainedDataset if stained else RecordedDataset
     dataset: DatasetBase = SchemaValidator(_tagged(kinds)).validate_python(value)

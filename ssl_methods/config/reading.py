@@ -14,13 +14,13 @@ from ssl_methods.config.datasets import (
     Dataset,
     DatasetBase,
     dataset_class,
-    is_own_importer,
     name_importer,
 )
 from ssl_methods.config.experiment import Experiment
 from ssl_methods.config.run import Run
 from ssl_methods.config.yaml_files import find_config, read_yaml
 from ssl_methods.errors import UserError, did_you_mean, printable
+from ssl_methods.plugins import is_file
 from ssl_methods.shown import masked
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -129,4 +129,4 @@ def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:
 
 def _is_importer(part: str) -> bool:
     """Is it the tag by which pydantic tells the data sets of importers apart?"""
-    return is_own_importer(part) or part in IMPORTERS.packaged
+    return is_file(part) or part in IMPORTERS.packaged

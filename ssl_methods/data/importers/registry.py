@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ssl_methods.config import IMPORTERS, DatasetBase, importer_name, is_own_importer
+from ssl_methods.config import IMPORTERS, DatasetBase
 from ssl_methods.data.draw import drawn, share
 from ssl_methods.data.importers.base import RawCase, Source, check_ids, raise_faults
 from ssl_methods.errors import UserError
+from ssl_methods.plugins import is_file, name_of
 
 
 def read_source(dataset: DatasetBase) -> Source:
     """List the cases of a data set, with a test set. Raises UserError, one line per fault."""
     module_of(dataset)
-    module = IMPORTERS.module(importer_name(dataset.importer))
+    module = IMPORTERS.module(name_of(dataset.importer))
     if not callable(getattr(module, "read", None)):
         raise UserError(f"{module.__file__}: must define read(dataset), which returns a Source")
     source: Source = module.read(dataset)
@@ -38,8 +39,8 @@ def module_of(dataset: DatasetBase) -> str:
 
     Raises UserError if it is a file that the user has not named.
     """
-    name = importer_name(dataset.importer)
-    if is_own_importer(dataset.importer) and name not in IMPORTERS.own:
+    name = name_of(dataset.importer)
+    if is_file(dataset.importer) and name not in IMPORTERS.own:
         raise UserError(
             f"{dataset.name}: its importer is a program, {dataset.importer}, which runs only if "
             "you name it: in the experiment or data set that you give"
