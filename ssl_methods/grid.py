@@ -26,6 +26,7 @@ from ssl_methods.data.store import store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_yaml
 from ssl_methods.locks import holder, take
+from ssl_methods.measures import named
 from ssl_methods.methods import check_choice
 from ssl_methods.training.plan import lines, plan
 from ssl_methods.tuning.study import Study, experiment_of, load_studies, studies_of
@@ -63,6 +64,17 @@ def fingerprint(experiment: Experiment, results: Path) -> str:
         return prepared_from
 
 
+def check_metrics(experiment: Experiment) -> None:
+    """Raises UserError if a metric's file does not define one, or the primary is not compared."""
+    metrics = named(experiment.evaluation.metrics, experiment.name)
+    primary = metrics.get(experiment.primary)
+    if primary is not None and not primary.measure.compared:
+        raise UserError(
+            f"{experiment.name}: primary: its measure says that methods are not compared by "
+            f"'{experiment.primary}'"
+        )
+
+
 @dataclass(frozen=True)
 class Grid:
     """An experiment's results: their names, and what each rests on.
@@ -88,6 +100,7 @@ class Grid:
         studies = load_studies(given) if is_study else studies_of(experiment)
         for choice in experiment.methods.values():
             check_choice(choice, f"{experiment.name}: methods")
+        check_metrics(experiment)
         source = fingerprint(experiment, results)
         if made_from(store_folder(experiment.dataset, results)) == source:
             check_prepared(experiment, results)

@@ -85,13 +85,17 @@ class Plugins:
         """All names, sorted; imports nothing."""
         return list(self.modules())
 
+    def check(self, name: str) -> None:
+        """Raises UserError, with the nearest name, if there is no such plug-in."""
+        if name not in self.modules():
+            raise UserError(f"there is no {self.what} '{name}'{did_you_mean(name, self.names())}")
+
     def module(self, name: str) -> ModuleType:
         """The module of a plug-in, imported; a file of one's own once, under a name of its own.
 
         Raises UserError if there is none, or if a file of one's own cannot be imported.
         """
-        if name not in self.modules():
-            raise UserError(f"there is no {self.what} '{name}'{did_you_mean(name, self.names())}")
+        self.check(name)
         if name not in self.own:
             return importlib.import_module(self.modules()[name])
         path, unique = self.own[name], f"{PACKAGE.name}_own_{self.what}_{name}"

@@ -78,11 +78,13 @@ IGNORED_IN_TRAINING = (
 def source_digest(stage: str, *plugins: str | None) -> str:
     """Sixteen hexadecimal digits over the modules that a stage imports, transitively.
 
-    ``plugins``: the modules (of files of one's own, their paths) of the method, importer or figures
-    at work.
+    ``plugins``: the modules (of files of one's own, their paths) of the method, importer, metrics,
+    questions or figures at work.
     """
     named = [plugin for plugin in plugins if plugin is not None]
-    modules, home = [*STAGES[stage], *named], Path(named[-1]).parent if named else Path()
+    modules = [*STAGES[stage], *named]
+    homes = [Path(plugin).parent for plugin in named if plugin.endswith(".py")]
+    home = homes[-1] if homes else Path()
     visited: set[str] = set()
     seen: dict[str, str] = {}
     while modules:
@@ -94,7 +96,7 @@ def source_digest(stage: str, *plugins: str | None) -> str:
         ):
             continue
         visited.add(name)
-        # A file of the user's own goes by its place beside the method: moving both reruns nothing.
+        # A file of the user's own goes by its place beside the last: moving all reruns nothing.
         known_as = os.path.relpath(name, home) if name.endswith(".py") else name
         seen[known_as], imports = _module(name)
         modules += imports

@@ -15,7 +15,14 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from ssl_methods.config import Experiment, Run, digest, published_folder, read_yaml
+from ssl_methods.config import (
+    EvaluationConfig,
+    Experiment,
+    Run,
+    digest,
+    published_folder,
+    read_yaml,
+)
 from ssl_methods.data import compared
 from ssl_methods.data.compared import runs_of
 from ssl_methods.data.splits import (
@@ -29,6 +36,7 @@ from ssl_methods.data.splits import (
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.files import file_sha256, read_text, write_yaml
+from ssl_methods.measures import modules_of
 from ssl_methods.methods import modules
 from ssl_methods.plugins import Plugins
 from ssl_methods.provenance import source_digest
@@ -58,7 +66,17 @@ def training(run: Run) -> str:
 
 
 def evaluation(run: Run) -> str:
-    return f"{run.evaluation_digest()} {sources('evaluate', modules()[run.choice.method])}"
+    programs = measuring_programs(run, run.evaluation)
+    return f"{run.evaluation_digest()} {sources('evaluate', *programs)}"
+
+
+def measuring_programs(run: Run, evaluation: EvaluationConfig) -> tuple[str, ...]:
+    """The modules of the metrics and of the method, of which a run's measurements are made."""
+    return (*metric_programs(evaluation), modules()[run.choice.method])
+
+
+def metric_programs(evaluation: EvaluationConfig) -> tuple[str, ...]:
+    return tuple(modules_of(evaluation.metrics, "evaluation.metrics").values())
 
 
 def splitting(experiment: Experiment) -> str:
@@ -71,7 +89,8 @@ def choice(experiment: Experiment, budget: int | float) -> str:
 
 
 def look(experiment: Experiment) -> str:
-    return f"{digest(experiment.model_dump(mode='json'))} {sources('look')}"
+    used = sources("look", *metric_programs(experiment.evaluation))
+    return f"{digest(experiment.model_dump(mode='json'))} {used}"
 
 
 def tables(experiment: Experiment, results: Path) -> str:
@@ -80,7 +99,8 @@ def tables(experiment: Experiment, results: Path) -> str:
     others = [results / name / "tables" / "cases.csv" for name in named]
     beside = [*sorted(published_folder().glob("*.yaml")), *filter(Path.is_file, others)]
     texts = {path.name: path.read_text(encoding="utf-8") for path in beside}
-    used = sources("collect", *_own(experiment, "questions", experiment.questions))
+    metrics = metric_programs(experiment.evaluation)
+    used = sources("collect", *metrics, *_own(experiment, "questions", experiment.questions))
     declared = experiment.model_dump(mode="json", exclude={"figures"})
     return f"{digest([declared, texts])} {used}"
 
@@ -88,6 +108,7 @@ def tables(experiment: Experiment, results: Path) -> str:
 def report(experiment: Experiment) -> str:
     """What the page rests on. Raises UserError if a file of the user's own is not there."""
     own = _own(experiment, "questions", experiment.questions)
+    own = (*metric_programs(experiment.evaluation), *own)
     used = sources("report", *own, *_own(experiment, "figures", experiment.figures))
     return f"{digest(experiment.model_dump(mode='json'))} {used}"
 

@@ -16,9 +16,9 @@ from ssl_methods.analysis.components import FEW_SUBSETS
 from ssl_methods.analysis.design import FEW_LABELS, PRIOR_SD, Design
 from ssl_methods.analysis.families import NO_LIMITS, Judged, Paired, behind_the_best, judge
 from ssl_methods.analysis.ranks import scores
-from ssl_methods.analysis.shown import role_note
+from ssl_methods.analysis.shown import listed, role_note
 from ssl_methods.analysis.tables import MEAN_CLASS, case_matrix, roles
-from ssl_methods.measures import compared, of
+from ssl_methods.measures import OF_PAPERS, compared, of
 
 COMPARISON_COLUMNS = [
     "pair", "method", "role", "recipe", "baseline", "budget", "labeled", "class", "metric",
@@ -193,7 +193,9 @@ def _sign(metric: str) -> float:
 
 def _limits(metric: str) -> tuple[float, float]:
     """What a difference can be, in the unit of the margin."""
-    return (-100.0, 100.0) if of(metric).scale == 100 else NO_LIMITS
+    low, high = of(metric).range
+    width = (high - low) * of(metric).scale
+    return (-width, width) if np.isfinite(width) else NO_LIMITS
 
 
 def _labeled(cases: pd.DataFrame) -> float:
@@ -229,10 +231,12 @@ def comparison_note(comparisons: pd.DataFrame, design: Design) -> str:
         return NO_COMPARISON
     measure = of(design.primary)
     margin = f"{design.margin:g}{' points' if measure.scale == 100 else f' {measure.unit}'}"
+    metrics = [of(name) for name in dict.fromkeys([*OF_PAPERS, *comparisons["metric"]])]
+    shares = [row.title for row in metrics if row.scale == 100]
     said = [
         "Paired by labeled subset, seed and test case. Difference: mean with its 95 % interval "
         "over subsets and cases (crossed components, Satterthwaite's degrees of freedom), in "
-        "percentage points for Dice and Jaccard.",
+        f"percentage points for {listed(shares)}.",
         f"Judged by {measure.title} alone, with a margin of {margin}: better, worse; equivalent "
         "(the whole interval is within the margin); not worse (above minus the margin); undecided.",
     ]

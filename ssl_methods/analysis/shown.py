@@ -69,6 +69,12 @@ def with_interval(
     return value if low == UNKNOWN else f"{value} [{low}, {high}]"
 
 
+def listed(items: Iterable[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def drop_silent(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """The table without a class or recipe that never varies, and these columns if all dashes."""
     silent = [
@@ -165,7 +171,7 @@ WORDS = {
 def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
     """Rows of ``comparisons.csv`` of one kind of pair as they are read.
 
-    Differences of Dice and Jaccard in percentage points. Its index is each row's role.
+    Differences of shares in percentage points. Its index is each row's role.
     """
     rows, comparisons = [], in_order(comparisons, "labeled")
     best = "pair" in comparisons and (comparisons["pair"] == "best").any()

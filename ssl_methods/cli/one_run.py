@@ -72,6 +72,7 @@ def add_evaluate(verbs: Verbs) -> None:
         [
             f"evaluate {A_RUN}",
             "evaluate my_experiment.yaml --method dtc --budget 4 --subset 1",
+            f"evaluate {A_RUN} --metric surface_dice_2mm.py",
         ],
     )
     it.add_argument(
@@ -86,6 +87,7 @@ def add_evaluate(verbs: Verbs) -> None:
     )
     verb.results(it)
     verb.own_methods(it)
+    verb.own_metrics(it)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -121,6 +123,7 @@ def add_reproduce(verbs: Verbs) -> None:
     )
     verb.results(it)
     verb.own_methods(it)
+    verb.own_metrics(it)
 
 
 def reproduce(arguments: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ def add_metrics(verbs: Verbs) -> None:
             "metrics prediction.nii.gz reference.nii.gz",
             "metrics prediction.nii.gz reference.nii.gz --beside medpy",
             "metrics prediction.npy reference.npy --spacing 1 1 2.5 --json",
+            "metrics prediction.nii.gz reference.nii.gz --metric surface_dice_2mm.py",
         ],
     )
     it.add_argument("prediction", type=Path, metavar="PREDICTION", help="the label file to judge")
@@ -58,12 +59,15 @@ def add_metrics(verbs: Verbs) -> None:
         choices=["medpy", "monai"],
         help="another library whose values of the same metrics are shown beside (default: none)",
     )
+    verb.own_metrics(it, "NAME|FILE.py")
     it.add_argument("--json", action="store_true", help="print the measurements as JSON")
 
 
 def metrics(arguments: argparse.Namespace) -> None:
     from ssl_methods.evaluation.compare import compare_files
+    from ssl_methods.measures import name_metrics
 
+    name_metrics(arguments.metric)
     found = compare_files(
         arguments.prediction,
         arguments.reference,
@@ -72,6 +76,7 @@ def metrics(arguments: argparse.Namespace) -> None:
         merged=arguments.merged,
         header=arguments.header,
         peer=arguments.beside,
+        metrics=arguments.metric,
     )
     if arguments.json:
         print(json.dumps(_without_nan(found), indent=1, allow_nan=False))

@@ -91,12 +91,24 @@ def own_methods(it: argparse.ArgumentParser, **default: Any) -> None:
     )
 
 
+def own_metrics(it: argparse.ArgumentParser, given: str = "FILE.py") -> None:
+    it.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        metavar=given,
+        help="a metric beside the built-in ones; may be given several times (default: none)",
+    )
+
+
 def register(arguments: argparse.Namespace) -> None:
-    """The methods of one's own that the command names."""
+    """The methods and metrics of one's own that the command names."""
+    from ssl_methods.measures import name_metrics
     from ssl_methods.methods import register
 
     for file in arguments.method_module or []:
         register(file)
+    name_metrics(getattr(arguments, "metric", []))
 
 
 # ---- what a word may be --------------------------------------------------------------------------

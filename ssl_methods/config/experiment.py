@@ -28,6 +28,8 @@ from ssl_methods.config.subsets import Phases, Scope, Subsets, spread_subsets
 from ssl_methods.config.training import TrainingConfig
 from ssl_methods.config.yaml_files import find_config, read_yaml
 from ssl_methods.errors import UserError, did_you_mean
+from ssl_methods.measures import OF_PAPERS
+from ssl_methods.plugins import name_of
 from ssl_methods.shown import all_masked
 
 MOST_RUNS = 1_000_000  # of a grid; Snakemake plans a hundredth of it in a minute
@@ -230,6 +232,12 @@ class Experiment(Settings):
             )
         if self.training.validate_every and not self.validation_cases:
             raise ValueError("training.validate_every needs validation_cases of at least 1")
+        metrics = [*OF_PAPERS, *map(name_of, self.evaluation.metrics)]
+        if self.primary not in metrics:
+            raise ValueError(
+                f"primary '{self.primary}' is no metric by which methods are compared"
+                f"{did_you_mean(self.primary, metrics)}"
+            )
         if list(self.looks) != sorted(set(self.looks)) or any(look < 2 for look in self.looks):
             raise ValueError("looks must rise, and be at least 2 subsets each")
         if self.labeled_cases == "first" and len(self.subsets) > 1:

@@ -20,6 +20,7 @@ from ssl_methods.config.experiment import Experiment
 from ssl_methods.config.run import Run
 from ssl_methods.config.yaml_files import find_config, read_yaml
 from ssl_methods.errors import UserError, did_you_mean, printable
+from ssl_methods.measures import name_metrics
 from ssl_methods.plugins import is_file
 from ssl_methods.shown import masked
 
@@ -40,7 +41,9 @@ def load_experiment(source: Path | Mapping[str, Any]) -> Experiment:
             raise UserError(f"{where}: dataset: {error}") from None
         data["dataset"] = read_yaml(file)
     name_importer(data.get("dataset"))
-    return parse(Experiment, data, where)
+    experiment = parse(Experiment, data, where)
+    name_metrics(experiment.evaluation.metrics)
+    return experiment
 
 
 def load_dataset(source: Path | Mapping[str, Any]) -> DatasetBase:

@@ -15,7 +15,9 @@ from ssl_methods.data.geometry import Affine, axis_codes, grid_difference, turne
 from ssl_methods.data.volumes import Choice, read_label_volume, whole_numbers
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.metrics import case_metrics
+from ssl_methods.evaluation.own_metrics import measured
 from ssl_methods.evaluation.peers import beside
+from ssl_methods.measures import named
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ def compare_files(
     merged: bool = False,
     header: Choice = "agree",
     peer: str | None = None,
+    metrics: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The metrics of a predicted label file against its reference.
 
@@ -51,6 +54,7 @@ def compare_files(
         header: what is taken where a file states its grid twice and the two differ.
         peer: "medpy" or "monai": its values too, under ``"beside": {peer: {metric: value}}``, for
             what it measures and where no mask is empty.
+        metrics: measured beside the built-in ones, as ``evaluation.metrics`` names them.
 
     Returns:
         ``case_metrics`` if the two files hold at most one foreground value; with several,
@@ -65,12 +69,15 @@ def compare_files(
     true = read_labels(reference, header)
     found = _on_grid_of(true, read_labels(prediction, header))
     size = true.spacing if spacing is None else spacing
+    own = named(metrics, "--metric")
 
     def of(left: NDArray[np.bool_], right: NDArray[np.bool_]) -> dict[str, Any]:
-        measured = case_metrics(left, right, size, tolerance)
+        values = dict(case_metrics(left, right, size, tolerance))
+        lengths = (1.0,) * left.ndim if size is None else size
+        values |= measured(own, left, right, lengths, str(prediction))
         if peer is None:
-            return dict(measured)
-        return {**measured, "beside": {peer: beside(peer, left, right, size, tolerance)}}
+            return values
+        return {**values, "beside": {peer: beside(peer, left, right, size, tolerance)}}
 
     if merged:
         return of(found.labels > 0, true.labels > 0) | {"merged": True}

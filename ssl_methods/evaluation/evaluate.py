@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssl_methods import methods
+from ssl_methods import rests_on
 from ssl_methods.config import EvaluationConfig, Run
 from ssl_methods.data.compared import LEVEL, level_ids, write_level
 from ssl_methods.data.geometry import affine_of
@@ -31,6 +31,7 @@ from ssl_methods.devices.placement import place
 from ssl_methods.evaluation import kept_weights
 from ssl_methods.evaluation.inference import Predict, label_map, predicted
 from ssl_methods.evaluation.metrics import case_metrics, columns, overlap
+from ssl_methods.evaluation.own_metrics import measured
 from ssl_methods.evaluation.slices import STACKS, best_slice, stack
 from ssl_methods.evaluation.trained import (
     in_source_values,
@@ -40,7 +41,9 @@ from ssl_methods.evaluation.trained import (
 )
 from ssl_methods.files import file_sha256, write_text, write_with
 from ssl_methods.locks import alone
+from ssl_methods.measures import named
 from ssl_methods.methods.base import Method
+from ssl_methods.plugins import name_of
 from ssl_methods.provenance import source_digest
 from ssl_methods.run_record import (
     check_data,
@@ -91,13 +94,14 @@ def _evaluate(run_folder: Path, results: Path, out: Path, declared: Run | None) 
     if declared is not None:
         check_settings(record, declared)
     run, evaluation = record.run, (declared or record.run).evaluation
+    named(evaluation.metrics, str(record.path))  # before the data are read
     inputs = open_inputs(run, results)
     store, split = inputs.store, inputs.split
     check_data(record, trained_on(record, store, split), store.folder)
     ids, level_cases = split.test, (declared or record.run).level_cases
     outside = level_ids(store, split, level_cases)
-    measured = [*ids, *(split.validation if run.training.snapshots > 1 else []), *outside]
-    inputs.verify(measured)
+    needed = [*ids, *(split.validation if run.training.snapshots > 1 else []), *outside]
+    inputs.verify(needed)
     method, model_file = restore(record, store), run_folder / "model.pt"
 
     def save(case_id: str, prediction: Label) -> None:
@@ -127,10 +131,11 @@ def _evaluate(run_folder: Path, results: Path, out: Path, declared: Run | None) 
             text = measured_snapshots(method, run_folder, run, store, split, evaluation, device)
             write_text(out / "snapshots.csv", text)
     write_with(out / "slices.npz", lambda file: np.savez_compressed(file, **slices))
-    sources = source_digest("evaluate", methods.modules()[run.choice.method])
+    programs = rests_on.measuring_programs(run, evaluation)
+    sources = source_digest("evaluate", *programs)
     model = file_sha256(model_file)
     write_measured(out, record, declared or record.run, store, split, sources, model)
-    write_text(out / "cases.csv", as_csv(rows, evaluation.nsd_tolerance_mm))
+    write_text(out / "cases.csv", as_csv(rows, evaluation))
 
 
 def measured_snapshots(
@@ -144,12 +149,13 @@ def measured_snapshots(
 ) -> str:
     """The text of ``snapshots.csv``. A control has no weights but its last."""
     window = window_size(method, run)
+    of_papers = evaluation.model_copy(update={"metrics": ()})
 
     def validate(method: Method) -> float:
         return mean_dice(method.predict, store, split.validation, window, evaluation, device)
 
     def measure(method: Method) -> list[Row]:
-        return evaluate_cases(method.predict, store, split.test, window, evaluation, device)[0]
+        return evaluate_cases(method.predict, store, split.test, window, of_papers, device)[0]
 
     path = None if method.role == "control" else run_folder / "snapshots.pt"
     rows = kept_weights.snapshot_rows(
@@ -172,8 +178,9 @@ def evaluate_cases(
     ``predict`` maps (N, C, *patch) on ``device`` to probabilities (N, K, *patch); all is float32.
     ``save`` is given each case's id and predicted label map, on another thread. While one case is
     predicted, the next is read and the one before measured. Raises UserError for a case without a
-    label.
+    label, or for a metric of one's own (``own_metrics.measured``).
     """
+    metrics = named(evaluation.metrics, "evaluation.metrics")
 
     def labels() -> Iterator[tuple[Case, Label]]:
         for case in read_ahead(store, ids):
@@ -183,11 +190,13 @@ def evaluate_cases(
     def measure(item: tuple[Case, Label]) -> tuple[list[Row], dict[str, Any]]:
         (case_id, image, label), prediction = item
         spacing, tolerance = store.cases[case_id].spacing, evaluation.nsd_tolerance_mm
-        rows: list[Row] = [
-            {"case": case_id, "class": name}
-            | case_metrics(prediction == value, label == value, spacing, tolerance)
-            for value, name in enumerate(store.classes, start=1)
-        ]
+        rows: list[Row] = []
+        for value, name in enumerate(store.classes, start=1):
+            masks = prediction == value, label == value
+            row: Row = {"case": case_id, "class": name}
+            row |= case_metrics(*masks, spacing, tolerance)
+            row |= measured(metrics, *masks, spacing, f"case '{case_id}', class '{name}'")
+            rows.append(row)
         if save is not None:
             save(case_id, prediction)
         pictures = best_slice(image, label, prediction)
@@ -279,12 +288,11 @@ def ahead(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
             yield ready.result()
 
 
-def as_csv(rows: Sequence[Row], nsd_tolerance_mm: float) -> str:
+def as_csv(rows: Sequence[Row], evaluation: EvaluationConfig) -> str:
     """The text of ``cases.csv``: numbers in full precision, flags as True and False."""
     text = io.StringIO()
-    writer = csv.DictWriter(
-        text, ["case", "class", *columns(nsd_tolerance_mm)], lineterminator="\n"
-    )
+    names = [*columns(evaluation.nsd_tolerance_mm), *map(name_of, evaluation.metrics)]
+    writer = csv.DictWriter(text, ["case", "class", *names], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

@@ -71,7 +71,7 @@ def score(file: Path, run: Run, results: Path, out: Path) -> Score:
         window = window_size(method, run)
         rows, _ = evaluate_cases(placed.predict, store, ids, window, run.evaluation, device, said)
     table = out / "cases.csv"
-    write_text(table, as_csv(rows, run.evaluation.nsd_tolerance_mm))
+    write_text(table, as_csv(rows, run.evaluation))
     return Score(len(ids), means(rows), means(rows, LARGEST), table)
 
 

@@ -4,8 +4,16 @@
 other file of this folder is a metric of its own, with its row and its function.
 """
 
-from ssl_methods.measures.base import LARGEST, NSD, OF_CASES, OF_PAPERS, Measure, Metric
-from ssl_methods.measures.registry import METRICS, compared, of
+from ssl_methods.measures.base import (
+    LARGEST,
+    NSD,
+    OF_CASES,
+    OF_PAPERS,
+    Measure,
+    Metric,
+    check_name,
+)
+from ssl_methods.measures.registry import METRICS, compared, modules_of, name_metrics, named, of
 
 __all__ = [
     "LARGEST",
@@ -15,6 +23,10 @@ __all__ = [
     "OF_PAPERS",
     "Measure",
     "Metric",
+    "check_name",
     "compared",
+    "modules_of",
+    "name_metrics",
+    "named",
     "of",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OPEN = (-math.inf, math.inf)
+NAME = re.compile("[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Measure:
 class Metric:
     """A metric in a file of its own: one subclass, and the file's name is the column's.
 
-    ``measure`` says what it is; ``value`` computes it.
+    ``measure`` says what it is; ``value`` computes it. An experiment names it under
+    ``evaluation.metrics``.
     """
 
     measure: ClassVar[Measure]
@@ -114,6 +117,28 @@ OF_CASES = {
 
 OF_PAPERS = tuple(name for name, row in OF_CASES.items() if row.compared)
 """What the papers of the field report, and what is compared here."""
+
+OTHER_COLUMNS = (
+    "dataset", "method", "role", "recipe", "budget", "labeled", "unlabeled", "subset", "seed",
+    "crop_used_label", "case", "class", "empty_prediction", "empty_reference", "failure",
+    "cases", "measurements", "failures", "absent", "false_positives", "runs_done",
+    "runs_declared", "train_seconds", "wall_seconds", "seconds_per_iteration",
+    "forward_passes_per_iteration", "parameters", "peak_memory_mb", "device", "precision",
+    "least_precision", "jensen_ok", "status",
+)  # fmt: skip
+"""What else the tables hold that have a column for each metric."""
+
+ENDINGS = (LARGEST, "_low", "_high", "_sd_subsets", "_sd_seeds", "_other", "_zero")
+"""What a metric's further columns end in."""
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError if a metric in a file of its own cannot be called so in the tables."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"a metric's name is a column's, of a-z, 0-9 and _: '{name}' is none")
+    if name in OF_CASES or name in OTHER_COLUMNS or name.startswith(NSD) or name.endswith(ENDINGS):
+        raise ValueError(f"'{name}' is, or looks like, another column of the tables; rename it")
+
 
 OF_RUNS = {
     "seconds_per_iteration": Measure("", "ms / iteration", 1000.0, range=AMOUNT),

@@ -12,9 +12,10 @@ from typing import Any
 from ssl_methods.analysis.bibliography import bibliography, papers
 from ssl_methods.analysis.comparisons import in_a_paper
 from ssl_methods.analysis.latex import escape
-from ssl_methods.analysis.shown import rounded_more
+from ssl_methods.analysis.shown import listed, rounded_more
 from ssl_methods.analysis.tables import overall
 from ssl_methods.config import Experiment, MethodConfig, TrainingConfig
+from ssl_methods.measures import compared as by_metric
 from ssl_methods.reporting.looks import label, methods_of
 from ssl_methods.reporting.results import Results
 
@@ -45,12 +46,6 @@ def paragraph(found: Results) -> str:
 def cite(name: str) -> str:
     keys = ",".join(entry.key for entry in papers(name))
     return f" [[{keys}]]" if keys else ""
-
-
-def listed(items: Iterable[str]) -> str:
-    """'a', 'a and b', 'a, b and c'."""
-    *first, last = items
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def compared(found: Results) -> list[str]:
@@ -194,14 +189,15 @@ def measured(found: Results) -> list[str]:
     tests, baseline = found.measured["case"].nunique(), found.experiment.baseline
     stride = found.experiment.evaluation.stride
     windows = f"every {sizes(stride)} voxels" if stride else "half a patch apart"
+    in_full = {"asd_voxel": "average surface distance", "hd95_voxel": "95 % Hausdorff distance"}
+    metrics = [in_full.get(name, it.title) for name, it in by_metric(found.measured).items()]
     cases = f"{tests} test cases"
     if found.experiment.test == "rotated":
         cases += ", a fold of them for each labeled subset, of which they were no part,"
     return [
         f"The last checkpoint was evaluated on {cases} with sliding windows {windows} "
-        "and without post-processing, by Dice, Jaccard, average surface distance and 95 % "
-        "Hausdorff distance. An empty prediction counts as a failure, with the volume's diagonal "
-        "as its distance.",
+        f"and without post-processing, by {listed(metrics)}. An empty prediction counts as a "
+        "failure, with the volume's diagonal as its distance.",
         f"Each method was compared with {label(baseline)}. {in_a_paper(found.design)}",
     ]
 

@@ -19,6 +19,7 @@ from ssl_methods.config.run import WHERE_NOT_WHAT
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import evaluate
 from ssl_methods.files import read_json
+from ssl_methods.measures import named
 from ssl_methods.methods import check_choice, named_by_the_user
 from ssl_methods.training.train import train
 from ssl_methods.weights import Damaged, load_state
@@ -38,6 +39,7 @@ def reproduce(path: Path, results: Path, out: Path | None = None) -> bool:
     """
     earlier, run = path.parent, declared_run(read_yaml(path), path)
     run = run.model_copy(update={"choice": named_by_the_user(run.choice, str(path))})
+    named(run.evaluation.metrics, str(path))
     needed = [earlier / name for name in ("provenance.json", "cases.csv")]
     for file in needed:
         if not file.is_file():

@@ -118,4 +118,4 @@ def measure(run: Run, results: Path, folder: Path) -> None:
         window = window_size(method, run)
         predict = place(method, run.training.patch_size, device).predict
         rows, _ = evaluate_cases(predict, store, ids, window, run.evaluation, device)
-    write_text(folder / "cases.csv", as_csv(rows, run.evaluation.nsd_tolerance_mm))
+    write_text(folder / "cases.csv", as_csv(rows, run.evaluation))

@@ -38,6 +38,7 @@ from ssl_methods.config import (
     setting,
 )
 from ssl_methods.errors import UserError
+from ssl_methods.measures import name_metrics
 from ssl_methods.shown import has_password, masked
 
 KINDS = ("log", "linear", "int", "choice")
@@ -217,7 +218,7 @@ def load_studies(source: Path | Mapping[str, Any]) -> list[Study]:
         return studies_of(load_experiment(source), where)
     if isinstance(data.get("dataset"), dict):
         name_importer(data["dataset"])  # the file is the user's, and so is what it names
-        return [parse(Study, data, where)]
+        return [_named(parse(Study, data, where))]
     return [_of_experiment(load_experiment(_experiment_file(data, where)), data, where)]
 
 
@@ -263,9 +264,15 @@ def _of_experiment(experiment: Experiment, data: Mapping[str, Any], where: str) 
         data["budget"] = experiment.budgets[0]
     methods = _mapping(data.get("methods") or list(experiment.methods), f"{where}: methods")
     data["methods"] = {row: _method(experiment, row, it, where) for row, it in methods.items()}
-    study = parse(Study, data, where)
+    study = _named(parse(Study, data, where))
     if study.budget in experiment.budgets:
         _not_reported(study, experiment, where)
+    return study
+
+
+def _named(study: Study) -> Study:
+    """The study, its metrics of one's own made known: the file is the user's."""
+    name_metrics(study.evaluation.metrics)
     return study
 
 

@@ -348,7 +348,7 @@ def test_phantoms_have_bounds(experiment, change):
 NOT_PER_AXIS = {
     "budgets", "subsets", "seeds", "looks", "figures", "questions", "learning_rate_steps",
     "clip_values",
-    "clip_percentiles", "ignore", "betas",
+    "clip_percentiles", "ignore", "betas", "metrics",
 }  # fmt: skip
 
 

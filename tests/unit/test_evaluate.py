@@ -293,7 +293,7 @@ def test_rows_are_those_of_one_case_at_a_time(store: Store) -> None:
 
 def test_csv_keeps_every_digit_and_reads_as_bool(store: Store) -> None:
     rows, _ = evaluate_cases(shifted, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU)
-    text = as_csv(rows, 1.5)
+    text = as_csv(rows, EVALUATION)
     parsed = list(csv.DictReader(text.splitlines()))
     for row, read in zip(rows, parsed, strict=True):
         assert list(read) == list(row)

@@ -61,7 +61,7 @@ def of(experiment: Experiment) -> Grid:
 
 @pytest.mark.parametrize("key", KEYS, ids=".".join)
 def test_a_changed_setting_runs_again_what_it_concerns(key: tuple[str, ...]):
-    other = changed(EXPERIMENT, key, "dtc", [0], [2])
+    other = changed(EXPERIMENT, key, "dtc", "jaccard", [0], [2])
     if other is None:
         assert key in {("dataset", "importer"), ("network", "name"), ("network", "arguments")}
         return

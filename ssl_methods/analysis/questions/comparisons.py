@@ -20,6 +20,7 @@ from ssl_methods.analysis.questions.base import (
 )
 from ssl_methods.analysis.shown import shown_comparisons
 from ssl_methods.config import Experiment
+from ssl_methods.measures import of
 
 PAIRS = {"comparisons": "baseline", "comparisons_with_best": "best"}
 
@@ -61,7 +62,9 @@ class Comparisons(Question):
         judged = rows["metric"] == self.experiment.primary
         parts = [self.noted(rows)]
         if judged.any():
-            others = Part(self.shown(rows[~judged]), opened_by="Jaccard, ASD, 95HD")
+            others = rows[~judged]
+            titles = ", ".join(of(name).title for name in others["metric"].unique())
+            others = Part(self.shown(others), opened_by=titles)
             parts = [Part(self.shown(rows[judged])), others, *parts]
         if not best.empty:
             file = "tables/comparisons_with_best.md, .tex"
