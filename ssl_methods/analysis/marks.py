@@ -1,4 +1,4 @@
-"""Which cells of the main table are best, and which the best's interval does not tell from it."""
+"""Which cells of the main table are best, and which methods are not told from the best."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from ssl_methods.analysis.tables import in_order, roles
 from ssl_methods.measures import compared
 
 NOTE = (
-    "Bold: the best mean of a metric among the methods of a budget. \N{ALMOST EQUAL TO}: a mean "
-    "within the 95 % interval of the best; pairs are judged in the comparisons."
+    "Bold: the best mean of a metric among the methods of a budget. \N{ALMOST EQUAL TO}: not worse "
+    "than the best by their paired difference, or too little to tell (compared with the best)."
 )
 
+TIED = ("equivalent", "not_worse", "undecided")
 
-def marks(summary: pd.DataFrame) -> list[dict[str, str]]:
+
+def marks(summary: pd.DataFrame, primary: str) -> list[dict[str, str]]:
     """Marks for each row of ``shown_summary``: heading -> 'best' or 'tied'.
 
     Among the methods of one budget and class, where two or more have runs. Equal best means are all
-    best. Upper bounds and controls have no part in it.
+    best; of the primary metric, those are tied that are judged beside the best and not worse. Upper
+    bounds and controls have no part in it.
     """
     summary = in_order(summary, "labeled").reset_index(drop=True)
     found: list[dict[str, str]] = [{} for _ in range(len(summary))]
     methods = summary[roles(summary) == "method"]
+    beside = summary["verdict_with_best"] if "verdict_with_best" in summary else pd.Series()
     for _, group in methods.groupby(["budget", "class"], sort=False):
         for metric, measure in compared(summary).items():
             known = group.dropna(subset=[metric])
@@ -32,6 +36,6 @@ def marks(summary: pd.DataFrame) -> list[dict[str, str]]:
             for i, value in values.items():
                 if value == best[metric]:
                     found[int(str(i))][measure.heading] = "best"
-                elif best[f"{metric}_low"] <= value <= best[f"{metric}_high"]:
+                elif metric == primary and beside.get(i) in TIED:
                     found[int(str(i))][measure.heading] = "tied"
     return found

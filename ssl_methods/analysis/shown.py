@@ -111,32 +111,40 @@ def precision_note(runs: pd.DataFrame) -> str:
     )
 
 
-def shown_summary(summary: pd.DataFrame) -> pd.DataFrame:
+def shown_summary(summary: pd.DataFrame, primary: str = "dice") -> pd.DataFrame:
     """``summary.csv`` as it is read: percent, intervals in brackets, no column without content.
 
-    Its index is each row's role.
+    The ``primary`` metric first, with the difference from the baseline. Its index is each row's
+    role. Runs are shown where some are missing.
     """
     rows, summary = [], in_order(summary, "labeled")
-    some_absent = absent_classes(summary)
+    some_absent, measures = absent_classes(summary), compared(summary)
+    some_missing = (summary["runs_done"] != summary["runs_declared"]).any()
     for _, row in summary.iterrows():
         shown = {
             "Method": row["method"],
             "Labeled": labeled_text(row),
             "Class": row["class"],
         }
-        shown |= {"Recipe": row["recipe"], "Runs": f"{row['runs_done']} of {row['runs_declared']}"}
-        for metric, measure in compared(summary).items():
-            ends = [metric, f"{metric}_low", f"{metric}_high"]
+        shown |= {"Recipe": row["recipe"]}
+        if some_missing:
+            shown["Runs"] = f"{row['runs_done']} of {row['runs_declared']}"
+        for metric in sorted(measures, key=lambda name: name != primary):
+            measure, ends = measures[metric], [metric, f"{metric}_low", f"{metric}_high"]
             shown[measure.heading] = with_interval(row, ends, measure)
-        shown["SD subsets"] = number(row["dice_sd_subsets"], 1, 100)
-        shown["SD seeds"] = number(row["dice_sd_seeds"], 1, 100)
+            if metric == primary and "difference" in row:
+                ends = ["difference", "difference_low", "difference_high"]
+                shown["Difference"] = with_interval(row, ends, measure, sign=True)
+                shown["Verdict"] = WORDS.get(row["verdict"], UNKNOWN)
+                won, of_all = (number(row[it], 0) for it in ("subsets_won", "subsets_compared"))
+                shown["Won"] = UNKNOWN if of_all == UNKNOWN else f"{won} of {of_all}"
         shown["Failures"] = f"{number(row['failures'], 0)} of {number(row['measurements'], 0)}"
         if some_absent:
             false = f"{number(row['false_positives'], 0)} of {number(row['absent'], 0)}"
             shown["False positives"] = false
         shown["Time"] = duration(row["train_seconds"])
         rows.append(shown)
-    return drop_silent(pd.DataFrame(rows, index=roles(summary)), "SD subsets", "SD seeds")
+    return drop_silent(pd.DataFrame(rows, index=roles(summary)), "Difference", "Verdict", "Won")
 
 
 def absent_classes(summary: pd.DataFrame) -> bool:

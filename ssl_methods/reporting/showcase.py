@@ -116,7 +116,7 @@ def circumstances(found: Results) -> list[str]:
         f"labels: {', '.join(map(budget_text, experiment.budgets))} (1.0: all);"
         f" subsets: {len(experiment.subsets)}; seeds: {len(experiment.seeds)}",
         f"{training.iterations} iterations, patches {' x '.join(map(str, training.patch_size))},"
-        f" V-Net with {experiment.network.width} filters",
+        f" {experiment.network.name} of width {experiment.network.width}",
         f"training time in all: {duration(runs['train_seconds'].sum())} on"
         f" {', '.join(sorted(devices))}, {training.cpu_threads} thread a run",
         f"the images were {cropped} with the help of the reference label",

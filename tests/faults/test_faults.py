@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-import torch
 from support.harness import Workflow
 from support.processes import PATIENCE, running
 from support.rounds import blow
@@ -29,6 +28,7 @@ from support.stages import (
 )
 
 from ssl_methods.locks import holder
+from ssl_methods.weights import load_sealed, save_sealed
 
 END = "evaluate"  # the stage with which the command ends
 TARGET = STEPS[END]
@@ -150,8 +150,8 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_used(stages: Stag
 
 def test_checkpoints_that_do_not_fit_are_named_and_passed_over(stages: Stages, tmp_path: Path):
     workflow, folder = interrupted(stages, tmp_path)
-    content = torch.load(folder / "checkpoint.pt", weights_only=True)
-    torch.save(content | {"key": "0" * 16}, folder / "checkpoint.pt")
+    content = load_sealed(folder / "checkpoint.pt")
+    save_sealed(folder / "checkpoint.pt", content | {"key": "0" * 16})
     (folder / "checkpoint-previous.pt").write_bytes(b"")
     go(workflow)
     said = (folder / "train.log").read_text()

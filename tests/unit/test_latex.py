@@ -16,23 +16,29 @@ def a_summary(**columns) -> pd.DataFrame:
     }).assign(jaccard=float("nan"), asd_voxel=float("nan"))  # fmt: skip
     for name, width in (("dice", 0.06), ("hd95_voxel", 0.4)):
         frame[f"{name}_low"], frame[f"{name}_high"] = frame[name] - width, frame[name] + width
+    frame["verdict_with_best"] = [None, None, "undecided", "worse", None]
     return frame.assign(**columns)
 
 
-def test_best_and_tied_are_among_the_methods_and_by_the_interval_of_the_best():
-    assert marks(a_summary()) == [
+def test_best_and_tied_are_among_the_methods_and_by_the_verdict_beside_the_best():
+    assert marks(a_summary(), "dice") == [
         {},
         {"Dice %": "best"},
         {"Dice %": "tied", "95HD voxel": "best"},
         {},
         {},
     ]
+    equivalent = a_summary(verdict_with_best=[None, None, "worse", "equivalent", "equivalent"])
+    assert [row.get("Dice %") for row in marks(equivalent, "dice")][2:] == [None, "tied", None]
+    earlier = marks(a_summary().drop(columns="verdict_with_best"), "dice")
+    assert not any("tied" in row.values() for row in earlier)
 
 
 def test_equal_best_means_are_all_best_and_one_method_alone_is_none():
-    equal = marks(a_summary(dice=[0.9, 0.8, 0.8, 0.1, 0.0]))
+    equal = marks(a_summary(dice=[0.9, 0.8, 0.8, 0.1, 0.0]), "dice")
     assert [row.get("Dice %") for row in equal] == [None, "best", "best", None, None]
-    assert not any(marks(a_summary(role=["bound", "method", "bound", "bound", "control"])))
+    alone = a_summary(role=["bound", "method", "bound", "bound", "control"])
+    assert not any(marks(alone, "dice"))
 
 
 def test_marked_cells_are_bold_or_carry_the_sign():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ssl_methods.analysis.jensen import jensen_note
+from ssl_methods.analysis.latex import Marks
 from ssl_methods.analysis.marks import NOTE as MARKS_NOTE
 from ssl_methods.analysis.marks import marks
 from ssl_methods.analysis.questions.base import (
@@ -28,8 +29,8 @@ NOTE = (
     "components; of shares on the logit scale, of distances on the log scale; with fewer than five "
     "subsets it rests on a prior of how these vary too). Checkpoint: the last. Post-processing: "
     "none. An empty prediction counts as a failure, with the volume's diagonal as its distance. "
-    "SD: standard deviation of the runs' mean Dice %, over subsets and over seeds. Time: training "
-    "of one run."
+    "Difference: from the baseline, paired, of the metric that is judged; won: subsets on which "
+    "the method is better. Time: training of one run."
 )
 
 
@@ -46,13 +47,17 @@ class Summary(Question):
         "train_seconds": NUMBER, "wall_seconds": NUMBER, "seconds_per_iteration": NUMBER,
         "forward_passes_per_iteration": NUMBER, "parameters": WHOLE, "peak_memory_mb": NUMBER,
         "device": TEXT, "precision": TEXT, "least_precision": TEXT, "jensen_ok": FLAG,
+        "difference": NUMBER, "difference_low": NUMBER, "difference_high": NUMBER, "verdict": TEXT,
+        "subsets_won": WHOLE, "subsets_compared": WHOLE, "verdict_with_best": TEXT,
     }  # fmt: skip
 
     def answer(self, measured: Measured) -> pd.DataFrame:
-        return summary_table(measured.declared, measured.runs, measured.rows, measured.cases)
+        comparisons, primary = measured.table("comparisons"), self.experiment.primary
+        measurements = measured.runs, measured.rows, measured.cases
+        return summary_table(measured.declared, *measurements, comparisons, primary)
 
     def shown(self, table: pd.DataFrame) -> pd.DataFrame:
-        return shown_summary(table)
+        return shown_summary(table, self.experiment.primary)
 
     def note(self, table: pd.DataFrame) -> str:
         known = table["cases"].dropna()
@@ -61,10 +66,13 @@ class Summary(Question):
         return " ".join(filter(None, notes))
 
     def read(self, table: pd.DataFrame) -> dict[str, Read]:
-        return {self.name: Read(self.shown(table), self.note(table), marks(table))}
+        return {self.name: Read(self.shown(table), self.note(table), self._marks(table))}
+
+    def _marks(self, table: pd.DataFrame) -> Marks:
+        return marks(table, self.experiment.primary)
 
     def page(self, table: pd.DataFrame) -> Sequence[Part]:
-        marked = marks(table)
+        marked = self._marks(table)
         said = [MARKS_NOTE if any(marked) else "", self.note(table), jensen_note(table)]
         note = self.noted(table)._replace(note=" ".join(said))
         return [Part(self.shown(table), marks=marked), note]

@@ -59,7 +59,7 @@ def test_the_main_table_says_what_the_summary_says(whole):
     shown = {
         (row[0], row[1]): row
         for row in Page(path.read_text()).rows
-        if len(row) == 10 and " of " in row[2]
+        if len(row) == 12 and " of " in row[2]
     }
     assert len(shown) == len(summary) == 4
     for _, row in summary.iterrows():
@@ -67,7 +67,15 @@ def test_the_main_table_says_what_the_summary_says(whole):
             f"{row['dice'] * 100:.1f} [{row['dice_low'] * 100:.1f}, {row['dice_high'] * 100:.1f}]"
         )
         assert shown[row["method"], str(row["labeled"])][3] == dice
-    assert shown["dtc", "16"][2] == "2 of 3" and shown["supervised", "4"][8] == "1 of 60"
+    assert shown["dtc", "16"][2] == "2 of 3" and shown["supervised", "4"][-2] == "1 of 60"
+    found = pd.read_csv(path.parent / "tables" / "comparisons.csv", dtype={"budget": str})
+    found = found[(found["pair"] == "baseline") & (found["metric"] == "dice")]
+    of_dtc = found.set_index("budget").loc["4"]
+    difference = "{:+.1f} [{:+.1f}, {:+.1f}]".format(
+        *(100 * of_dtc[name] for name in ("difference", "low", "high"))
+    )
+    assert shown["dtc", "4"][4:7] == [difference, of_dtc["verdict"], "3 of 3"]
+    assert shown["supervised", "4"][4:7] == [UNKNOWN, UNKNOWN, UNKNOWN]
 
 
 def test_gaps_failures_and_rules_are_stated(whole):
@@ -146,7 +154,7 @@ def test_classes_and_the_oracle_crop_are_shown(tmp_path):
         dataset={"name": "left_atrium", "importer": "left_atrium"},
     )  # fmt: skip
     text = report(declared, tmp_path).read_text()
-    classes = [row[2] for row in Page(text).rows if len(row) == 11]
+    classes = [row[2] for row in Page(text).rows if len(row) == 12]
     assert classes[:3] == ["anterior", "posterior", "mean"]
     assert "cropped with the help of the reference label" in text
     published = text[text.index('id="published"') : text.index('id="audits"')]
