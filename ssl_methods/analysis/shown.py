@@ -114,8 +114,9 @@ def precision_note(runs: pd.DataFrame) -> str:
 def shown_summary(summary: pd.DataFrame, primary: str = "dice") -> pd.DataFrame:
     """``summary.csv`` as it is read: percent, intervals in brackets, no column without content.
 
-    The ``primary`` metric first, with the difference from the baseline. Its index is each row's
-    role. Runs are shown where some are missing.
+    The ``primary`` metric first, with its interval and the difference from the baseline; of the
+    others the means, whose intervals are in the CSV. Its index is each row's role. Runs are shown
+    where some are missing.
     """
     rows, summary = [], in_order(summary, "labeled")
     some_absent, measures = absent_classes(summary), compared(summary)
@@ -131,8 +132,11 @@ def shown_summary(summary: pd.DataFrame, primary: str = "dice") -> pd.DataFrame:
             shown["Runs"] = f"{row['runs_done']} of {row['runs_declared']}"
         for metric in sorted(measures, key=lambda name: name != primary):
             measure, ends = measures[metric], [metric, f"{metric}_low", f"{metric}_high"]
+            if metric != primary:
+                shown[measure.heading] = number(row[metric], measure.digits, measure.scale)
+                continue
             shown[measure.heading] = with_interval(row, ends, measure)
-            if metric == primary and "difference" in row:
+            if "difference" in row:
                 ends = ["difference", "difference_low", "difference_high"]
                 shown["Difference"] = with_interval(row, ends, measure, sign=True)
                 shown["Verdict"] = WORDS.get(row["verdict"], UNKNOWN)

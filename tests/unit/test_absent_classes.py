@@ -117,6 +117,7 @@ def test_what_predicts_nothing_gains_nothing(collected):
     assert (own["reported"] > 74).all() and (own["instead"] == 0).all()
 
 
+@pytest.mark.system
 def test_the_page_counts_both_kinds(collected):
     declared, results = collected
     text = report(declared, results).read_text()

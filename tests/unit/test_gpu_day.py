@@ -138,6 +138,7 @@ def test_the_set_packed_comes_back(tmp_path):
         parts.as_bytes(random.normal(size=(9, 9, 9)).astype(np.float32))
 
 
+@pytest.mark.system
 def test_the_whole_day_is_rehearsed_on_the_cpu(tmp_path):
     command = [sys.executable, "-m", "benchmarks.gpu_day", "--tiny", "--out", str(tmp_path)]
     done = subprocess.run(

@@ -291,6 +291,7 @@ class Tags(HTMLParser):
         self.images += [dict(attributes).get("src", "") for _ in (1,) if tag == "img"]
 
 
+@pytest.mark.system
 def test_the_report_shows_names_and_runs_none_of_them(tmp_path: Path):
     declared = simulated_experiment(
         description=f"{TAG}<script>alert(1)</script>",
@@ -343,6 +344,7 @@ def test_what_is_hidden_in_a_name_is_shown():
     assert len(markdown(frame, "note").splitlines()) == 7
 
 
+@pytest.mark.system
 def test_the_page_shows_what_is_hidden(tmp_path: Path):
     odd = "left\u202eright"
     declared = simulated_experiment(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.harness import TINY, Workflow
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.system]
 
 RUN = Path("results/tiny/runs/supervised/labeled-2/subset-0/seed-0")
 ALL = {"train": 2, "evaluate": 2, "collect": 1, "report": 1}
@@ -31,14 +31,12 @@ def test_a_copy_is_as_good_as_where_it_was_made(copied: Workflow):
     assert copied.planned(TINY) == {}
 
 
-@pytest.mark.system
 def test_a_copy_of_other_settings_is_made_again(copied: Workflow):
     longer = TINY | {"training": TINY["training"] | {"iterations": 5}}
     assert copied.planned(longer) == ALL
     assert copied.planned(TINY) == {}  # what it is of is not forgotten meanwhile
 
 
-@pytest.mark.system
 def test_a_copy_of_other_data_is_trained_again(copied: Workflow):
     (manifest,) = copied.folder.glob("results/prepared/*/manifest.json")
     text = manifest.read_text()
@@ -56,7 +54,6 @@ def test_what_is_deleted_is_made_again(copied: Workflow):
     assert copied.planned(TINY) == ALL | {"train": 1}
 
 
-@pytest.mark.system
 def test_what_no_job_brings_back_is_said(copied: Workflow):
     shutil.rmtree(copied.folder / "results/prepared")
     (copied.folder / RUN / "cost.json").unlink()

@@ -80,6 +80,7 @@ def printed(workflow: Workflow, *command: str) -> str:
     ).stdout
 
 
+@pytest.mark.system
 def test_planning_a_thousand_runs_asks_for_each_digest_once(workflow: Workflow, tmp_path: Path):
     grid = {"budgets": [1, 2, 3, 4, "all"], "subsets": 10, "seeds": 10}
     plan = workflow.command("-n", experiment=TINY | grid)

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from support.harness import TINY, Workflow, copy_project
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.system]
 
 RUN = "labeled-2/subset-0/seed-0"
 ONE = {"train": 1, "evaluate": 1, "collect": 1, "report": 1}
@@ -37,7 +37,6 @@ def test_from_nothing_to_a_report(finished):
         assert [row["status"] for row in csv.DictReader(file)] == ["done", "done"]
 
 
-@pytest.mark.system
 def test_snakemakes_own_report_needs_no_network(finished):
     workflow, _ = finished
     proxy = "http://127.0.0.1:9"  # nothing listens there
@@ -72,7 +71,6 @@ def test_a_source_that_changes_runs_again_what_rests_on_it(finished, tmp_path):
     assert workflow.planned(TINY) == ONE
 
 
-@pytest.mark.system
 def test_the_cost_of_what_is_left_is_said_from_what_is_done(finished, tmp_path):
     workflow = copy_of(finished[0], tmp_path)
     extended = TINY | {"methods": ["supervised"], "seeds": 2}
@@ -89,7 +87,6 @@ def copy_of(workflow: Workflow, folder: Path) -> Workflow:
     return Workflow(workflow.project, folder / "copy")
 
 
-@pytest.mark.system
 def test_killed_in_training_it_resumes_to_the_same_bits(finished, workflow: Workflow):
     undisturbed = finished[0].folder / "results" / "tiny" / "runs"
     disturbed = workflow.folder / "results" / "tiny" / "runs"
@@ -129,7 +126,6 @@ def kill_training(snakemake: int, method: str, once_exists: Path) -> None:
     raise AssertionError("training had ended before it could be killed")
 
 
-@pytest.mark.system
 def test_a_budget_too_large_is_named_before_any_training(workflow: Workflow):
     done = workflow.snakemake(experiment=TINY | {"budgets": [99, 2]})
     assert done.returncode == 1
@@ -139,7 +135,6 @@ def test_a_budget_too_large_is_named_before_any_training(workflow: Workflow):
     assert not list((workflow.folder / "results/tiny").rglob("train.log"))
 
 
-@pytest.mark.system
 def test_a_failed_run_says_why_and_the_others_go_on(workflow: Workflow):
     diverging = {"method": "supervised", "ce_weight": 1e38}
     methods = {"supervised": {}, "diverging": diverging}
@@ -151,7 +146,6 @@ def test_a_failed_run_says_why_and_the_others_go_on(workflow: Workflow):
     assert not (workflow.folder / "results/tiny/runs/diverging" / RUN / "model.pt").exists()
 
 
-@pytest.mark.system
 @pytest.mark.parametrize(("asked", "allowed"), [((), 2), (("--resources", "gpu=1"), 1)])
 def test_gpu_jobs_are_no_more_than_gpus(asked, allowed, workflow: Workflow):
     done = workflow.snakemake("data", *asked, experiment=TINY, CUDA_VISIBLE_DEVICES="0,1")

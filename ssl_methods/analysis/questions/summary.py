@@ -30,7 +30,7 @@ NOTE = (
     "subsets it rests on a prior of how these vary too). Checkpoint: the last. Post-processing: "
     "none. An empty prediction counts as a failure, with the volume's diagonal as its distance. "
     "Difference: from the baseline, paired, of the metric that is judged; won: subsets on which "
-    "the method is better. Time: training of one run."
+    "the method is better. Intervals of the other metrics: summary.csv. Time: training of one run."
 )
 
 

@@ -17,6 +17,8 @@ from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.showcase import showcase
 from ssl_methods.reporting.stacks import stacks
 
+pytestmark = pytest.mark.system  # whole reports
+
 
 def test_the_page_is_written_without_what_is_damaged_and_names_it(tmp_path, caplog):
     declared = simulated.collected(

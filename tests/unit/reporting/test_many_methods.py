@@ -20,6 +20,8 @@ from ssl_methods.reporting.report import listed, reading, report
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import MANY
 
+pytestmark = pytest.mark.system  # whole reports
+
 
 def test_a_page_with_bounds_and_controls_sets_them_apart(tmp_path):
     declared = simulated.collected(

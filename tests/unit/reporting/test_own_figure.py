@@ -23,6 +23,8 @@ from matplotlib.figure import Figure
 from helper_of_mine import COLOUR
 from ssl_methods.reporting.figures.base import Drawing
 
+pytestmark = pytest.mark.system  # whole reports
+
 
 class Failures(Drawing):
     section = "results"

@@ -118,6 +118,7 @@ def test_every_figure_is_there_as_vector_and_as_picture(whole):
     assert sum(path.stat().st_size for path in folder.iterdir()) < 2.5e6
 
 
+@pytest.mark.system
 def test_figures_and_page_are_the_same_bytes_again(whole):
     declared, folder, path = whole
     names = [path, *(path.parent / "figures").iterdir()]

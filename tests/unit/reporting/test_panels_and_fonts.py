@@ -23,6 +23,8 @@ from ssl_methods.reporting.figures.training_curves import training_curves
 from ssl_methods.reporting.saving import save
 from ssl_methods.reporting.style import RC
 
+pytestmark = pytest.mark.system  # whole reports
+
 
 def measured(classes: int, methods=("supervised", "dtc"), budgets=("4", "16")) -> pd.DataFrame:
     """A summary of random means."""

@@ -7,6 +7,8 @@ from support import simulated
 
 from ssl_methods.reporting.report import report
 
+pytestmark = pytest.mark.system  # whole reports
+
 FOLDS, SIZE, SUBSETS = simulated.FOLDS, 20, 6
 
 
