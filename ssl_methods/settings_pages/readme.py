@@ -1,36 +1,30 @@
-"""The table of methods in the project's README: what they have in common, and their papers."""
+"""The table of methods in the project's README: their families, and their papers."""
 
 from __future__ import annotations
 
 from ssl_methods import methods
 from ssl_methods.analysis.bibliography import papers
+from ssl_methods.reporting.looks import FAMILIES
 from ssl_methods.settings_pages.pages import packaged
 
-FAMILIES = {
-    "tasks that must agree": ("dtc", "dtc_supervised", "multi_task_consistency", "sdf_multitask",
-                              "level_set_only"),
-    "a teacher": ("mean_teacher", "ua_mt", "ict", "bcp"),
-    "agreement of decoders, scales or passes": ("cct", "mc_net", "urpc", "r_drop"),
-    "two networks": ("cps", "cross_teaching", "deep_co_training"),
-    "pseudo-labels and certainty": ("fixmatch", "mixmatch", "entropy_minimization"),
-    "a discriminator": ("dan", "sassnet"),
-    "what they are measured against": ("supervised", "supervised_all", "mean_shape", "empty"),
-}  # fmt: skip
 ROLES = {"bound": "upper bound", "control": "control"}
 
 
 def methods_table() -> str:
-    """A row for each family: its methods, each with its papers or with its role."""
-    placed = {name for names in FAMILIES.values() for name in names}
-    others = tuple(name for name in packaged() if name not in placed)
-    lines = ["| | methods |", "|---|---|"]
-    for family, names in {**FAMILIES, "others": others}.items():
-        if names:
-            lines.append(f"| {family} | {', '.join(map(_cited, names))} |")
-    return "\n".join(lines) + "\n"
+    """A row for each family that methods' files name: those methods, with their papers or role."""
+    by_family: dict[str, list[str]] = {family: [] for family in FAMILIES}
+    for name in packaged():
+        by_family.setdefault(methods.method_class(name).family or "others", []).append(name)
+    rows = [
+        f"| {family} | {', '.join(map(_cited, names))} |"
+        for family, names in by_family.items()
+        if names
+    ]
+    return "\n".join(["| family | methods |", "|---|---|", *rows]) + "\n"
 
 
 def _cited(name: str) -> str:
-    said = [ROLES[role]] if (role := methods.method_class(name).role) in ROLES else []
+    kind = methods.method_class(name)
+    said = [ROLES[kind.role]] if ROLES.get(kind.role, kind.family) != kind.family else []
     said += [entry.short for entry in papers(name)]
     return f"`{name}` ({'; '.join(said)})" if said else f"`{name}`"
