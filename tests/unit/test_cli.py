@@ -658,7 +658,7 @@ def test_doctor_finds_this_installation_healthy(capsys, tmp_path, monkeypatch):
     printed = capsys.readouterr().out
     assert re.search(r"^ok +torch ", printed, re.M)
     (line,) = [line for line in printed.splitlines() if "example experiments" in line]
-    assert re.match(r"     \S.*here: .*quickstart.*; elsewhere: .*hippocampus", line)
+    assert re.match(r"      \S.*here: .*quickstart.*; elsewhere: .*hippocampus", line)
 
 
 def test_doctor_speaks_of_what_it_was_asked_about(declared, capsys):
