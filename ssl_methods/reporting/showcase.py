@@ -32,12 +32,6 @@ from ssl_methods.reporting.compare import FOLDER as COMPARED
 from ssl_methods.reporting.kept import keep, notes, small
 from ssl_methods.reporting.results import Results
 
-TABLES = (
-    "runs.csv", "summary.csv", "comparisons.csv", "published.csv", "claims.csv", "ranks.csv",
-    "agreement.csv", "variance.csv", "audits.csv",
-    "summary.tex", "comparisons.tex", "comparisons_with_best.tex", "published.tex", "claims.tex",
-    "audits.md", "audits.tex",
-)  # fmt: skip
 CSV_AND_TEX = (".csv", ".tex")
 
 
@@ -52,7 +46,9 @@ def showcase(path: Path, results: Path, readme: Path) -> Path:
     pictures = {
         figure.name: small(figure) for figure in sorted((found.folder / "figures").glob("*.png"))
     }
-    files = {name: found.folder / "tables" / name for name in TABLES}
+    asked = found.questions.items()
+    tables = [file for name, question in asked for file in question.files(found.table(name))]
+    files = {name: found.folder / "tables" / name for name in ["runs.csv", *tables]}
     for beside in compared(found):
         pictures[f"compared_{beside.name}.png"] = small(beside / "compared.png")
         files |= {f"compared_{beside.name}{end}": beside / f"compared{end}" for end in CSV_AND_TEX}

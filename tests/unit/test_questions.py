@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from support import simulated
 
 from ssl_methods.analysis.collect import collect
@@ -14,6 +16,7 @@ from ssl_methods.analysis.table_files import read_table, write_table
 from ssl_methods.errors import UserError
 from ssl_methods.reporting.report import sections
 from ssl_methods.reporting.results import Results
+from ssl_methods.reporting.showcase import showcase
 from ssl_methods.rests_on import tables
 
 OWN = '''"""Which test case is hardest for each method?"""
@@ -100,6 +103,19 @@ def test_ones_own_is_in_every_form_in_the_sums_and_on_the_page(finished):
     assert note.file == "tables/hardest_case.csv, .md, .tex"
 
 
+def test_a_showcase_holds_the_files_that_questions_declare(finished):
+    declared, folder = finished
+    own = Path(declared.questions[0])
+    (folder / "mine.yaml").write_text(yaml.safe_dump(declared.model_dump(mode="json")))
+    kept = {
+        it.name for it in showcase(folder / "mine.yaml", folder, folder / "README.md").iterdir()
+    }
+    with_text = {"summary", "comparisons", "comparisons_with_best", "published", "claims", "audits"}
+    tables = {f"{name}.csv" for name in QUESTIONS.packaged} | {f"{name}.tex" for name in with_text}
+    tables |= {"runs.csv", "audits.md", f"{own.stem}.csv", f"{own.stem}.tex"}
+    assert kept == tables | {"README.md"}
+
+
 def test_editing_ones_own_question_asks_for_the_tables_again(finished):
     declared, folder = finished
     file = folder / "hardest_case.py"
@@ -108,6 +124,7 @@ def test_editing_ones_own_question_asks_for_the_tables_again(finished):
         [sys.executable, "-c", f"""
 from pathlib import Path
 from ssl_methods.config import load_experiment
+from ssl_methods.reporting.showcase import showcase
 from ssl_methods.rests_on import tables
 file = Path({str(file)!r}); text = file.read_text()
 declared = load_experiment({declared.model_dump(mode="json")!r})

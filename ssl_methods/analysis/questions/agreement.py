@@ -12,6 +12,7 @@ class Agreement(Question):
     title = "Is the order the same by another metric, or with more labels?"
     place = 31
     section = "ranks"
+    kept = (".csv",)
     columns = {
         "between": TEXT, "class": TEXT, "budget": TEXT, "metric": TEXT, "first": TEXT,
         "second": TEXT, "methods": WHOLE, "tau": NUMBER,

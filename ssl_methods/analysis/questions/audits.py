@@ -20,6 +20,7 @@ from ssl_methods.analysis.questions.base import NUMBER, TEXT, WHOLE, Measured, P
 class Audits(Question):
     title = "Audits"
     place = 70
+    kept = (".csv", ".md", ".tex")
     columns = {
         "audit": TEXT, "method": TEXT, "role": TEXT, "recipe": TEXT, "budget": TEXT,
         "labeled": WHOLE, "metric": TEXT, "reported_as": TEXT, "instead_as": TEXT,

@@ -87,6 +87,7 @@ class Question:
     ``results`` for the first section, where it is not folded; '' for a section of its own.
     ``columns``: of the table, each with its kind; a name between < and > stands for several columns
     of numbers.
+    ``kept``: which of its files a showcase holds, by their endings.
     """
 
     title: str = ""
@@ -94,6 +95,7 @@ class Question:
     place: ClassVar[int] = 1000
     section: ClassVar[str] = ""
     columns: ClassVar[Mapping[str, Kind]] = {}
+    kept: ClassVar[Sequence[str]] = (".csv", ".tex")
 
     def __init__(self, name: str, experiment: Experiment) -> None:
         self.name, self.experiment = name, experiment
@@ -121,6 +123,11 @@ class Question:
     def read(self, table: pd.DataFrame) -> dict[str, Read]:
         """The files with .md and .tex, by name: most often one, of the table's name."""
         return {self.name: Read(self.shown(table), self.note(table))}
+
+    def files(self, table: pd.DataFrame) -> list[str]:
+        """The names of those files that a showcase holds."""
+        shown = [f"{name}{end}" for end in self.kept if end != ".csv" for name in self.read(table)]
+        return [*([f"{self.name}.csv"] if ".csv" in self.kept else []), *shown]
 
     def page(self, table: pd.DataFrame) -> Sequence[Part]:
         """What the page shows, from top to bottom; nothing without rows."""

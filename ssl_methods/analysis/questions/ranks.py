@@ -11,6 +11,7 @@ from ssl_methods.analysis.ranks import RANKS_NOTE, ranks, shown_ranks
 class Ranks(Question):
     title = "Ranks"
     place = 30
+    kept = (".csv",)
     columns = {
         "budget": TEXT, "class": TEXT, "metric": TEXT, "method": TEXT, "recipe": TEXT,
         "methods": WHOLE, "runs": WHOLE, "subsets": WHOLE, "cases": WHOLE, "mean": NUMBER,

@@ -12,6 +12,7 @@ class Variance(Question):
     title = "What the spread is made of"
     link = "Spread"
     place = 40
+    kept = (".csv",)
     columns = {
         "method": TEXT, "role": TEXT, "recipe": TEXT, "budget": TEXT, "labeled": WHOLE,
         "class": TEXT, "metric": TEXT, "runs": WHOLE, "subsets": WHOLE, "cases": WHOLE,
