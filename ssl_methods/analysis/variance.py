@@ -30,6 +30,7 @@ design cannot tell is missing, never 0:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -112,18 +113,15 @@ def components(values: NDArray, subsets: Sequence[int]) -> tuple[dict[str, float
     residuals = values - by_run[:, None] - by_case + mean
     rest = float((residuals**2).sum() / ((runs - 1) * (cases - 1)))
     of_case = runs * float(((by_case - mean) ** 2).sum()) / (cases - 1)
-    found = {"case": (of_case - rest) / runs}
     between = cases * float((sizes * (by_subset - mean) ** 2).sum())
     within = cases * float(((by_run - by_subset[of_run]) ** 2).sum())
-    if free == 0:
-        found["seed"] = (within / (runs - 1) - rest) / cases
-    elif runs == len(names):
-        found["run"] = (between / free - rest) / cases
-    else:
-        of_seed = within / (runs - len(names))
-        per_subset = (runs - float((sizes**2).sum()) / runs) / free  # n0 of the module's text
-        found["seed"] = (of_seed - rest) / cases
-        found["subset"] = (between / free - of_seed) / (cases * per_subset)
+    of_seed = within / (runs - len(names)) if runs > len(names) else None
+    of_subset = between / free if free else None
+    per_subset = (runs - float((sizes**2).sum()) / runs) / free if free else 1.0  # n0 above
+    found = parts_of_runs(of_subset, of_seed, rest, cases, per_subset)
+    if of_seed is None:
+        found = {"run": found["subset"]}
+    found["case"] = (of_case - rest) / runs
 
     rounding = 1e-12 * float(values.var())
     parts = unknown | {"rest": rest}
@@ -131,6 +129,29 @@ def components(values: NDArray, subsets: Sequence[int]) -> tuple[dict[str, float
     if "subset" in found:
         parts["run"] = parts["subset"] + parts["seed"]
     return parts, [name for name in PARTS if found.get(name, 0.0) < -rounding]
+
+
+Square = TypeVar("Square", float, NDArray[np.float64])
+"""A mean square: of one table, or of many tables one each."""
+
+
+def parts_of_runs(
+    subset: Square | None, seed: Square | None, rest: Square, columns: int, seeds: float
+) -> dict[str, Square]:
+    """The parts ``subset`` and ``seed`` from the mean squares of a table, below 0 too.
+
+    Args:
+        subset, seed, rest: the mean squares; None: there is one subset, or one seed of each, whose
+            part is then in the subset's.
+        columns: of the table: cases, or settings that are tried.
+        seeds: runs of each subset.
+    """
+    found = {}
+    if subset is not None:
+        found["subset"] = (subset - (rest if seed is None else seed)) / (columns * seeds)
+    if seed is not None:
+        found["seed"] = (seed - rest) / columns
+    return found
 
 
 def not_known(values: NDArray, subsets: Sequence[int]) -> str:

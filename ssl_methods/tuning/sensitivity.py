@@ -5,9 +5,9 @@ fixed settings and random subsets and seeds,
 
     y = mean + settings + their joint effect + subset + seed(subset) + rest,
 
-each mean square is set equal to its expectation (Searle, Casella & McCulloch, "Variance
-Components", 1992; cited from memory, the tests recover simulated parts and compare the squares with
-statsmodels). For C combinations, a setting of L levels, S subsets:
+which is the model of ``analysis.variance`` with combinations in the place of cases, estimated in
+the same way (the tests recover simulated parts and compare the squares with statsmodels). For C
+combinations, a setting of L levels, S subsets:
 
     E[MS rest]     = rest                        E[MS seed]   = rest + C seed
     E[MS setting]  = rest + (C S R / L) setting  E[MS subset] = rest + C seed + C R subset
@@ -27,6 +27,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from ssl_methods.analysis.variance import parts_of_runs
 
 Floats = NDArray[np.float64]
 
@@ -142,14 +144,12 @@ def mean_squares(tables: Floats, settings: int) -> tuple[dict[str, Floats], dict
 def components(squares: dict[str, Floats], shape: tuple[int, ...]) -> dict[str, Floats]:
     """The part of each source, from 0 up, keyed as the mean squares."""
     *levels, subsets, seeds = shape
-    combos = int(np.prod(levels))
-    rest = squares["rest"]
-    of_seed = squares["seed"] if seeds > 1 else rest
-    found = {str(i): (squares[str(i)] - rest) * n / (combos * subsets * seeds)
-             for i, n in enumerate(levels)}  # fmt: skip
-    found["together"] = (squares["together"] - rest) / (subsets * seeds)
-    found["seed"] = (squares["seed"] - rest) / combos
-    found["subset"] = (squares["subset"] - of_seed) / (combos * seeds)
+    combos, runs = int(np.prod(levels)), subsets * seeds
+    rest, of_seed = squares["rest"], squares["seed"] if seeds > 1 else None
+    found = {str(i): (squares[str(i)] - rest) * n / (combos * runs) for i, n in enumerate(levels)}
+    found["together"] = (squares["together"] - rest) / runs
+    found["seed"] = np.zeros_like(rest)
+    found |= parts_of_runs(squares["subset"], of_seed, rest, combos, seeds)
     return {name: np.clip(part, 0, None) for name, part in found.items()} | {"rest": rest}
 
 
