@@ -62,7 +62,9 @@ IGNORED = {
         "rests_on",
         "devices",
         "cli",
+        "progress",
         "training.interruption",
+        "training.observers",
     )
 }
 # Validation watches training and does not steer it; how cases were prepared shows in their

@@ -14,8 +14,8 @@ from ssl_methods.data.sampling import Sampler
 from ssl_methods.evaluation.trained import restore
 from ssl_methods.run_record import read_record
 from ssl_methods.training.checkpoint import Checkpoint
-from ssl_methods.training.history import Observer
 from ssl_methods.training.loop import fit
+from ssl_methods.training.observers import Observer
 from ssl_methods.training.train import build_for, train
 
 CPU = torch.device("cpu")

@@ -69,6 +69,16 @@ def computing(training: TrainingConfig, what: str) -> Iterator[torch.device]:
         yield device
 
 
+def described(device: torch.device, training: TrainingConfig) -> str:
+    """'GPU 0 (NVIDIA H100)', of which only the job that claimed it knows; '2 cores'."""
+    if device.type == "cuda":
+        import torch
+
+        gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        return f"GPU {gpu[:12]} ({torch.cuda.get_device_name(device)})"
+    return f"{training.cpu_threads} core{'s' if training.cpu_threads > 1 else ''}"
+
+
 def _cuda(gpu: str) -> torch.device:
     # cuBLAS is deterministic only with a fixed workspace, chosen before CUDA starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

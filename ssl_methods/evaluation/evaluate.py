@@ -26,7 +26,7 @@ from ssl_methods.data.inputs import open_inputs
 from ssl_methods.data.splits import Split
 from ssl_methods.data.store import Store
 from ssl_methods.data.volumes import Volume, write_label
-from ssl_methods.devices.claim import computing
+from ssl_methods.devices.claim import computing, described
 from ssl_methods.devices.placement import place
 from ssl_methods.evaluation import kept_weights
 from ssl_methods.evaluation.inference import Predict, label_map, predicted
@@ -44,6 +44,7 @@ from ssl_methods.locks import alone
 from ssl_methods.measures import named
 from ssl_methods.methods.base import Method
 from ssl_methods.plugins import name_of
+from ssl_methods.progress import Report, reported
 from ssl_methods.provenance import source_digest
 from ssl_methods.run_record import (
     check_data,
@@ -83,13 +84,16 @@ def evaluate(
         UserError: the run, the model, the store or the split is missing or broken, the model is of
             other settings or data, or a test case has no label.
     """
-    with alone(out or run_folder):
-        _evaluate(run_folder, results, out or run_folder, declared)
+    folder = out or run_folder
+    with alone(folder), reported(folder, "evaluate") as report:
+        _evaluate(run_folder, results, folder, declared, report)
         if out is None:
             remove_checkpoints(run_folder)
 
 
-def _evaluate(run_folder: Path, results: Path, out: Path, declared: Run | None) -> None:
+def _evaluate(
+    run_folder: Path, results: Path, out: Path, declared: Run | None, report: Report
+) -> None:
     record = read_record(run_folder)
     if declared is not None:
         check_settings(record, declared)
@@ -112,6 +116,7 @@ def _evaluate(run_folder: Path, results: Path, out: Path, declared: Run | None) 
         write_label(path, label, Volume(prediction[np.newaxis], case.spacing, affine))
 
     with computing(run.training, f"evaluate {run_folder}") as device:
+        report.computes(described(device, run.training), len(ids))
         rows, slices = evaluate_cases(
             place(method, run.training.patch_size, device).predict,
             store,
@@ -120,6 +125,7 @@ def _evaluate(run_folder: Path, results: Path, out: Path, declared: Run | None) 
             evaluation,
             device,
             save if evaluation.save_predictions else None,
+            report.at,
         )
         if outside:
             window = window_size(method, run)
@@ -172,13 +178,15 @@ def evaluate_cases(
     evaluation: EvaluationConfig,
     device: torch.device,
     save: Callable[[str, Label], None] | None = None,
+    tell: Callable[[int], None] | None = None,
 ) -> tuple[list[Row], dict[str, Any]]:
     """The rows of ``cases.csv`` (per case, then per class) and the arrays of ``slices.npz``.
 
     ``predict`` maps (N, C, *patch) on ``device`` to probabilities (N, K, *patch); all is float32.
-    ``save`` is given each case's id and predicted label map, on another thread. While one case is
-    predicted, the next is read and the one before measured. Raises UserError for a case without a
-    label, or for a metric of one's own (``own_metrics.measured``).
+    ``save`` is given each case's id and predicted label map, on another thread; ``tell`` how many
+    cases are measured. While one case is predicted, the next is read and the one before measured.
+    Raises UserError for a case without a label, or for a metric of one's own
+    (``own_metrics.measured``).
     """
     metrics = named(evaluation.metrics, "evaluation.metrics")
 
@@ -206,9 +214,11 @@ def evaluate_cases(
 
     rows: list[Row] = []
     slices: dict[str, Any] = {}
-    for some, pictures in ahead(measure, labels()):
+    for done, (some, pictures) in enumerate(ahead(measure, labels()), start=1):
         rows += some
         slices |= pictures
+        if tell is not None:
+            tell(done)
     return rows, slices
 
 

@@ -31,10 +31,10 @@ from ssl_methods.methods.base import Method
 from ssl_methods.networks import Network
 from ssl_methods.training.checkpoint import Checkpoint, Row, State
 from ssl_methods.training.gradients import GradientWatch, Largest
-from ssl_methods.training.history import Observer
 from ssl_methods.training.interruption import Interruption
 from ssl_methods.training.kept_weights import Snapshots
 from ssl_methods.training.micro_batches import memory_watched, step_in_parts
+from ssl_methods.training.observers import Observer
 
 log = logging.getLogger(__name__)
 

@@ -25,22 +25,24 @@ from ssl_methods.data.splits import (
     training_checksum,
 )
 from ssl_methods.data.store import STAIN_REFERENCE, Store
-from ssl_methods.devices.claim import computing
+from ssl_methods.devices.claim import computing, described
 from ssl_methods.devices.placement import place
 from ssl_methods.devices.precision import resolve, tf32
 from ssl_methods.face import Face
 from ssl_methods.files import file_sha256, write_json, write_with, write_yaml
 from ssl_methods.locks import alone
 from ssl_methods.methods.base import Method
+from ssl_methods.progress import Report, reported
 from ssl_methods.run_record import MEASURED, remove_checkpoints
 from ssl_methods.training import micro_batches
 from ssl_methods.training.acceleration import accelerate
 from ssl_methods.training.checkpoint import Checkpoint, State
-from ssl_methods.training.history import Observer, write_history
+from ssl_methods.training.history import write_history
 from ssl_methods.training.interruption import Interruption
 from ssl_methods.training.kept_weights import Snapshots
 from ssl_methods.training.loop import Validate, fit
 from ssl_methods.training.micro_batches import DoesNotFit
+from ssl_methods.training.observers import Observer, Progress, Several, observers
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +71,15 @@ def train(run: Run, results: Path, out: Path, observer: Observer | None = None) 
     store, split = inputs.store, inputs.split
     inputs.verify([*split.labeled, *split.validation])
     inputs.verify(split.unlabeled, labels=False)
-    with alone(out), computing(run.training, f"train {out}") as device:
+    with (
+        alone(out),
+        reported(out, "train") as report,
+        computing(run.training, f"train {out}") as device,
+    ):
+        report.computes(described(device, run.training), run.training.iterations)
         for name in (*RECORDS, *MEASUREMENTS):
             (out / name).unlink(missing_ok=True)
-        _train(run, declared, store, split, out, device, observer)
+        _train(run, declared, store, split, out, device, report, observer)
 
 
 def _train(
@@ -82,6 +89,7 @@ def _train(
     split: Split,
     out: Path,
     device: torch.device,
+    report: Report,
     observer: Observer | None = None,
 ) -> None:
     training, entropy = run.training, run_entropy(run)
@@ -90,15 +98,19 @@ def _train(
     data = training_checksum(store, split)
     key = digest([run.training_digest(), sources, data, device.type, torch.__version__])
     checkpoint = Checkpoint(out, key, device)
-    observer, parts = observer or Observer(run.name, out / "tensorboard"), 1
-    while True:
-        try:
-            method, state = _fit(run, store, split, checkpoint, observer, device, parts)
-            break
-        except DoesNotFit as problem:
-            log.warning("%s", problem)
-            parts = problem.parts
-        release_memory(device)  # after the handler, with which the failed step's tensors go
+    own = [observer or Observer(run.name), Progress(report)]
+    everyone, parts = Several(own, {} if observer else observers(run, out)), 1
+    try:
+        while True:
+            try:
+                method, state = _fit(run, store, split, checkpoint, everyone, device, parts)
+                break
+            except DoesNotFit as problem:
+                log.warning("%s", problem)
+                parts = problem.parts
+            release_memory(device)  # after the handler, with which the failed step's tensors go
+    finally:
+        everyone.close()
 
     write_with(out / "model.pt", lambda file: torch.save(method.to("cpu").state_dict(), file))
     write_history(out / "history.csv", state.rows)
@@ -161,23 +173,20 @@ def _fit(
     precision = resolve(training.precision, method.least_precision, device)
     if snapshots.lost:
         remove_checkpoints(checkpoint.newest.parent)
-    try:
-        with Interruption() as interruption, tf32(precision == "tf32"):
-            state = fit(
-                method,
-                sampler,
-                training,
-                checkpoint,
-                device,
-                observer,
-                validate=validator(run, store, split, device),
-                snapshots=snapshots,
-                parts=parts,
-                interruption=interruption,
-                precision=precision,
-            )
-    finally:
-        observer.close()
+    with Interruption() as interruption, tf32(precision == "tf32"):
+        state = fit(
+            method,
+            sampler,
+            training,
+            checkpoint,
+            device,
+            observer,
+            validate=validator(run, store, split, device),
+            snapshots=snapshots,
+            parts=parts,
+            interruption=interruption,
+            precision=precision,
+        )
     return method, state
 
 

@@ -21,7 +21,7 @@ from ssl_methods.evaluation.trained import restore, window_size
 from ssl_methods.files import write_text
 from ssl_methods.run_record import read_record
 from ssl_methods.training.checkpoint import Row
-from ssl_methods.training.history import Observer
+from ssl_methods.training.observers import Observer
 from ssl_methods.training.train import build_for, train
 from ssl_methods.tuning.study import Study
 

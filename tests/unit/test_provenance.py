@@ -20,7 +20,7 @@ import ssl_methods
 from ssl_methods import provenance
 from ssl_methods.data.splits import load_split
 from ssl_methods.data.store import Store, store_folder
-from ssl_methods.training.history import Observer
+from ssl_methods.training.observers import Observer
 from ssl_methods.training.train import train
 
 SOURCES = Path(ssl_methods.__file__).parent
