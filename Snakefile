@@ -74,7 +74,12 @@ onstart:
 
 # At exit, so that it is the last line, after Snakemake's own.
 onsuccess:
+    CONSOLE.end(ready=True)
     if was_wanted("report"):
         atexit.register(print, GRID.report)
     if was_wanted("tuning_answers"):
         atexit.register(print, *GRID.tuned, sep="\n")
+
+
+onerror:
+    CONSOLE.end(ready=False)

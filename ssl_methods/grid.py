@@ -28,7 +28,6 @@ from ssl_methods.files import write_yaml
 from ssl_methods.locks import holder, take
 from ssl_methods.measures import named
 from ssl_methods.methods import check_choice
-from ssl_methods.training.plan import lines, plan
 from ssl_methods.tuning.study import Study, experiment_of, load_studies, studies_of
 
 RUN = "{experiment}/runs/{method}/labeled-{budget}/subset-{subset}/seed-{seed}"
@@ -240,10 +239,6 @@ class Grid:
     def waiting(self) -> list[str]:
         """A line for each row whose subsets are still to be chosen."""
         return self.experiment.waiting(compared_now(self.experiment, self.results))
-
-    def costs(self, at_a_time: int) -> list[str]:
-        """What the runs that are left will cost, so many of them trained at a time."""
-        return lines(plan(self.experiment, self.results), self.experiment.name, at_a_time)
 
     # ---- digests ---------------------------------------------------------------------------------
 

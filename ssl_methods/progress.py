@@ -167,7 +167,7 @@ def read(folder: Path) -> list[Job]:
         return []
     jobs: list[Job] = []
     for line in text.splitlines():
-        with suppress(ValueError, TypeError, KeyError, RecursionError):
+        with suppress(ValueError, TypeError, KeyError, OverflowError, RecursionError):
             _take(json.loads(line), jobs)
     return jobs
 

@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     with suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGTERM, _stop)
+        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as in the background
+            signal.signal(signal.SIGINT, _stop)
     for stream in (sys.stdout, sys.stderr):  # a locale may lack a letter of what is said
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -53,5 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _stop(number: int, _: object) -> None:
-    """SIGTERM as Ctrl-C: temporary files are removed on the way out."""
+    """SIGTERM as Ctrl-C: temporary files are removed on the way out.
+
+    Once: in a terminal Ctrl-C goes to a job and to its Snakemake, which then sends it SIGTERM.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if number == signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt
     raise Stopped(number)

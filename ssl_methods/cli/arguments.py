@@ -25,6 +25,7 @@ VERBS = [  # in the order of the help
     experiment.add_quickstart,
     experiment.add_run,
     experiment.add_plan,
+    experiment.add_watch,
     cases.add_prepare,
     cases.add_split,
     phases.add_choose,

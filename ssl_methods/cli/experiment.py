@@ -1,4 +1,4 @@
-"""The whole experiment: `quickstart`, `run`, `plan`."""
+"""The whole experiment: `quickstart`, `run`, `plan`, `watch`."""
 
 from __future__ import annotations
 
@@ -138,21 +138,60 @@ def plan(arguments: argparse.Namespace) -> None:
     from ssl_methods.data.splits import check_prepared
     from ssl_methods.methods import check_choice
     from ssl_methods.training.plan import lines, plan
+    from ssl_methods.watching import words
+    from ssl_methods.watching.sweep import Sweep
 
     experiment = load_experiment(arguments.file)
     for choice in experiment.methods.values():
         check_choice(choice, f"{arguments.file}: methods")
     check_prepared(experiment, arguments.results)
     rows = plan(experiment, arguments.results, arguments.measure)
-    print(
-        "\n".join(
-            [
-                *experiment.waiting(compared_now(experiment, arguments.results)),
-                *lines(rows, experiment.name, arguments.devices),
-            ]
-        )
-    )
+    now = Sweep(experiment, arguments.results).now(arguments.devices)
+    said = experiment.waiting(compared_now(experiment, arguments.results))
+    said += lines(rows, experiment.name, arguments.devices)
+    print(*said, f"{experiment.name}: all in all {words.left(now.left)}", sep="\n")
     if arguments.detect is not None:
         from ssl_methods.training.detect import detect
 
         print("\n".join(detect(experiment, arguments.results, arguments.detect, arguments.like)))
+
+
+def add_watch(verbs: Verbs) -> None:
+    it = verb.add(
+        verbs,
+        "watch",
+        watch,
+        "show how far an experiment is while it runs, from the files that its runs write",
+        [
+            "watch quickstart",
+            "watch my_experiment.yaml --html",
+            "watch my_experiment.yaml --once",
+        ],
+    )
+    it.add_argument(
+        "file",
+        type=Path,
+        metavar="EXPERIMENT.yaml|NAME",
+        help="the experiment; or its name, under which its results are in RESULTS",
+    )
+    it.add_argument(
+        "--html",
+        action="store_true",
+        help="also write the curves of all runs to RESULTS/<experiment>/live.html, again and again",
+    )
+    it.add_argument("--once", action="store_true", help="show it as it is now, and end")
+    verb.results(it)
+
+
+def watch(arguments: argparse.Namespace) -> None:
+    from ssl_methods.config import load_experiment
+    from ssl_methods.watching.sweep import Sweep
+    from ssl_methods.watching.terminal import watch
+
+    named = arguments.results / arguments.file.name / "experiment.yaml"
+    experiment = load_experiment(named if named.is_file() else verb.found(arguments.file))
+    # As it is run: what the command line of the workflow replaced is replaced in there.
+    as_run = arguments.results / experiment.name / "experiment.yaml"
+    if as_run.is_file():
+        experiment = load_experiment(as_run)
+    watch(Sweep(experiment, arguments.results), once=arguments.once, html=arguments.html)

@@ -24,10 +24,13 @@ def add_collect(verbs: Verbs) -> None:
 def collect(arguments: argparse.Namespace) -> None:
     from ssl_methods.analysis.collect import collect
     from ssl_methods.config import load_experiment
+    from ssl_methods.progress import reported
 
     experiment = load_experiment(arguments.file)
-    collect(experiment, arguments.results)
-    print(arguments.results / experiment.name / "tables")
+    folder = arguments.results / experiment.name
+    with reported(folder, "collect"):
+        collect(experiment, arguments.results)
+    print(folder / "tables")
 
 
 def add_report(verbs: Verbs) -> None:
@@ -44,9 +47,13 @@ def add_report(verbs: Verbs) -> None:
 
 def report(arguments: argparse.Namespace) -> None:
     from ssl_methods.config import load_experiment
+    from ssl_methods.progress import reported
     from ssl_methods.reporting.report import report
 
-    print(report(load_experiment(arguments.file), arguments.results))
+    experiment = load_experiment(arguments.file)
+    with reported(arguments.results / experiment.name, "report"):
+        written = report(experiment, arguments.results)
+    print(written)
 
 
 def add_compare(verbs: Verbs) -> None:

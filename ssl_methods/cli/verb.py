@@ -111,6 +111,17 @@ def register(arguments: argparse.Namespace) -> None:
     name_metrics(getattr(arguments, "metric", []))
 
 
+def found(file: Path) -> Path:
+    """The file, or the one of that name that comes with the project. Raises UserError for none."""
+    from ssl_methods.config.yaml_files import find_config
+
+    if file.is_file():
+        return file
+    if file.suffix or len(file.parts) > 1:
+        raise UserError(f"{file}: no such file")
+    return find_config("experiments", file.name)
+
+
 # ---- what a word may be --------------------------------------------------------------------------
 
 

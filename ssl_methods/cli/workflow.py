@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ssl_methods import project
-from ssl_methods.config.yaml_files import find_config
-from ssl_methods.errors import UserError
+from ssl_methods.cli.verb import PROGRAM, found
+
+AS_TYPED = "SSL_METHODS_COMMAND"  # how the workflow's console knows what was typed
 
 # With one of these the user has said otherwise what there is to use.
 _SAYS_HOW_MANY = ("-c", "-j", "--jobs", "--local-cores", "--profile", "-e", "--executor")
@@ -26,22 +28,15 @@ def command(
     if cores is not None or not any(_is_one_of(_SAYS_HOW_MANY, word) for word in passed_on):
         words += ["--cores", cores or "all"]
     words += ["--snakefile", str(project.FOLDER / "Snakefile"), "--directory", str(directory)]
-    return words if file is None else [*words, "--configfile", str(_found(file))]
+    return words if file is None else [*words, "--configfile", str(found(file).resolve())]
 
 
 def become(command: list[str]) -> None:
     """Replace this process by the command, so that signals and exit status are the command's."""
+    os.environ[AS_TYPED] = shlex.join([PROGRAM, *sys.argv[1:]])
     sys.stdout.flush()
     os.execv(command[0], command)
 
 
 def _is_one_of(options: Sequence[str], word: str) -> bool:
     return word.partition("=")[0] in options or word[:2] in ("-c", "-j")
-
-
-def _found(file: Path) -> Path:
-    if file.is_file():
-        return file.resolve()
-    if file.suffix or len(file.parts) > 1:
-        raise UserError(f"{file}: no such file")
-    return find_config("experiments", file.name).resolve()

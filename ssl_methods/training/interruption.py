@@ -34,4 +34,5 @@ class Interruption:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == self.received == signal.SIGINT:
             raise KeyboardInterrupt
-        self.received = signal.Signals(number)
+        if self.received != signal.SIGINT:  # Snakemake sends SIGTERM after it
+            self.received = signal.Signals(number)

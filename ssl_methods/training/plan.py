@@ -71,15 +71,14 @@ def lines(rows: list[Cost], experiment: str, devices: int = 1) -> list[str]:
         found.append(
             f"{what}  not measured"
             if row.seconds is None
-            else f"{what} x {row.seconds:.3g} s = {_long(_seconds(row))}  ({_where(row)})"
+            else f"{what} x {row.seconds:.3g} s = {long(_seconds(row))}  ({_where(row)})"
         )
     known = [row for row in rows if row.seconds is not None]
     runs = sum(row.runs for row in rows)
     total = sum(map(_seconds, known))
     text = f"{experiment}: {runs} runs to train"
     if known:
-        text += f"; {_long(total)} of training, {_long(total / devices)} with {devices} at a time"
-        text += " (evaluation and report come on top)"
+        text += f"; {long(total)} of training, {long(total / devices)} with {devices} at a time"
     if len(known) < len(rows):
         text += f"; {sum(row.runs for row in rows if row.seconds is None)} of them not measured"
     return [*found, text]
@@ -93,13 +92,14 @@ def _where(row: Cost) -> str:
     return row.device + (f", {row.memory_mb / 1024:.1f} GiB" if row.memory_mb else "")
 
 
-def _long(seconds: float) -> str:
+def long(seconds: float) -> str:
+    """'40 s', '12 min', '3.5 h', '2.1 days'"""
     hours = seconds / 3600
     if hours >= 48:
         return f"{hours / 24:.1f} days"
     if hours >= 1:
         return f"{hours:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds >= 99.5 else f"{seconds:.0f} s"
 
 
 def _of_finished_runs(runs: list[Run], results: Path) -> Known | None:

@@ -25,7 +25,7 @@ from ssl_methods.cli.arguments import arguments_of
 from ssl_methods.config.base import IN_ORDER
 
 VERBS = [
-    *("quickstart", "run", "plan"),
+    *("quickstart", "run", "plan", "watch"),
     *("prepare", "split", "choose", "look", "train", "evaluate", "collect", "report", "compare"),
     *("tune",),
     *("reproduce", "predict", "export", "metrics", "score", "import-checkpoint"),

@@ -85,6 +85,7 @@ def test_training_writes_a_checkpoint_and_goes_on_from_there(project, number, st
     assert {path.name for path in (project / out).iterdir()} - {"tensorboard"} == {
         ".lock",
         "checkpoint.pt",
+        "progress.jsonl",
     }
     train_here(project, out)
     assert json.loads((project / out / "provenance.json").read_text())["resumed_from"] == [
@@ -113,6 +114,8 @@ def test_a_signal_is_noted_and_a_second_interrupt_obeyed():
         os.kill(os.getpid(), signal.SIGTERM)
         assert interruption.received == signal.SIGTERM
         os.kill(os.getpid(), signal.SIGINT)
+        assert interruption.received == signal.SIGINT
+        os.kill(os.getpid(), signal.SIGTERM)  # as Snakemake does when it had the Ctrl-C too
         assert interruption.received == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)

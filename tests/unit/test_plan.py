@@ -37,7 +37,6 @@ def test_runs_left_times_the_median_of_those_that_are_done(tmp_path):
     assert row[:4] == ("dtc", 6, 600, 0.5)
     assert lines([row], "simulated", 2)[-1] == (
         "simulated: 6 runs to train; 30 min of training, 15 min with 2 at a time"
-        " (evaluation and report come on top)"
     )
 
 
@@ -74,8 +73,7 @@ def test_days_and_memory_are_said():
     rows = [Cost("dtc", 100, 6000, 0.5, "NVIDIA H100", 10_240.0)]
     assert lines(rows, "la", 2) == [
         "dtc   100 runs x 6000 iterations x 0.5 s = 3.5 days  (NVIDIA H100, 10.0 GiB)",
-        "la: 100 runs to train; 3.5 days of training, 41.7 h with 2 at a time"
-        " (evaluation and report come on top)",
+        "la: 100 runs to train; 3.5 days of training, 41.7 h with 2 at a time",
     ]
 
 
@@ -84,8 +82,7 @@ def test_the_unknown_is_said():
     assert lines(rows, "la", 4) == [
         "dtc            2 runs x 6000 iterations x 0.3 s = 1.0 h  (cpu)",
         "supervised     3 runs x 6000 iterations  not measured",
-        "la: 5 runs to train; 1.0 h of training, 15 min with 4 at a time"
-        " (evaluation and report come on top); 3 of them not measured",
+        "la: 5 runs to train; 1.0 h of training, 15 min with 4 at a time; 3 of them not measured",
     ]
 
 

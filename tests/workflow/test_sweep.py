@@ -76,10 +76,13 @@ def test_the_cost_of_what_is_left_is_said_from_what_is_done(finished, tmp_path):
     extended = TINY | {"methods": ["supervised"], "seeds": 2}
     done = workflow.snakemake("models", experiment=extended)
     assert done.returncode == 0, done.stdout
-    cost = workflow.folder / "results" / "tiny" / "runs" / "supervised" / RUN / "cost.json"
-    seconds = json.loads(cost.read_text())["seconds_per_iteration"]
-    assert f"supervised     1 runs x 60 iterations x {seconds:.3g} s" in done.stdout
-    assert re.search("tiny: 1 runs to train; .* of training, .* with 2 at a time", done.stdout)
+    run = workflow.folder / "results" / "tiny" / "runs" / "supervised" / RUN
+    took = json.loads((run / "progress.jsonl").read_text().splitlines()[0])["seconds"]
+    said = f"tiny: 1 of 2 runs done, 1 to come; about {took / 2:.0f} s left (training {took:.0f} s;"
+    assert said in done.stdout
+    assert re.search(
+        r"^took .*: \d+% (more|less) than the .* forecast at the start$", done.stdout, re.M
+    )
 
 
 def copy_of(workflow: Workflow, folder: Path) -> Workflow:
@@ -148,5 +151,7 @@ def test_a_failed_run_says_why_and_the_others_go_on(workflow: Workflow):
 
 @pytest.mark.parametrize(("asked", "allowed"), [((), 2), (("--resources", "gpu=1"), 1)])
 def test_gpu_jobs_are_no_more_than_gpus(asked, allowed, workflow: Workflow):
-    done = workflow.snakemake("data", *asked, experiment=TINY, CUDA_VISIBLE_DEVICES="0,1")
+    done = workflow.snakemake(
+        "data", "--verbose", *asked, experiment=TINY, CUDA_VISIBLE_DEVICES="0,1"
+    )
     assert re.search(rf"Provided resources: gpu=\D*{allowed}\b", done.stdout), done.stdout

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
+from snakemake.shell import shell
 
 from ssl_methods import grid
 from ssl_methods.config import as_given, budget_text, read_yaml
@@ -16,6 +19,7 @@ from ssl_methods.data.compared import is_decided
 from ssl_methods.devices.gpus import visible_gpus
 from ssl_methods.errors import UserError
 from ssl_methods.memory import recall
+from ssl_methods.watching.console import Console
 
 # A plan is hundreds of objects per run that live to the end; looking for garbage among them was an eighth of
 # the time of planning. When jobs start it is looked for again, but not among these.
@@ -131,13 +135,29 @@ def at_the_start():
     ahead = list(workflow.dag.needrun_jobs())
     grid.mend_times(file for job in ahead for file in job.input)
     GRID.declare(studies=was_wanted("tuning_layout", "tuning_work", "tuning_answers"))
-    said = GRID.waiting()
-    if any(job.rule.name == "train" for job in ahead):
-        resources = workflow.global_resources
-        gpus = resources["gpu"].value if "gpu" in resources else None
-        said += GRID.costs(gpus or workflow.cores or 1)
-    for line in said:
-        print(line, flush=True)
+    resources = workflow.global_resources
+    gpus = resources["gpu"].value if "gpu" in resources else None
+    cores = (workflow.cores or TRAINING.cpu_threads) // TRAINING.cpu_threads
+    CONSOLE.start(
+        GRID.waiting(),
+        rules={job.rule.name for job in ahead},
+        at_a_time=max(1, gpus or cores),
+        terminate=terminate,
+    )
+
+
+def terminate():
+    """Stop the jobs of this machine. Their shells became them (exec), so that they know of it."""
+    for job in workflow.dag.jobs:
+        shell.terminate(job.jobid)
+
+
+# Few lines instead of many; --verbose and --printshellcmds want the many, and --quiet all none.
+CONSOLE = Console(GRID.experiment, GRID.results)
+OUTPUT = workflow.output_settings
+if workflow.is_main_process and not (DRY or OUTPUT.verbose or OUTPUT.printshellcmds):
+    if Quietness.ALL not in OUTPUT.quiet:
+        CONSOLE.takes_over(logger)
 
 
 # No more GPU jobs at a time than there are slots, unless --resources gpu=N says otherwise.

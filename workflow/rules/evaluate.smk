@@ -20,7 +20,7 @@ rule evaluate:
     message:
         "Evaluate {wildcards.method}: {wildcards.budget} labeled, subset {wildcards.subset}, seed {wildcards.seed}"
     shell:
-        "python -m ssl_methods evaluate results/{wildcards.experiment}/experiment.yaml --results results"
+        "exec python -m ssl_methods evaluate results/{wildcards.experiment}/experiment.yaml --results results"
         " --method {wildcards.method} --budget {wildcards.budget}"
         " --subset {wildcards.subset} --seed {wildcards.seed}"
         " > {log} 2>&1"

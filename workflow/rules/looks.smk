@@ -18,7 +18,7 @@ checkpoint choose:
     message:
         "Choose the subsets that are compared: {wildcards.budget} labeled"
     shell:
-        f"python -m ssl_methods choose {GRID.declaration} --results results"
+        f"exec python -m ssl_methods choose {GRID.declaration} --results results"
         " --budget {wildcards.budget} > {log} 2>&1"
 
 
@@ -37,7 +37,7 @@ checkpoint look:
     message:
         "Look at {wildcards.size} subsets: {wildcards.budget} labeled"
     shell:
-        f"python -m ssl_methods look {GRID.declaration} --results results"
+        f"exec python -m ssl_methods look {GRID.declaration} --results results"
         " --budget {wildcards.budget} --subsets {wildcards.size} > {log} 2>&1"
 
 

@@ -16,7 +16,7 @@ rule prepare:
     message:
         "Prepare the data: {output}"
     shell:
-        f"python -m ssl_methods prepare {GRID.store}.yaml --results results"
+        f"exec python -m ssl_methods prepare {GRID.store}.yaml --results results"
         " --workers {threads} > {log} 2>&1"
 
 
@@ -36,6 +36,6 @@ rule split:
     message:
         "Draw the labeled cases: {wildcards.budget}, subset {wildcards.subset}"
     shell:
-        "python -m ssl_methods split results/{wildcards.experiment}/experiment.yaml --results results"
+        "exec python -m ssl_methods split results/{wildcards.experiment}/experiment.yaml --results results"
         " --budget {wildcards.budget} --subset {wildcards.subset}"
         " > {log} 2>&1"

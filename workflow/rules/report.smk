@@ -18,7 +18,7 @@ rule collect:
     message:
         "Gather the measurements into tables"
     shell:
-        f"python -m ssl_methods collect {GRID.declaration} --results results"
+        f"exec python -m ssl_methods collect {GRID.declaration} --results results"
         " > {log} 2>&1"
 
 
@@ -39,5 +39,5 @@ rule report:
     message:
         "Draw the figures and write {output}"
     shell:
-        f"python -m ssl_methods report {GRID.declaration} --results results"
+        f"exec python -m ssl_methods report {GRID.declaration} --results results"
         " > {log} 2>&1"

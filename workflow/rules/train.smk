@@ -22,7 +22,7 @@ rule train:
     message:
         "Train {wildcards.method}: {wildcards.budget} labeled, subset {wildcards.subset}, seed {wildcards.seed}"
     shell:
-        "python -m ssl_methods train results/{wildcards.experiment}/experiment.yaml --results results"
+        "exec python -m ssl_methods train results/{wildcards.experiment}/experiment.yaml --results results"
         " --method {wildcards.method} --budget {wildcards.budget}"
         " --subset {wildcards.subset} --seed {wildcards.seed}"
         " > {log} 2>&1"

@@ -16,7 +16,7 @@ rule tuning_layout:
     message:
         "Lay out the trials: {wildcards.study}"
     shell:
-        "python -m ssl_methods tune $(dirname {output})/study.yaml --part layout --results results"
+        "exec python -m ssl_methods tune $(dirname {output})/study.yaml --part layout --results results"
         " > {log} 2>&1"
 
 
@@ -37,7 +37,7 @@ rule tuning_work:
     message:
         "Run trials: {wildcards.study}, worker {wildcards.worker}"
     shell:
-        "python -m ssl_methods tune $(dirname {input})/study.yaml --part work --results results"
+        "exec python -m ssl_methods tune $(dirname {input})/study.yaml --part work --results results"
         " > {log} 2>&1"
 
 
@@ -60,5 +60,5 @@ rule tuning_answers:
     message:
         "Say what was found: {wildcards.study}"
     shell:
-        "python -m ssl_methods tune $(dirname {input.layout})/study.yaml --part answers --results results"
+        "exec python -m ssl_methods tune $(dirname {input.layout})/study.yaml --part answers --results results"
         " > {log} 2>&1"
