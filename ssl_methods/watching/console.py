@@ -116,8 +116,13 @@ class Console(logging.Handler):
         self.began, self.at_a_time = time.monotonic(), at_a_time
         self.say(*said)
         if "train" in rules or "evaluate" in rules:
-            asked = {"measures": "evaluate" in rules, "reports": "report" in rules}
-            self.sweep = Sweep(self.experiment, self.results, since=time.time(), **asked)
+            self.sweep = Sweep(
+                self.experiment,
+                self.results,
+                measures="evaluate" in rules,
+                reports="report" in rules,
+                since=time.time(),
+            )
             now = self.sweep.now(at_a_time)
             self.say(words.headline(now))
             self._note_forecast(now, "at the start")

@@ -15,7 +15,7 @@ def headline(now: Now) -> str:
     done, every = len(now.of("done")), len(now.runs)
     parts = [f"{done} of {every} runs done"]
     for state in ("at work", "failed", "stopped", "to come"):
-        if count := len(now.of(state)):  # type: ignore[arg-type]
+        if count := len(now.of(state)):
             parts.append(f"{count} {state}")
     said = f"{now.name}: {', '.join(parts)}"
     if now.report is not None and not now.report.end:
