@@ -70,6 +70,7 @@ def test_writes_everything(experiment, results, tmp_path):
         "history.csv",
         "cost.json",
         "provenance.json",
+        "progress.jsonl",
         "checkpoint.pt",
     }
     assert load_run(tmp_path / "run" / "run.yaml") == run
@@ -250,7 +251,8 @@ def test_nothing_of_an_earlier_training_lies_beside_a_new_one(
     with pytest.raises(Killed):
         train(changed, results, tmp_path / "run")
     left = {path.name for path in (tmp_path / "run").iterdir() if path.is_file()}
-    assert left - {".lock"} == {"checkpoint.pt", "checkpoint-previous.pt"}
+    kept = {"checkpoint.pt", "checkpoint-previous.pt", "progress.jsonl"}
+    assert left - {".lock"} == kept
 
 
 def test_validation_is_recorded_and_changes_nothing(experiment, results, tmp_path):
