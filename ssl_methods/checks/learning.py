@@ -10,14 +10,27 @@ from torch.nn import functional
 
 from ssl_methods import methods
 from ssl_methods.batch import Batch, Progress
-from ssl_methods.checks.check import check, every, need, ramped, semi_supervised, trained
+from ssl_methods.checks.check import (
+    Remark,
+    Skipped,
+    check,
+    every,
+    need,
+    ramped,
+    semi_supervised,
+    trained,
+)
 from ssl_methods.checks.materials import (
     SIZE,
+    amplified,
+    check_terms,
+    given,
     gradients,
     levels,
     make,
     make_batch,
     recipes,
+    recorded,
     run,
     same,
     without_batch_statistics,
@@ -25,7 +38,7 @@ from ssl_methods.checks.materials import (
 from ssl_methods.config import NetworkConfig, TrainingConfig
 from ssl_methods.methods.base import Method
 from ssl_methods.methods.parts.teacher import Teacher
-from ssl_methods.training.loop import weighted_sum
+from ssl_methods.training.loop import step, weighted_sum
 
 
 @check(trained)
@@ -79,7 +92,7 @@ def learns_from_unlabeled_images(name: str) -> None:
     for images in (batch, other):
         torch.manual_seed(0)
         method.zero_grad()
-        terms = method.loss(images, Progress(99, 100))
+        terms = method.loss(given(method, images), Progress(99, 100))
         for title, term in terms.items():
             need(term.value.requires_grad, f"term '{title}' has no gradient")
         weighted_sum(terms).backward()
@@ -129,7 +142,9 @@ def trains_every_parameter(name: str) -> None:
     """Each that requires a gradient has an optimiser and is given one; a control has none."""
     method = make(name)
     optimizers = method.optimizers(TrainingConfig())
-    need(bool(optimizers) == trained(type(method)), "a control alone has nothing to train")
+    need(
+        bool(optimizers) == (type(method).role != "control"), "a control alone has nothing to train"
+    )
     stepped = {
         id(parameter)
         for optimizer, _ in optimizers
@@ -150,7 +165,7 @@ def teachers_follow_without_gradient(name: str) -> None:
     method = make(name)
     teachers = [module for module in method.modules() if isinstance(module, Teacher)]
     if not teachers:
-        return
+        raise Skipped("it has no Teacher (methods.parts.teacher)")
     before = [[p.clone() for p in teacher.parameters()] for teacher in teachers]
     run(method, make_batch(), iterations=6)
     for teacher, start in zip(teachers, before, strict=True):
@@ -164,11 +179,73 @@ def teachers_follow_without_gradient(name: str) -> None:
         )
 
 
+@check(trained)
+def moves_no_weight_twice(name: str) -> None:
+    """What ``after_step`` moves, as a teacher of one's own, no optimiser has moved before."""
+    method, batch = make(name), make_batch()
+    optimizers = method.optimizers(TrainingConfig(learning_rate=0.1))
+    method.train()
+    for t in range(4):
+        start = {title: p.detach().clone() for title, p in method.named_parameters()}
+        step(optimizers, given(method, batch), Progress(t, 4))
+        between = {title: p.detach().clone() for title, p in method.named_parameters()}
+        method.after_step(Progress(t, 4))
+        for title, now in method.named_parameters():
+            twice = not same(between[title], start[title]) and not same(now.data, between[title])
+            need(
+                not twice,
+                f"'{title}' is trained by an optimiser and moved again by after_step: of a "
+                "teacher, call requires_grad_(False) and compute its guess under torch.no_grad()",
+            )
+
+
+@check(trained)
+def is_finite_where_the_network_is_sure(name: str) -> None:
+    """Terms and gradients where every probability is 0 or 1, so that a bare logarithm shows."""
+    method = run(make(name), make_batch(), iterations=2)
+    with amplified(method, 1e4):
+        method.zero_grad()
+        terms = method.loss(given(method, make_batch()), Progress(99, 100))
+        check_terms(terms, " where probabilities are 0 and 1: clamp what a logarithm is taken of")
+        weighted_sum(terms).backward()
+    for title, parameter in method.named_parameters():
+        fine = parameter.grad is None or bool(parameter.grad.isfinite().all())
+        need(fine, f"the gradient of '{title}' is not finite where probabilities are 0 and 1")
+
+
+@check(semi_supervised)
+def teaches_with_detached_targets(name: str) -> None:
+    """No term has gradients through two passes of one network; some methods mean to have them."""
+    method, batch = run(make(name), make_batch(), iterations=4), make_batch()
+    with recorded(method) as passes:
+        terms = method.loss(given(method, batch), Progress(99, 100))
+    for title, term in terms.items():
+        if not term.value.requires_grad:
+            continue
+        for outputs in passes.values():
+            reached = [
+                any(g is not None and bool(g.any()) for g in gradients_of(term.value, output))
+                for output in outputs
+            ]
+            if sum(reached) > 1:
+                raise Remark(
+                    f"term '{title}' has gradients through {sum(reached)} passes of one network; "
+                    "if one of them makes the target, detach it"
+                )
+
+
+def gradients_of(value: Tensor, outputs: list[Tensor]) -> tuple[Tensor | None, ...]:
+    known = [output for output in outputs if output.requires_grad]
+    if not known:
+        return ()
+    return torch.autograd.grad(value, known, retain_graph=True, allow_unused=True)
+
+
 @check(every)
 def is_restored_from_its_state_dict(name: str) -> None:
     """A fresh method that is given it predicts the same bits."""
     method, image = make(name), make_batch().labeled_images
-    if trained(type(method)):
+    if type(method).role != "control":
         run(method, make_batch())
     torch.manual_seed(1)
     network = NetworkConfig(width=2, levels=levels(name))

@@ -7,13 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_methods import methods
@@ -25,9 +26,12 @@ from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.level_set import signed_distance
 from ssl_methods.methods.base import Method
+from ssl_methods.networks.encoder_decoder import EncoderDecoder
+from ssl_methods.networks.from_monai import MonaiNetwork
 from ssl_methods.training.loop import step
 
 SIZE = 16  # voxels a side
+NETWORKS = (EncoderDecoder, MonaiNetwork)
 
 
 def recipes(name: str) -> list[str]:
@@ -99,15 +103,58 @@ def run(
     torch.manual_seed(seed)
     method.train()
     for t in range(iterations):
-        terms = step(optimizers, batch, Progress(t, iterations), autocast)
+        terms = step(optimizers, given(method, batch), Progress(t, iterations), autocast)
         method.after_step(Progress(t, iterations))
         check_terms(terms, f" at iteration {t + 1} of {iterations}")
     return method
 
 
+def given(method: Method, batch: Batch) -> Batch:
+    """The batch with what the method asks for alone, as in training."""
+    if not method.uses_unlabeled:
+        batch = replace(batch, unlabeled_images=batch.unlabeled_images[:0])
+    return batch if "level_set" in method.targets else replace(batch, level_sets=None)
+
+
+def networks_of(method: Method) -> list[nn.Module]:
+    """What ``make_network`` made, those of teachers included."""
+    return [module for module in method.modules() if isinstance(module, NETWORKS)]
+
+
+@contextmanager
+def amplified(method: Method, factor: float) -> Iterator[None]:
+    """Every output of a network times ``factor``: probabilities of 0 and 1."""
+
+    def scale(module: nn.Module, inputs: Any, outputs: Any) -> Any:
+        return type(outputs)(output * factor for output in outputs)
+
+    hooks = [network.register_forward_hook(scale) for network in networks_of(method)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def recorded(method: Method) -> Iterator[dict[nn.Module, list[list[Tensor]]]]:
+    """By network, the outputs of each of its passes."""
+    passes: dict[nn.Module, list[list[Tensor]]] = {}
+
+    def keep(module: nn.Module, inputs: Any, outputs: Any) -> None:
+        passes.setdefault(module, []).append([*outputs])
+
+    hooks = [network.register_forward_hook(keep) for network in networks_of(method)]
+    try:
+        yield passes
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def check_terms(terms: LossTerms, where: str = "") -> None:
     for name, term in terms.items():
-        need(bool(term.value.isfinite()), f"term '{name}' is {float(term.value)}{where}")
+        need(bool(term.value.isfinite()), f"term '{name}' is {float(term.value.detach())}{where}")
         need(math.isfinite(term.weight), f"the weight of '{name}' is {term.weight}{where}")
 
 

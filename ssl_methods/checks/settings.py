@@ -6,8 +6,8 @@ import math
 
 from ssl_methods import methods
 from ssl_methods.batch import Progress
-from ssl_methods.checks.check import check, every, need, ramped
-from ssl_methods.checks.materials import make, make_batch, recipes
+from ssl_methods.checks.check import Remark, check, every, has_ramp, need, ramped
+from ssl_methods.checks.materials import given, make, make_batch, recipes
 from ssl_methods.config import RELEASED_LOOP, RampedConfig, TrainingConfig
 
 
@@ -28,6 +28,29 @@ def warms_up_as_the_settings_say(name: str) -> None:
             math.isclose(min(shares, default=0.0), expected, rel_tol=0.004),
             f"with {recipe} settings, no weight begins at {expected:.2g} of what it ends at",
         )
+
+
+@check(has_ramp)
+def uses_the_unlabeled_images_that_it_weighs(name: str) -> None:
+    """A weight that rises is that of an unlabeled term, whose images have to be asked for."""
+    if methods.method_class(name).uses_unlabeled:
+        return
+    method = make(name)
+    batch = given(method, make_batch())
+    start, end = (
+        {title: term.weight for title, term in method.loss(batch, Progress(t, 6000)).items()}
+        for t in (0, 5999)
+    )
+    rising = [title for title in end if start.get(title, 0.0) < end[title]]
+    need(
+        bool(rising),
+        "its settings have a weight that rises, no term has it, and no unlabeled image is given to "
+        "the method: set uses_unlabeled = True",
+    )
+    raise Remark(
+        f"no unlabeled image is given to it, and the weight of '{rising[0]}' rises: if that term "
+        "is of unlabeled images, set uses_unlabeled = True"
+    )
 
 
 @check(every)

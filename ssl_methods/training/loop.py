@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from ssl_methods import schedules
-from ssl_methods.batch import Batch, Loss, LossTerms, Progress
+from ssl_methods.batch import Batch, Loss, LossTerms, Progress, Term
 from ssl_methods.config import Precision, TrainingConfig
 from ssl_methods.data.sampling import Sampler
 from ssl_methods.devices.precision import autocast as autocast_to
@@ -159,8 +159,34 @@ def step(
 
 
 def weighted_sum(terms: LossTerms) -> Tensor:
-    """The scalar that is differentiated, in float32."""
+    """The scalar that is differentiated, in float32.
+
+    Raises UserError in plain words for what is no dict of terms, or cannot be differentiated.
+    """
+    check_terms(terms)
     return torch.stack([term.weight * term.value.float() for term in terms.values()]).sum()
+
+
+def check_terms(terms: LossTerms) -> None:
+    """Raises UserError for what a loss must not return; looks at no number on the device."""
+    if not isinstance(terms, dict) or not terms:
+        empty = terms is None or isinstance(terms, dict)
+        what = "nothing" if empty else f"a {type(terms).__name__}"
+        raise UserError(f"loss() returned {what}; return a dict of names with Term(value, weight)")
+    for name, term in terms.items():
+        if not isinstance(term, Term) or not isinstance(term.value, Tensor):
+            kind = type(term.value if isinstance(term, Term) else term).__name__
+            raise UserError(f"loss(): '{name}' is a {kind}; give Term(value, weight) of a tensor")
+        if term.value.dim():
+            raise UserError(
+                f"loss(): term '{name}' has shape {tuple(term.value.shape)}; reduce it to one "
+                "number, e.g. with .mean()"
+            )
+    if torch.is_grad_enabled() and not any(term.value.requires_grad for term in terms.values()):
+        raise UserError(
+            "loss(): no term has a gradient; it is computed from detached tensors, or under "
+            "torch.no_grad()"
+        )
 
 
 def inspect(steps: Sequence[Step], checkpoint: Checkpoint) -> Row:
