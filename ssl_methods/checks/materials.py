@@ -138,7 +138,7 @@ def amplified(method: Method, factor: float) -> Iterator[None]:
 
 @contextmanager
 def recorded(method: Method) -> Iterator[dict[nn.Module, list[list[Tensor]]]]:
-    """By network, the outputs of each of its passes."""
+    """The outputs of each pass, by network."""
     passes: dict[nn.Module, list[list[Tensor]]] = {}
 
     def keep(module: nn.Module, inputs: Any, outputs: Any) -> None:

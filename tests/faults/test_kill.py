@@ -136,9 +136,9 @@ def jobs(printed: str) -> str:
 def counted(folder: Path, part: str) -> list[int]:
     """The slots of the completed trials, as the storage has them."""
     journal = str(folder / "results/tiny/tuning/s/journal.log")
-    study = optuna.load_study(
-        study_name="tiny/s/dtc" + ("/fresh" if part == "fresh" else ""),
-        storage=JournalStorage(JournalFileBackend(journal)),
-    )
+    storage = JournalStorage(JournalFileBackend(journal))
+    names = [study.study_name for study in storage.get_all_studies()]
+    (name,) = [name for name in names if ("/fresh-" in name) == (part == "fresh")]
+    study = optuna.load_study(study_name=name, storage=storage)
     done = study.get_trials(states=[TrialState.COMPLETE])
     return sorted(trial.user_attrs["slot"] for trial in done)

@@ -218,7 +218,8 @@ PLANTED = {  # what is planted: before, after, a check that finds it, the line t
     ),
     "random numbers of its own": (
         "        if len(logits) > 2:\n",
-        "        if len(logits) > 2:\n            import random; logits *= random.random()\n",
+        "        if len(logits) > 2:\n            import random\n"
+        "            logits = logits * random.random()\n",
         "resumes_to_the_same_bits",
         r"^resumed, it ends with other weights$",
     ),
