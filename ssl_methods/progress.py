@@ -64,7 +64,7 @@ class Job:
         return now - self.heard < SILENCE
 
     def seconds_left(self) -> float | None:
-        """By its pace since it began, or None if it has said too little yet."""
+        """The seconds that are left by its pace since it began; None if it has said too little."""
         own = [row for row in self.rows if row["time"] >= self.began]
         if len(own) < 2 or own[-1]["at"] <= own[0]["at"]:
             return None

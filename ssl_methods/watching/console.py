@@ -51,7 +51,7 @@ class Console(logging.Handler):
         self.told, self.told_at = 0, 0.0
 
     def takes_over(self, logger: logging.Logger) -> None:
-        """From now on Snakemake's console is this one; its log file stays as it is."""
+        """Put this console in the place of Snakemake's; its log file stays as it is."""
         for handler in list(logger.handlers):
             if handler.name == "DefaultStreamHandler":
                 logger.removeHandler(handler)
@@ -177,7 +177,7 @@ class Console(logging.Handler):
 
     @staticmethod
     def _fifths(now: Now) -> int:
-        """Of the work on runs, of which training is one half and measuring the other."""
+        """Fifths of the work on runs, of which training is one half and measuring the other."""
         done = sum((it.state == "done") + (it.trained or it.state == "done") for it in now.runs)
         return done * 5 // max(1, 2 * len(now.runs))
 
