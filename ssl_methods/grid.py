@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from ssl_methods import rests_on
-from ssl_methods.config import Experiment, Run, budget_text, digest, load_experiment, parse_budget
+from ssl_methods.config import (
+    Experiment,
+    Run,
+    budget_name,
+    budget_text,
+    digest,
+    load_experiment,
+    parse_budget,
+)
 from ssl_methods.config.training import TrainingConfig
 from ssl_methods.data.compared import compared_now, has_choice, runs_of, runs_of_look
 from ssl_methods.data.prepare import made_from, source_fingerprint
@@ -184,7 +192,7 @@ class Grid:
             for folder, run in self.runs.items()
             if budget_text(run.budget) not in self.staged
         ]
-        return [*of_others, *(f"{self.home}/looks/labeled-{it}.json" for it in self.staged)]
+        return [*of_others, *(f"{self.home}/looks/{budget_name(it)}.json" for it in self.staged)]
 
     def of_the_baseline(self, budget: str) -> list[str]:
         """The baseline's measurements at a budget, on every subset of the first phase."""

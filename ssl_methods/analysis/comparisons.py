@@ -17,7 +17,7 @@ from ssl_methods.analysis.design import FEW_LABELS, PRIOR_SD, Design
 from ssl_methods.analysis.families import NO_LIMITS, Judged, Paired, behind_the_best, judge
 from ssl_methods.analysis.ranks import scores
 from ssl_methods.analysis.shown import listed, role_note
-from ssl_methods.analysis.tables import MEAN_CLASS, case_matrix, roles
+from ssl_methods.analysis.tables import MEAN_CLASS, case_matrix, roles, units_of_runs
 from ssl_methods.measures import OF_PAPERS, compared, of
 
 COMPARISON_COLUMNS = [
@@ -27,7 +27,6 @@ COMPARISON_COLUMNS = [
     "subsets_won", "cases_won", "prior", "phases", "looked_at", "verdict", "missing",
 ]  # fmt: skip
 
-ALL_LABELS = "1.0"
 NO_COMPARISON = (
     "No comparison: the experiment has no second method with runs, or its baseline has none."
 )
@@ -110,7 +109,7 @@ def _against_best(cases: pd.DataFrame, design: Design) -> Iterator[dict[str, obj
         return
     judged, scale, limits = judged_class(cases), of(design.primary).scale, _limits(design.primary)
     for found in scores(cases[cases["class"] == judged], design.primary):
-        units = _units(found.subsets, found.budget)
+        units = units_of_runs(found.subsets, found.budget)
         own = {
             name: Paired(values * scale, units)
             for name, values in zip(found.methods, found.values, strict=True)
@@ -173,16 +172,11 @@ def _paired(
     levels = design.levels.get(budget)
     return Paired(
         used.to_numpy(float) * _sign(metric),
-        _units(subsets, budget),
+        units_of_runs(subsets, budget),
         levels if levels and set(subsets.tolist()) <= set(levels) else None,
         look.level,
         look.waits_for,
     )
-
-
-def _units(subsets: np.ndarray, budget: str) -> list[int]:
-    """The unit of each run: its subset; itself where the subsets hold the same cases."""
-    return list(range(len(subsets))) if budget == ALL_LABELS else [int(it) for it in subsets]
 
 
 def _sign(metric: str) -> float:

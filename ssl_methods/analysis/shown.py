@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ssl_methods.analysis.tables import MEAN_CLASS, ROLES, in_order, roles
-from ssl_methods.config import FASTEST_FIRST, rounds_more
+from ssl_methods.config import FASTEST_FIRST, is_all, rounds_more
 from ssl_methods.measures import Measure, compared, of
 
 UNKNOWN = "\N{EN DASH}"
@@ -190,7 +190,7 @@ def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
     for _, row in comparisons.iterrows():
         measure = of(row["metric"])
         difference = with_interval(row, ["difference", "low", "high"], measure, sign=True)
-        unit = "seeds" if row["budget"] == "1.0" else "subsets"
+        unit = "seeds" if is_all(row["budget"]) else "subsets"
         rows.append({
             "Method": row["method"],
             "Labeled": labeled_text(row),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ssl_methods.analysis.components import mean_interval, run_means, table
 from ssl_methods.analysis.families import FEWEST_CASES, FEWEST_SUBSETS
-from ssl_methods.analysis.tables import case_matrix
+from ssl_methods.analysis.tables import case_matrix, units_of_runs
 from ssl_methods.measures import of
 
 PRIOR_SD = 0.15
@@ -87,7 +87,7 @@ def summarise(cases: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
             values = matrix.to_numpy(float)
             subsets = matrix.index.get_level_values("subset").to_numpy()
             low, high = of(metric).range
-            units = range(len(subsets)) if budget == "1.0" else subsets.tolist()
+            units = units_of_runs(subsets, budget)
             prior = PRIOR_SD if (low, high) == (0, 1) else None
             interval = mean_interval(table(values, units), low, high, prior)
             found = [*interval, *spread(run_means(values), subsets)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
+
+from ssl_methods.config import is_all
 
 CELL = ("method", "budget", "subset", "seed")
 """Names one run within an experiment."""
@@ -20,6 +22,11 @@ ROLES = ("bound", "method", "control")
 def case_matrix(cases: pd.DataFrame, metric: str) -> pd.DataFrame:
     """(runs, cases) of one metric for one method, budget and class; a run is a (subset, seed)."""
     return cases.pivot(index=["subset", "seed"], columns="case", values=metric)
+
+
+def units_of_runs(subsets: Iterable[int], budget: str) -> list[int]:
+    """The unit of each run: its subset; itself where the subsets hold the same cases."""
+    return [i if is_all(budget) else int(subset) for i, subset in enumerate(subsets)]
 
 
 def present(cases: pd.DataFrame) -> pd.DataFrame:

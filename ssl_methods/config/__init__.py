@@ -9,18 +9,16 @@ torch: this package is read each time the workflow is planned.
 """
 
 from ssl_methods.config.base import (
-    Budget,
     LabeledCases,
     Lengths,
     Name,
     Settings,
     Sizes,
     TestFold,
-    budget_text,
     digest,
-    parse_budget,
     setting,
 )
+from ssl_methods.config.budget import Budget, budget_name, budget_text, is_all, parse_budget
 from ssl_methods.config.datasets import (
     IMPORTERS,
     Dataset,
@@ -71,6 +69,7 @@ __all__ = [
     "TestFold",
     "TrainingConfig",
     "as_given",
+    "budget_name",
     "budget_text",
     "changes",
     "dataset_class",
@@ -79,6 +78,7 @@ __all__ = [
     "differences",
     "digest",
     "find_config",
+    "is_all",
     "load_dataset",
     "load_experiment",
     "load_run",

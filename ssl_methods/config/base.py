@@ -7,17 +7,11 @@ import json
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-
-from ssl_methods.errors import UserError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Recipe = Literal["unified", "as_released"]
 LabeledCases = Literal["partition", "drawn", "first"]
 TestFold = Literal["listed", "rotated"]
-Budget = Annotated[
-    Annotated[int, Field(ge=1, le=1_000_000)] | Annotated[float, Field(gt=0.0, le=1.0)],
-    BeforeValidator(lambda value: _budget(value)),
-]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 
 # What has one value per axis says so in its meaning, with these words.
@@ -78,36 +72,6 @@ def _truths(model: type[Settings]) -> frozenset[str]:
         for name, field in model.model_fields.items()
         if "bool" in str(field.annotation) or "Any" in str(field.annotation)
     )
-
-
-def budget_text(budget: int | float) -> str:
-    """4 -> '4'; 0.1 -> '0.1'; all labels -> '1.0'."""
-    return str(budget)
-
-
-def parse_budget(text: str) -> int | float:
-    """The inverse of ``budget_text``; 'all' is 1.0. Raises UserError for anything else."""
-    if text == "all":
-        return 1.0
-    try:
-        budget: int | float = int(text) if text.isdecimal() else float(text)
-    except ValueError:
-        budget = 0
-    if (isinstance(budget, int) and budget >= 1) or 0 < budget <= 1:
-        return budget
-    raise UserError(f"budget '{text}': give a count (8), a fraction (0.1) or 'all'")
-
-
-def _budget(value: Any) -> Any:
-    """'all', and numbers in quotes, of which pydantic would take '1.0' for the count 1."""
-    try:
-        budget = parse_budget(value) if isinstance(value, str) else value
-    except UserError as error:
-        raise ValueError(str(error)) from None
-    is_number = isinstance(budget, int | float) and not isinstance(budget, bool)
-    if is_number and not (0 < budget <= 1 or (isinstance(budget, int) and 1 <= budget <= 10**6)):
-        raise ValueError("must be a count up to 1000000, a fraction above 0 and up to 1, or 'all'")
-    return budget
 
 
 def digest(data: Any) -> str:

@@ -11,15 +11,14 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 
 from ssl_methods.config.base import (
     LARGEST_SEED,
-    Budget,
     LabeledCases,
     Name,
     Recipe,
     Settings,
     TestFold,
-    budget_text,
     setting,
 )
+from ssl_methods.config.budget import Budget, budget_text
 from ssl_methods.config.datasets import Dataset
 from ssl_methods.config.evaluation import EvaluationConfig
 from ssl_methods.config.network import NetworkConfig

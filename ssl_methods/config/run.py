@@ -9,17 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
-from ssl_methods.config.base import (
-    Budget,
-    LabeledCases,
-    Name,
-    Recipe,
-    Settings,
-    TestFold,
-    budget_text,
-    digest,
-    setting,
-)
+from ssl_methods.config.base import LabeledCases, Name, Recipe, Settings, TestFold, digest, setting
+from ssl_methods.config.budget import Budget, budget_name
 from ssl_methods.config.datasets import Dataset
 from ssl_methods.config.evaluation import EvaluationConfig
 from ssl_methods.config.network import NetworkConfig
@@ -67,9 +58,8 @@ class Run(Settings):
     @property
     def folder(self) -> Path:
         """Below results/: where everything of this run is."""
-        budget = f"labeled-{budget_text(self.budget)}"
         subset, seed = f"subset-{self.subset}", f"seed-{self.seed}"
-        return Path(self.experiment, "runs", self.name, budget, subset, seed)
+        return Path(self.experiment, "runs", self.name, budget_name(self.budget), subset, seed)
 
     def training_settings(self) -> dict[str, Any]:
         """Every setting that a model depends on: the one definition of it."""

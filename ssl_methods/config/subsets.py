@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from ssl_methods.config.base import Budget, Settings, budget_text, parse_budget, setting
+from ssl_methods.config.base import Settings, setting
+from ssl_methods.config.budget import Budget, budget_text, parse_budget
 
 Subsets = tuple[int, ...]
 

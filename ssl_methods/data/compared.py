@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ssl_methods.config import Experiment, Run, budget_text, digest
+from ssl_methods.config import Experiment, Run, budget_name, budget_text, digest
 from ssl_methods.data.draw import shuffled
 from ssl_methods.data.splits import Split
 from ssl_methods.data.store import Store
@@ -47,7 +47,7 @@ class Compared(BaseModel):
 
 def compared_name(budget: int | float) -> str:
     """'labeled-4_compared.json'"""
-    return f"labeled-{budget_text(budget)}_compared.json"
+    return f"{budget_name(budget)}_compared.json"
 
 
 def compared_file(experiment: Experiment, budget: int | float, results: Path) -> Path:
@@ -115,7 +115,7 @@ def runs_of(experiment: Experiment, results: Path) -> list[Run]:
 
 def look_file(experiment: Experiment, budget: int | float, subsets: int, results: Path) -> Path:
     """Where `look` writes what it found at a budget on so many subsets."""
-    name = f"labeled-{budget_text(budget)}_subsets-{subsets}.json"
+    name = f"{budget_name(budget)}_subsets-{subsets}.json"
     return results / experiment.name / "looks" / name
 
 

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ssl_methods.config import Experiment, LabeledCases, Run, TestFold, budget_text, digest
+from ssl_methods.config import (
+    Experiment,
+    LabeledCases,
+    Run,
+    TestFold,
+    budget_name,
+    budget_text,
+    digest,
+    is_all,
+)
 from ssl_methods.data.draw import drawn, share, shuffled
 from ssl_methods.data.duplicates import same_scans
 from ssl_methods.data.folds import fold_of
@@ -46,7 +55,7 @@ class Split(BaseModel):
 
 def split_name(budget: int | float, subset: int) -> str:
     """'labeled-4_subset-0.json'"""
-    return f"labeled-{budget_text(budget)}_subset-{subset}.json"
+    return f"{budget_name(budget)}_subset-{subset}.json"
 
 
 def make_split(
@@ -186,8 +195,7 @@ def check_budgets(store: Store, experiment: Experiment) -> None:
         count = len(split.labeled)
         if count in of_count:
             both = " and ".join(
-                "all" if it == 1 and isinstance(it, float) else budget_text(it)
-                for it in (of_count[count], budget)
+                "all" if is_all(it) else budget_text(it) for it in (of_count[count], budget)
             )
             raise UserError(
                 f"{experiment.name}: budgets {both} both mean {count} labeled cases of "

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ssl_methods.config import is_all
 from ssl_methods.reporting.looks import label, methods_of
 
 ROW = 0.17  # inches of one method's row
@@ -73,9 +74,7 @@ def budgets(frame: pd.DataFrame) -> dict[str, str]:
         .sort_values("labeled", kind="stable")
     )
     return {
-        row["budget"]: f"{int(row['labeled'])} (all)"
-        if row["budget"] == "1.0"
-        else f"{int(row['labeled'])}"
+        row["budget"]: f"{int(row['labeled'])}{' (all)' if is_all(row['budget']) else ''}"
         for _, row in counts.iterrows()
     }
 

@@ -23,6 +23,7 @@ from ssl_methods.locks import alone
 from ssl_methods.reporting import tables
 from ssl_methods.reporting.gallery import Shown, gallery
 from ssl_methods.reporting.looks import faces_of, label, methods_of, shown_as
+from ssl_methods.reporting.panels import budgets
 from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.stacks import MOST, stacks
@@ -200,16 +201,7 @@ def question(found: Results) -> str:
 def facts(found: Results, declared: pd.DataFrame) -> dict[str, str]:
     """The head of the page: the grid in a few words."""
     experiment = found.experiment
-    counts = (
-        overall(found.summary)
-        .dropna(subset=["labeled"])
-        .drop_duplicates("budget")
-        .sort_values("labeled")
-    )
-    with_labels = ", ".join(
-        f"{int(row['labeled'])}" + (" (all)" if row["budget"] == "1.0" else "")
-        for _, row in counts.iterrows()
-    )
+    with_labels = ", ".join(budgets(overall(found.summary)).values())
     done = int((declared["status"] == "done").sum())
     kinds = list(methods_of(found.runs).values())
     counts_apart = {role: kinds.count(role) for role in ("bound", "control") if role in kinds}
