@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ssl_methods.config import is_all
 from ssl_methods.reporting.looks import label, methods_of
 
+Names: TypeAlias = Sequence[str] | range
 ROW = 0.17  # inches of one method's row
 
 
@@ -82,6 +84,21 @@ def budgets(frame: pd.DataFrame) -> dict[str, str]:
 def labeled_text(count: str) -> str:
     """'4 labeled cases', from what ``budgets`` gives."""
     return "1 labeled case" if count == "1" else f"{count.split()[0]} labeled cases"
+
+
+def heat_map(axis: Axes, values: ArrayLike, rows: Names, columns: Names, **options: Any) -> None:
+    """Cells coloured by their values, which stand in them; names of rows and columns, no ticks.
+
+    ``options`` are those of seaborn's heatmap: colours, limits, format, ...
+    """
+    import seaborn as sns
+
+    written = {"annot": True, "annot_kws": {"fontsize": 7}}
+    names = {"xticklabels": columns, "yticklabels": rows}
+    sns.heatmap(values, ax=axis, **written | names | options)
+    axis.tick_params(length=0)
+    axis.tick_params(axis="y", labelrotation=0)
+    axis.grid(visible=False)
 
 
 def grid(figure: Figure, panels: int, columns: int, **shared: object) -> list[Axes]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
@@ -19,6 +18,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from ssl_methods.reporting.figures.base import NothingToShow
 from ssl_methods.reporting.looks import label, looks
+from ssl_methods.reporting.panels import heat_map
 from ssl_methods.reporting.style import DOUBLE, SINGLE
 from ssl_methods.tuning.space import Space
 from ssl_methods.tuning.surrogate import Surrogate
@@ -148,21 +148,17 @@ def _grid_map(done: pd.DataFrame, space: Space, method: str) -> Figure:
     table = done.pivot_table(index=y, columns=x, values="validation_dice") * 100
     figure = Figure(figsize=(1.4 + 0.62 * len(table.columns), 1.3 + 0.42 * len(table)))
     axis = figure.subplots()
-    sns.heatmap(
-        table, ax=axis, cmap="viridis", annot=True, fmt=".1f", annot_kws={"fontsize": 7},
-        cbar_kws={"label": "validation Dice (%)"},
-        xticklabels=[f"{value:g}" for value in table.columns],
-        yticklabels=[f"{value:g}" for value in table.index],
-    )  # fmt: skip
+    rows, columns = ([f"{value:g}" for value in it] for it in (table.index, table.columns))
+    scale = {"label": "validation Dice (%)"}
+    heat_map(axis, table, rows, columns, cmap="viridis", fmt=".1f", cbar_kws=scale)
     axis.invert_yaxis()  # as an axis: small values below
     for row, look, name in zip(_marked(done), (BEST, DEFAULT), ("best", "default"), strict=False):
         at = list(table.columns).index(row[x]) + 0.5, list(table.index).index(row[y]) + 0.2
         mark: dict[str, Any] = {**look, "linestyle": "none", "label": name}
         axis.plot(*at, **mark)
     figure.legend(loc="outside lower center", ncols=2)
-    axis.tick_params(length=0, labelrotation=0)
+    axis.tick_params(labelrotation=0)
     axis.set(xlabel=title(x), ylabel=title(y), title=label(method))
-    axis.grid(visible=False)
     return figure
 
 

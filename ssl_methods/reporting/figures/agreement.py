@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from ssl_methods.analysis.tables import overall
 from ssl_methods.measures import of
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.panels import budgets, grid, labeled_text
+from ssl_methods.reporting.panels import budgets, grid, heat_map, labeled_text
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, SINGLE
 
@@ -64,15 +63,11 @@ def agreement(table: pd.DataFrame, texts: Mapping[str, str]) -> Figure:
     width = DOUBLE if columns > 2 else SINGLE
     figure = Figure(figsize=(width, 0.3 + 1.75 * -(-len(squares) // columns)))
     for axis, (title, names, tau) in zip(grid(figure, len(squares), columns), squares, strict=True):
-        sns.heatmap(
-            tau, ax=axis, mask=np.isnan(tau), vmin=-1, vmax=1, cmap="RdBu", cbar=False,
-            square=True, annot=True, fmt=".1f", annot_kws={"fontsize": 7}, linewidths=0.5,
-            xticklabels=names, yticklabels=names,
+        heat_map(
+            axis, tau, names, names, mask=np.isnan(tau), vmin=-1, vmax=1, cmap="RdBu", cbar=False,
+            square=True, fmt=".1f", linewidths=0.5,
         )  # fmt: skip
         axis.set_title(title)
-        axis.tick_params(length=0)
-        axis.tick_params(axis="y", labelrotation=0)
-        axis.grid(visible=False)
     return figure
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from ssl_methods.analysis.tables import overall
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
 from ssl_methods.reporting.looks import label
-from ssl_methods.reporting.panels import ROW, budgets, labeled_text
+from ssl_methods.reporting.panels import ROW, budgets, heat_map, labeled_text
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, SINGLE
 
@@ -50,14 +49,12 @@ def rank_frequencies(ranks: pd.DataFrame, texts: Mapping[str, str]) -> Figure:
     for axis, own in zip(axes, panels, strict=True):
         own = own.sort_values("rank", kind="stable")
         shares = own[[f"rank_{i + 1}" for i in range(len(own))]].to_numpy(float) * 100
-        sns.heatmap(
-            shares, ax=axis, vmin=0, vmax=100, cmap="Blues", cbar=False, linewidths=0.5,
-            annot=numbered, fmt=".0f", annot_kws={"fontsize": 7},
-            xticklabels=range(1, len(own) + 1), yticklabels=[label(it) for it in own["method"]],
+        heat_map(
+            axis, shares, [label(it) for it in own["method"]], range(1, len(own) + 1),
+            vmin=0, vmax=100, cmap="Blues", cbar=False, linewidths=0.5, annot=numbered, fmt=".0f",
         )  # fmt: skip
         axis.set_title(labeled_text(texts[own["budget"].iloc[0]]))
-        axis.tick_params(length=0, labelrotation=0)
-        axis.grid(visible=False)
+        axis.tick_params(labelrotation=0)
     axes[-1].set_xlabel("rank")
     if not numbered:
         bar = {"label": "of the resamples (%)", "shrink": 0.6}
