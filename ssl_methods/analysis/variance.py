@@ -25,19 +25,22 @@ design cannot tell is missing, never 0:
 - one seed per subset: subset and seed cannot be told apart, and ``run`` holds both;
 - one subset: ``subset`` and ``run`` are not known, and are no part of the total;
 - one run, or one case: nothing can be told apart.
+
+A share has a 95 % interval from a parametric bootstrap: tables of the same design are simulated
+from the estimated parts and estimated again. With fewer than five subsets it is not shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ssl_methods.analysis.components import run_means, whole
-from ssl_methods.analysis.shown import drop_silent, labeled_text, number, or_dash
+from ssl_methods.analysis.components import FEW_SUBSETS, run_means, whole
+from ssl_methods.analysis.shown import UNKNOWN, drop_silent, labeled_text, number, or_dash
 from ssl_methods.analysis.tables import case_matrix, in_order, roles
 from ssl_methods.measures import of
 
@@ -47,13 +50,14 @@ COLUMNS = [
     "method", "role", "recipe", "budget", "labeled", "class", "metric",
     "runs", "subsets", "cases", "mean",
     *(f"{part}_variance" for part in PARTS), "total_variance",
-    *(f"{part}_share" for part in PARTS), "negative", "not_known",
+    *(f"{part}_share{end}" for part in PARTS for end in ("", "_low", "_high")),
+    "negative", "not_known",
 ]  # fmt: skip
 
 NOTE = (
     "Parts of the variance of one measurement (analysis of variance). Run: labeled subset and seed "
     "together. Rest: that a run suits some cases more than others, and noise. An estimate below 0 "
-    "is shown as 0. With few subsets the first parts are themselves uncertain."
+    "is shown as 0. Shares with their 95 % interval (parametric bootstrap), from five subsets on."
 )
 
 
@@ -67,8 +71,9 @@ def variance_parts(cases: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
     Returns:
         The columns ``COLUMNS``. Variances are in the metric's unit, squared; shares are of
         ``total_variance``, the sum of run, case and rest (of seed, case and rest if there is one
-        subset). ``run`` is subset and seed together. ``negative`` names what was estimated below 0
-        and set to 0; ``not_known`` says what the design cannot tell, and why.
+        subset), with the ends of their 95 % intervals. ``run`` is subset and seed together.
+        ``negative`` names what was estimated below 0 and set to 0; ``not_known`` says what the
+        design cannot tell, and why.
     """
     cases = cases.assign(role=roles(cases))
     rows = []
@@ -77,8 +82,7 @@ def variance_parts(cases: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
         values = matrix.to_numpy(float)
         subsets = matrix.index.get_level_values("subset").to_numpy()
         parts, negative = components(values, subsets)
-        known = ("run" if len(np.unique(subsets)) > 1 else "seed", "case", "rest")
-        total = sum(parts[name] for name in known)
+        total = sum(parts[name] for name in _in_total(subsets))
         first = own.iloc[0]
         rows.append({
             "method": method, "role": first["role"], "recipe": first["recipe"],
@@ -86,10 +90,41 @@ def variance_parts(cases: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
             "runs": len(values), "subsets": len(np.unique(subsets)), "cases": values.shape[1],
             "mean": run_means(values).mean(),
             **{f"{name}_variance": parts[name] for name in PARTS}, "total_variance": total,
-            **{f"{name}_share": parts[name] / total if total > 0 else np.nan for name in PARTS},
+            **_shares(parts, total, subsets, values.shape[1]),
             "negative": ", ".join(negative), "not_known": not_known(values, subsets),
         })  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _shares(
+    parts: Mapping[str, float], total: float, subsets: NDArray, cases: int, replicates: int = 300
+) -> dict[str, float]:
+    """The share of each part with the ends of its interval; NaN where it is not known."""
+    if not total > 0:
+        return {f"{name}_share": np.nan for name in PARTS}
+    random, drawn = np.random.default_rng(0), []
+    names, of_run = np.unique(subsets, return_inverse=True)
+
+    def effect(part: str, *shape: int) -> NDArray:
+        return random.normal(0, np.nan_to_num(parts[part]) ** 0.5, shape)
+
+    between = "subset" if np.isfinite(parts["subset"]) else "run"  # one seed each: both in one
+    for _ in range(replicates):
+        runs = effect(between, len(names))[of_run] + effect("seed", len(subsets))
+        values = runs[:, None] + effect("case", cases) + effect("rest", len(subsets), cases)
+        found, _ = components(values, subsets.tolist())
+        known = [name for name in _in_total(subsets) if found[name] > 0]
+        drawn.append([found[name] / sum(found[it] for it in known) for name in PARTS])
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    shares: dict[str, float] = {}
+    for name, first, last in zip(PARTS, low, high, strict=True):
+        shares |= {f"{name}_share": parts[name] / total}
+        shares |= {f"{name}_share_low": first, f"{name}_share_high": last}
+    return shares
+
+
+def _in_total(subsets: NDArray) -> tuple[str, str, str]:
+    return ("run" if len(np.unique(subsets)) > 1 else "seed", "case", "rest")
 
 
 def components(values: NDArray, subsets: Sequence[int]) -> tuple[dict[str, float], list[str]]:
@@ -169,13 +204,22 @@ def not_known(values: NDArray, subsets: Sequence[int]) -> str:
     return "subset and seed apart: one seed per subset" if runs == units else ""
 
 
+FEW = f"shares: fewer than {FEW_SUBSETS} subsets"
+
+
+def _share(row: pd.Series, part: str) -> str:
+    value, *ends = (number(row[f"{part}_share{end}"], 0, 100) for end in ("", "_low", "_high"))
+    return value if UNKNOWN in (value, *ends) else f"{value} [{', '.join(ends)}]"
+
+
 def shown_variance(table: pd.DataFrame) -> pd.DataFrame:
     """``variance.csv`` as it is read: the shares in percent. Its index is each row's role."""
     if table.empty:
         return pd.DataFrame()
     rows, table = [], in_order(table, "labeled")
     for _, row in table.iterrows():
-        measure = of(row["metric"])
+        measure, few = of(row["metric"]), row["subsets"] < FEW_SUBSETS
+        unknown = [row["not_known"]] if row["not_known"] else []
         rows.append({
             "Method": row["method"],
             "Labeled": labeled_text(row),
@@ -184,8 +228,8 @@ def shown_variance(table: pd.DataFrame) -> pd.DataFrame:
             "Runs": str(row["runs"]),
             "Subsets": str(row["subsets"]),
             f"SD, {measure.heading}": number(row["total_variance"] ** 0.5, 1, measure.scale),
-            **{f"{part.title()} %": number(row[f"{part}_share"], 0, 100) for part in PARTS},
-            "Not known": or_dash(row["not_known"]),
+            **{f"{part.title()} %": UNKNOWN if few else _share(row, part) for part in PARTS},
+            "Not known": or_dash("; ".join([*unknown, *[FEW] * few])),
         })  # fmt: skip
     frame = pd.DataFrame(rows, index=roles(table))
     return drop_silent(frame, *(f"{part.title()} %" for part in PARTS), "Not known")

@@ -1,6 +1,7 @@
 """The parts of the variance, on simulated data with known parts and against statsmodels."""
 
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from ssl_methods.analysis.variance import PARTS, components, variance_parts
+from ssl_methods.analysis.variance import PARTS, components, shown_variance, variance_parts
 
 SD = {"subset": 0.04, "seed": 0.02, "case": 0.08, "rest": 0.03}
 
@@ -123,3 +124,19 @@ def test_a_row_per_method_budget_and_class():
     assert len(parts) == 8 and (parts["role"] == "method").all()
     assert (parts["runs"] == 4).all() and (parts["subsets"] == 2).all()
     assert parts["rest_variance"].nunique() == 1
+
+
+def test_intervals_of_shares_hold_the_truth_and_few_subsets_show_none():
+    random, truth = np.random.default_rng(6), SD["case"] ** 2
+    total = sum(sd**2 for sd in SD.values())
+    inside = []
+    for _ in range(40):
+        values, subsets = simulated(random, [2] * 8, 20)
+        row = variance_parts(table(values, subsets)).iloc[0]
+        inside.append(row["case_share_low"] <= truth / total <= row["case_share_high"])
+        assert row["subset_share_low"] <= row["subset_share_high"]
+    assert np.mean(inside) >= 0.85  # of 40: fewer than 34 in one of 50 tries at 95 %
+    shown = shown_variance(variance_parts(table(*simulated(random, [2] * 5, 12))))
+    assert re.fullmatch(r"\d+ \[\d+, \d+\]", shown["Case %"].iloc[0])
+    shown = shown_variance(variance_parts(table(*simulated(random, [2] * 4, 12))))
+    assert "Case %" not in shown and shown["Not known"].iloc[0] == "shares: fewer than 5 subsets"

@@ -18,7 +18,7 @@ class Variance(Question):
         "class": TEXT, "metric": TEXT, "runs": WHOLE, "subsets": WHOLE, "cases": WHOLE,
         "mean": NUMBER,
         **{f"{part}_variance": NUMBER for part in (*PARTS, "total")},
-        **{f"{part}_share": NUMBER for part in PARTS},
+        **{f"{part}_share{end}": NUMBER for part in PARTS for end in ("", "_low", "_high")},
         "negative": TEXT, "not_known": TEXT,
     }  # fmt: skip
 
