@@ -153,11 +153,15 @@ def files_of(workflow: Workflow) -> dict[Path, tuple[int, int, int]]:
 
 
 def synced(trace: Path) -> set[str]:
-    """Names that files had when they were synced; those of ``atomic`` without their random part."""
+    """Names that files had when they were synced; those of ``atomic`` without their random part.
+
+    The checkpoint before the newest was synced as the newest.
+    """
     traces = trace.parent.glob(f"{trace.name}.*")
     said = "\n".join(path.read_text(errors="replace") for path in traces)
     found = re.findall(r"fsync\(\d+<([^>]+)>\)\s+= 0", said)
-    return {re.sub(r"/\.([^/]+)\.[a-z0-9_]{8}\.part$", r"/\1", name) for name in found}
+    names = {re.sub(r"/\.([^/]+)\.[a-z0-9_]{8}\.part$", r"/\1", name) for name in found}
+    return names | {name.replace("/checkpoint.pt", "/checkpoint-previous.pt") for name in names}
 
 
 def lost(
