@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from ssl_methods.analysis.measurements import metric_columns
 from ssl_methods.analysis.pairing import OTHER, beside, paired_difference
 from ssl_methods.analysis.shown import WORDS, labeled_text, number, with_interval
 from ssl_methods.analysis.tables import in_order, overall, roles, with_class_mean
@@ -77,6 +78,7 @@ def _settings(own: Experiment, other: Experiment) -> dict[str, Any]:
     settings = own.model_dump(mode="json", include={*parts, "evaluation"})
     for name in WHERE_NOT_WHAT:
         settings["training"].pop(name)
+    settings["evaluation"].pop("metrics", None)  # what is measured in both is compared
     rows = {}
     for name in [name for name in own.methods if name in other.methods]:
         row = own.methods[name].model_dump(mode="json")
@@ -106,7 +108,7 @@ def comparison(
         in the metric's stored unit. Raises UserError if no run and case is in both.
     """
     metrics = [name for name in compared(list(first)) if name in second]
-    rows = overall(with_class_mean(first, metrics))
+    rows = overall(with_class_mean(first, metric_columns(first)))
     both = beside(rows.assign(role=roles(rows), group=ALL), second, metrics)
     if both.empty:
         raise UserError("the two experiments have no run and test case in common")

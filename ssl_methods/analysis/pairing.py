@@ -13,6 +13,7 @@ import pandas as pd
 
 from ssl_methods.analysis.components import Interval, mean_interval, p_value, run_means
 from ssl_methods.analysis.components import table as table_of
+from ssl_methods.analysis.measurements import metric_columns
 from ssl_methods.analysis.statistics import enough, limits_of
 from ssl_methods.analysis.tables import CELL, case_matrix, overall, with_class_mean
 from ssl_methods.analysis.verdicts import Verdict, of_interval
@@ -44,7 +45,7 @@ def beside(cases: pd.DataFrame, other: pd.DataFrame, metrics: list[str]) -> pd.D
         other: the other experiment's ``cases.csv``, all classes.
         metrics: what is measured in both.
     """
-    theirs = overall(with_class_mean(other, metrics))[[*CELL, "case", *metrics]]
+    theirs = overall(with_class_mean(other, metric_columns(other)))[[*CELL, "case", *metrics]]
     return cases.merge(theirs, on=[*CELL, "case"], suffixes=("", OTHER))
 
 

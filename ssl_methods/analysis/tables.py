@@ -66,7 +66,8 @@ def with_class_mean(cases: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame
     """The rows whose case has the class and, if there are several classes, rows of class 'mean'.
 
     A row of 'mean' is the mean over the classes that the case has. It fails as often as they do. A
-    metric unknown for one of them is unknown for the mean.
+    metric unknown for one of them is unknown for the mean. ``metrics`` are all measurements among
+    the columns: what is no metric tells rows apart.
     """
     several, cases = cases["class"].nunique() > 1, present(cases)
     if not several:

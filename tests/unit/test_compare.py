@@ -75,6 +75,18 @@ def test_pairs_are_of_the_same_run_whatever_the_order_of_the_rows():
     pd.testing.assert_frame_equal(comparison(STAIN, measured(0), mixed), expected)
 
 
+def test_of_several_classes_their_mean_is_compared():
+    def of_classes(gain: float) -> pd.DataFrame:
+        both = [measured(it).assign(**{"class": name}) for name, it in (("a", 0.0), ("b", gain))]
+        random = np.random.default_rng(1)
+        cases = pd.concat(both, ignore_index=True).assign(failure=0)
+        return cases.assign(assd_mm=random.uniform(1, 2, len(cases)))
+
+    found = of_dice(comparison(STAIN, of_classes(0.0), of_classes(0.3), groups=True))
+    assert found.loc[("dtc", "D"), "difference"] == pytest.approx(0.15)
+    assert (found.loc[("dtc", "D"), "cases"], found.loc[("dtc", "D"), "runs"]) == (4, 3)
+
+
 def test_a_run_without_a_counterpart_is_left_out():
     short = measured(0.3)[lambda rows: (rows["subset"] < 2) | (rows["method"] == "dtc")]
     found = of_dice(comparison(STAIN, measured(0), short, groups=True))
@@ -147,6 +159,8 @@ PATCH = {"patch_size": [32, 32]}
         ({"training": PATCH | {"precision": "float32", "device": "cpu", "runs_per_gpu": 2}},
          ("training.precision", "auto", "float32")),
         ({"training": PATCH | {"optimizer": "adam"}}, ("training.optimizer", "sgd", "adam")),
+        ({"training": PATCH | {"optimizer": "adam"}, "evaluation": {"metrics": ["another"]}},
+         ("training.optimizer", "sgd", "adam")),
         ({"methods": {"supervised": {}, "dtc": {"k": 100}}},
          ("methods.dtc.k", "default", "100")),
         ({"recipe": "as_released"}, ("recipe", "unified", "as_released")),
