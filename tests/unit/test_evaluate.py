@@ -24,6 +24,7 @@ from ssl_methods.evaluation.evaluate import as_csv, evaluate, evaluate_cases, me
 from ssl_methods.evaluation.metrics import case_metrics
 from ssl_methods.evaluation.slices import best_slice, stack
 from ssl_methods.files import file_sha256, write_json, write_yaml
+from ssl_methods.measures import METRICS, name_metrics
 
 CPU = torch.device("cpu")
 SPACING = (1.0, 1.5, 2.0)
@@ -366,3 +367,45 @@ def test_a_missing_model_is_named(trained: tuple[Path, Path]) -> None:
     (folder / "model.pt").unlink()
     with pytest.raises(UserError, match=r"model\.pt"):
         evaluate(folder, results)
+
+
+# ---- metrics of one's own ------------------------------------------------------------------------
+
+RECALL = """from ssl_methods.measures import Measure, Metric
+class Recall(Metric):
+    measure = Measure("Recall", "%", scale=100, higher_is_better=True, range=(0, 1))
+    def value(self, prediction, reference, spacing):
+        assert spacing == (1.0, 1.5, 2.0)
+        return (prediction & reference).sum() / reference.sum()
+"""
+
+
+def with_recall(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> EvaluationConfig:
+    monkeypatch.setattr(METRICS, "own", {})
+    (folder / "recall.py").write_text(text)
+    name_metrics([str(folder / "recall.py")])
+    return EVALUATION.model_copy(update={"metrics": (str(folder / "recall.py"),)})
+
+
+def test_a_metric_of_ones_own_is_the_last_column_of_every_class(store, tmp_path, monkeypatch):
+    evaluation = with_recall(tmp_path, monkeypatch, RECALL)
+    kept = {}
+    rows, _ = evaluate_cases(
+        shifted, store, ["b.1", "a-2"], PATCH, evaluation, CPU, kept.__setitem__
+    )
+    found = list(csv.DictReader(as_csv(rows, evaluation).splitlines()))
+    assert list(found[0])[-1] == "recall" and len(found) == 2 * len(store.classes)
+    for row in found:
+        value = store.classes.index(row["class"]) + 1
+        true, predicted = np.array(store.label(row["case"])) == value, kept[row["case"]] == value
+        if true.any() and predicted.any():
+            assert float(row["recall"]) == (true & predicted).sum() / true.sum()
+        else:
+            assert float(row["recall"]) == float(not true.any() and not predicted.any())
+
+
+def test_what_it_fails_on_is_named_by_case_and_class(store, tmp_path, monkeypatch):
+    text = RECALL.replace("return (", "return 2 * (")
+    evaluation = with_recall(tmp_path, monkeypatch, text)
+    with pytest.raises(UserError, match=r"recall\.py: case 'b.1', class 'core': .* within 0\.\.1"):
+        evaluate_cases(shifted, store, ["b.1"], PATCH, evaluation, CPU)
