@@ -30,7 +30,7 @@ from ssl_methods.config.datasets import (
 from ssl_methods.config.evaluation import EvaluationConfig
 from ssl_methods.config.experiment import Experiment
 from ssl_methods.config.given import as_given
-from ssl_methods.config.methods import RELEASED_LOOP, MethodConfig, RampedConfig
+from ssl_methods.config.methods import RELEASED_LOOP, MethodConfig, RampedConfig, largest_weight
 from ssl_methods.config.network import NetworkConfig
 from ssl_methods.config.reading import (
     declared_run,
@@ -79,6 +79,7 @@ __all__ = [
     "digest",
     "find_config",
     "is_all",
+    "largest_weight",
     "load_dataset",
     "load_experiment",
     "load_run",

@@ -59,12 +59,18 @@ class MethodConfig(Settings):
         return training.model_copy(update=RELEASED_LOOP)
 
 
+def largest_weight(
+    default: float, source: str = "", search: tuple[float, float] = (0.01, 10.0)
+) -> Any:
+    """The field of a method's ``weight``: its default, where that is from, its range for tuning."""
+    meaning = "largest weight of the unlabeled term"
+    return setting(default, meaning, source=source, ge=0, search=("log", *search))
+
+
 class RampedConfig(MethodConfig):
     """Settings of a method with an unlabeled term whose weight warms up."""
 
-    weight: float = setting(
-        1.0, "largest weight of the unlabeled term", ge=0, search=("log", 0.01, 10.0)
-    )
+    weight: float = largest_weight(1.0)
     ramp: Literal["gaussian", "stepwise", "constant"] = setting(
         "gaussian",
         "how the weight rises; gaussian: weight * exp(-5 (1 - t/t_max)^2); stepwise: the same in "

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ssl_methods.config import RampedConfig, TrainingConfig, setting
+from ssl_methods.config import RampedConfig, TrainingConfig, largest_weight, setting
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress
 from ssl_methods.methods.base import unlabeled_weight as weight_at
 from ssl_methods.methods.parts import copy_paste
@@ -37,13 +37,7 @@ class BCPConfig(RampedConfig):
 
     as_released = {"dice_form": "plain", "dice_over": "both", "decay_ramp": False, "apart": True}
 
-    weight: float = setting(
-        0.5,
-        "largest weight of the unlabeled term",
-        source="BCP code",
-        ge=0,
-        search=("log", 0.05, 5.0),
-    )
+    weight: float = largest_weight(0.5, "BCP code", search=(0.05, 5.0))
     ramp: Literal["gaussian", "stepwise", "constant"] = setting(
         "constant", "how the weight rises; in the BCP code not at all", source="BCP code"
     )

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ssl_methods import losses
-from ssl_methods.config import setting
+from ssl_methods.config import largest_weight, setting
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
 from ssl_methods.methods.base import unlabeled_weight as weight_at
 from ssl_methods.methods.parts.averaging import average_terms
@@ -38,13 +38,7 @@ class CCTConfig(SSL4MISConfig):
 
     as_released = {**SSL4MISConfig.as_released, "variant": "ssl4mis"}
 
-    weight: float = setting(
-        0.1,
-        "largest weight of the unlabeled term",
-        source="SSL4MIS",
-        ge=0,
-        search=("log", 0.01, 100.0),
-    )
+    weight: float = largest_weight(0.1, "SSL4MIS", search=(0.01, 100.0))
     noise: float = setting(
         0.3, "spread of the uniform noise on the features", source="CCT code", ge=0, le=1
     )

@@ -22,7 +22,7 @@ Deviations
 
 from __future__ import annotations
 
-from ssl_methods.config import setting
+from ssl_methods.config import largest_weight
 from ssl_methods.losses import cross_entropy
 from ssl_methods.methods.base import (
     Batch,
@@ -41,13 +41,7 @@ from ssl_methods.methods.parts.two_networks import hard_labels
 class CPSConfig(SSL4MISConfig):
     """Settings of cross pseudo supervision."""
 
-    weight: float = setting(
-        0.1,
-        "largest weight of the unlabeled term",
-        source="SSL4MIS code",
-        ge=0,
-        search=("log", 0.01, 10.0),
-    )
+    weight: float = largest_weight(0.1, "SSL4MIS code")
 
 
 class CPS(Method):

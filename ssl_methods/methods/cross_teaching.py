@@ -25,7 +25,7 @@ from typing import Any
 from torch import Tensor
 
 from ssl_methods import losses
-from ssl_methods.config import NetworkConfig, parse, setting
+from ssl_methods.config import NetworkConfig, largest_weight, parse, setting
 from ssl_methods.errors import UserError
 from ssl_methods.methods.base import (
     Batch,
@@ -44,13 +44,7 @@ from ssl_methods.methods.parts.two_networks import hard_labels
 class CrossTeachingConfig(SSL4MISConfig):
     """Settings of cross teaching."""
 
-    weight: float = setting(
-        0.1,
-        "largest weight of the unlabeled term",
-        source="SSL4MIS code",
-        ge=0,
-        search=("log", 0.01, 10.0),
-    )
+    weight: float = largest_weight(0.1, "SSL4MIS code")
     partner: str = setting(
         "unet", "name of the second backbone, as network.name", source="chosen here"
     )

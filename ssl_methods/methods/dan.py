@@ -22,7 +22,7 @@ Deviations
 
 from __future__ import annotations
 
-from ssl_methods.config import setting
+from ssl_methods.config import largest_weight
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Progress
 from ssl_methods.methods.parts.against_discriminator import AgainstDiscriminator
 from ssl_methods.methods.parts.discriminator import AdversarialConfig, make_discriminator
@@ -34,13 +34,7 @@ class DANConfig(AdversarialConfig, SSL4MISConfig):
 
     as_released = {**SSL4MISConfig.as_released, "discriminator_width": 64}
 
-    weight: float = setting(
-        0.1,
-        "largest weight of the unlabeled term",
-        source="SSL4MIS code",
-        ge=0,
-        search=("log", 0.001, 1.0),
-    )
+    weight: float = largest_weight(0.1, "SSL4MIS code", search=(0.001, 1.0))
 
 
 class DAN(AgainstDiscriminator):

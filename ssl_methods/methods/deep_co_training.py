@@ -28,7 +28,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ssl_methods.config import RampedConfig, setting
+from ssl_methods.config import RampedConfig, largest_weight, setting
 from ssl_methods.losses import cross_entropy
 from ssl_methods.methods.base import (
     Batch,
@@ -50,13 +50,7 @@ class DeepCoTrainingConfig(RampedConfig):
 
     as_released = {"ce_weight": 1.0, "dice_weight": 0.0, "ramp_fraction": 50 / 120}
 
-    weight: float = setting(
-        0.5,
-        "largest weight of the unlabeled term",
-        source="Peng et al. code",
-        ge=0,
-        search=("log", 0.01, 10.0),
-    )
+    weight: float = largest_weight(0.5, "Peng et al. code")
     difference: float = setting(
         0.1,
         "weight of the difference term within the unlabeled one",

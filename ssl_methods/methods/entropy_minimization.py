@@ -28,7 +28,7 @@ import math
 from torch import Tensor
 from torch.nn import functional
 
-from ssl_methods.config import setting
+from ssl_methods.config import largest_weight
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -44,13 +44,7 @@ from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 class EntropyMinimizationConfig(SSL4MISConfig):
     """Settings of entropy minimisation."""
 
-    weight: float = setting(
-        0.1,
-        "largest weight of the unlabeled term",
-        source="SSL4MIS code",
-        ge=0,
-        search=("log", 0.001, 1.0),
-    )
+    weight: float = largest_weight(0.1, "SSL4MIS code", search=(0.001, 1.0))
 
 
 class EntropyMinimization(Method):

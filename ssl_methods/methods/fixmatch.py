@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ssl_methods.config import setting
+from ssl_methods.config import largest_weight, setting
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
 from ssl_methods.methods.base import unlabeled_weight as weight_at
 from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
@@ -39,13 +39,7 @@ class FixMatchConfig(SSL4MISConfig):
     as_released = {**SSL4MISConfig.as_released, "ce_weight": 1.0, "dice_weight": 1.0}
     as_released |= {"weight": 0.1, "confidence": 5 / 6, "average": 0.999}
 
-    weight: float = setting(
-        1.0,
-        "largest weight of the unlabeled term",
-        source="paper: 1",
-        ge=0,
-        search=("log", 0.01, 10.0),
-    )
+    weight: float = largest_weight(1.0, "paper: 1")
     confidence: float = setting(
         0.95, "least probability of a pseudo-label", source="paper: 0.95", ge=0.5, lt=1
     )

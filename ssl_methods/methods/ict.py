@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ssl_methods import losses
-from ssl_methods.config import setting
+from ssl_methods.config import largest_weight, setting
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
 from ssl_methods.methods.base import unlabeled_weight as weight_at
 from ssl_methods.methods.parts.mixup import mix, random_shares
@@ -37,13 +37,7 @@ class ICTConfig(SSL4MISConfig):
 
     as_released = {**SSL4MISConfig.as_released, "mixes": "pairs"}
 
-    weight: float = setting(
-        0.1,
-        "largest weight of the unlabeled term",
-        source="SSL4MIS",
-        ge=0,
-        search=("log", 0.01, 10.0),
-    )
+    weight: float = largest_weight(0.1, "SSL4MIS")
     decay: float = setting(
         0.99,
         "EMA decay of the teacher",

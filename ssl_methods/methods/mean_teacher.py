@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ssl_methods import losses
-from ssl_methods.config import RampedConfig, setting
+from ssl_methods.config import RampedConfig, largest_weight, setting
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -39,13 +39,7 @@ class MeanTeacherConfig(RampedConfig):
 
     as_released = {"ramp": "stepwise"}
 
-    weight: float = setting(
-        0.1,
-        "largest weight of the unlabeled term",
-        source="UA-MT code",
-        ge=0,
-        search=("log", 0.01, 10.0),
-    )
+    weight: float = largest_weight(0.1, "UA-MT code")
     decay: float = setting(
         0.99,
         "EMA decay of the teacher",

@@ -28,7 +28,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ssl_methods.config import setting
+from ssl_methods.config import largest_weight
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -46,13 +46,7 @@ class RDropConfig(SSL4MISConfig):
 
     as_released = {**SSL4MISConfig.as_released, "ce_weight": 1.0, "dice_weight": 1.0, "weight": 2.0}
 
-    weight: float = setting(
-        4.0,
-        "largest weight of the unlabeled term",
-        source="SSL4MIS code",
-        ge=0,
-        search=("log", 0.1, 10.0),
-    )
+    weight: float = largest_weight(4.0, "SSL4MIS code", search=(0.1, 10.0))
 
 
 class RDrop(Method):

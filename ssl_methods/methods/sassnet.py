@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ssl_methods.config import setting
+from ssl_methods.config import largest_weight
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Progress
 from ssl_methods.methods.parts.against_discriminator import AgainstDiscriminator
 from ssl_methods.methods.parts.discriminator import AdversarialConfig, make_discriminator
@@ -37,13 +37,7 @@ class SASSNetConfig(SdfMultitaskConfig, AdversarialConfig):
 
     as_released = {**SdfMultitaskConfig.as_released, "ramp": "stepwise", "discriminator_width": 64}
 
-    weight: float = setting(
-        0.01,
-        "largest weight of the unlabeled term",
-        source="SASSNet code: 0.01",
-        ge=0,
-        search=("log", 0.001, 0.1),
-    )
+    weight: float = largest_weight(0.01, "SASSNet code: 0.01", search=(0.001, 0.1))
 
     @classmethod
     def released(cls, labeled: int | None) -> Mapping[str, Any]:

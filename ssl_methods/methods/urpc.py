@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from ssl_methods.config import TrainingConfig, setting
+from ssl_methods.config import TrainingConfig, largest_weight, setting
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -45,13 +45,7 @@ class URPCConfig(SSL4MISConfig):
 
     as_released = {**SSL4MISConfig.as_released, "ramp_steps": 400}
 
-    weight: float = setting(
-        0.1,
-        "largest weight of the unlabeled term",
-        source="SSL4MIS code",
-        ge=0,
-        search=("log", 0.01, 10.0),
-    )
+    weight: float = largest_weight(0.1, "SSL4MIS code")
     scales: int = setting(4, "number of resolutions with a head", source="URPC paper", ge=2, le=6)
 
     @classmethod
