@@ -135,6 +135,7 @@ class WeightsAndBiases(Observer):
             group=run.experiment,
             config=_settings(run),
             dir=str(out),
+            settings=wandb.Settings(console="off"),  # what is printed is the run's own log
         )
 
     def see(self, row: Row, total: int) -> None:

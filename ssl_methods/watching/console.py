@@ -37,12 +37,11 @@ _CLEAR = "\r\x1b[2K"
 class Console(logging.Handler):
     """Takes the place of Snakemake's handler on the console."""
 
-    def __init__(self, experiment: Experiment, results: Path) -> None:
+    def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.experiment, self.results = experiment, results
         self.sweep: Sweep | None = None
         self.at_a_time = 1
-        self.began, self.forecast, self.forecast_at = 0.0, 0.0, ""
+        self.began, self.forecast, self.forecast_at, self.of_all = 0.0, 0.0, "", True
         self.failed = 0
         self.jobs: dict[int, str] = {}  # what each job is, in words
         self.stopped: signal.Signals | None = None
@@ -76,7 +75,7 @@ class Console(logging.Handler):
         elif event == "PROGRESS" and self.sweep is None:
             self._count(given["done"], given["total"])
         elif str(record.msg).startswith("Nothing to be done"):
-            self.say(f"{self.experiment.name}: all is there already, and up to date")
+            self.say("All is there already, and up to date.")
         elif record.levelno >= logging.WARNING and not self._is_said_otherwise(record, event):
             self.say(str(record.getMessage()))
 
@@ -98,12 +97,14 @@ class Console(logging.Handler):
         """Where no runs are watched: how many jobs are done, at each fifth of them."""
         if done * 5 // every > self.told:
             self.told = done * 5 // every
-            self.say(f"{self.experiment.name}: {done} of {every} jobs done")
+            self.say(f"{done} of {every} jobs done")
 
     # ---- from the start to the end ---------------------------------------------------------------
 
     def start(
         self,
+        experiment: Experiment,
+        results: Path,
         said: Sequence[str],
         rules: Collection[str],
         at_a_time: int,
@@ -117,8 +118,8 @@ class Console(logging.Handler):
         self.say(*said)
         if "train" in rules or "evaluate" in rules:
             self.sweep = Sweep(
-                self.experiment,
-                self.results,
+                experiment,
+                results,
                 measures="evaluate" in rules,
                 reports="report" in rules,
                 since=time.time(),
@@ -165,7 +166,7 @@ class Console(logging.Handler):
         """Tell of the progress until the end; a thread of its own, which only reads files."""
         while not self.ended.wait(PAUSE):
             now = sweep.now(self.at_a_time)
-            self._note_forecast(now, f"when {len(now.of('done'))} runs were done")
+            self._note_forecast(now, f"after {len(now.of('done'))} of {len(now.runs)} runs")
             if self.redraws:
                 width = os.get_terminal_size(sys.stderr.fileno()).columns
                 line = words.status(now)[: width - 1]
@@ -182,21 +183,25 @@ class Console(logging.Handler):
         return done * 5 // max(1, 2 * len(now.runs))
 
     def _note_forecast(self, now: Now, at: str) -> None:
-        """Keep the first forecast that counts all: what is judged at the end."""
+        """Keep the first forecast that counts all runs: what is judged at the end."""
         it = now.left
         if not self.forecast and it.total and None not in (it.training, it.evaluation):
             self.forecast = time.monotonic() - self.began + it.total
-            self.forecast_at = at + ("" if it.report is not None else ", without the report")
+            self.forecast_at, self.of_all = at, it.report is not None
 
     def _took(self) -> str:
         took = time.monotonic() - self.began
-        if not self.forecast:
+        if not self.forecast or self.sweep is None:
             return f"took {long(took)}"
+        said = f"took {long(took)}"
+        if not self.of_all:
+            report = self.sweep.seconds_of_the_report() or 0.0
+            took -= report
+            said += f", {long(report)} of it for tables and report; the rest"
         off = (took - self.forecast) / self.forecast
-        more = "more" if off >= 0 else "less"
         return (
-            f"took {long(took)}: {abs(off):.0%} {more} than the {long(self.forecast)} that were "
-            f"forecast {self.forecast_at}"
+            f"{said}{':' if self.of_all else ' is'} {abs(off):.0%} {'more' if off >= 0 else 'less'}"
+            f" than the {long(self.forecast)} that were forecast {self.forecast_at}"
         )
 
 

@@ -165,7 +165,7 @@ class Sweep:
         to_measure = ahead if self.measures else []
         training = [_of_running(it, "train") or self._training(it, runs) for it in to_train]
         measuring = [_of_running(it, "evaluate") or _measuring(it, runs) for it in to_measure]
-        report = self._report() if self.reports and not self._ready(runs) else 0.0
+        report = self.seconds_of_the_report() if self.reports and not self._ready(runs) else 0.0
         return Left(_sum(training), _sum(measuring), report, at_a_time)
 
     def _training(self, it: RunNow, runs: Sequence[RunNow]) -> float | None:
@@ -182,7 +182,8 @@ class Sweep:
         known = [row.iterations * row.seconds for row in self.costs.values() if row.seconds]
         return sum(known) / len(known) if known else None
 
-    def _report(self) -> float | None:
+    def seconds_of_the_report(self) -> float | None:
+        """How long tables and report took when they were made last, or None."""
         found = {job.name: job.seconds for job in self._jobs(self.home) if job.end == "done"}
         return found["collect"] + found["report"] if len(found) == 2 else None
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ssl_methods.errors import printable
 from ssl_methods.progress import Job
 from ssl_methods.training.plan import long
-from ssl_methods.watching.sweep import Left, Now, RunNow
+from ssl_methods.watching.sweep import Left, Now, RunNow, State
 
 
 def headline(now: Now) -> str:
     """'quickstart: 5 of 16 runs done, 2 at work, 1 failed, 8 to come; about 3 min left (...)'"""
-    done, every = len(now.of("done")), len(now.runs)
-    parts = [f"{done} of {every} runs done"]
-    for state in ("at work", "failed", "stopped", "to come"):
-        if count := len(now.of(state)):
-            parts.append(f"{count} {state}")
-    said = f"{now.name}: {', '.join(parts)}"
+    said = _counts(now, ("at work", "failed", "stopped", "to come"))
     if now.report is not None and not now.report.end:
         what = {"collect": "tables are made", "report": "the report is drawn"}[now.report.name]
         return f"{said}; {what}"
@@ -88,7 +84,13 @@ def last_line(path: Path) -> str:
 
 
 def status(now: Now) -> str:
-    """The headline, and the jobs at work in short: 'dtc 83/150, loss 0.412, Dice 0.71'."""
+    """One line: '5 of 16 runs done, 2 at work; about 3 min left | dtc 83/150, loss 0.412 | ...'"""
+    if not now.of("at work"):
+        return headline(now)
+    said = _counts(now, ("at work", "failed", "stopped"))
+    known = now.left.evaluation is not None and now.left.report is not None
+    if now.left.total is not None:
+        said += f"; about {long(now.left.total)} {'left' if known else 'and more left'}"
     busy = []
     for it in now.of("at work")[:8]:
         at = f"{it.job.at}/{it.job.of or '?'}"
@@ -97,4 +99,12 @@ def status(now: Now) -> str:
         parts += [f"loss {loss}"] if loss else []
         parts += [f"Dice {dice}"] if dice else []
         busy.append(", ".join(parts))
-    return " | ".join([headline(now), *busy])
+    return " | ".join([said, *busy])
+
+
+def _counts(now: Now, states: Sequence[State]) -> str:
+    parts = [f"{len(now.of('done'))} of {len(now.runs)} runs done"]
+    for state in states:
+        if count := len(now.of(state)):
+            parts.append(f"{count} {state}")
+    return f"{now.name}: {', '.join(parts)}"

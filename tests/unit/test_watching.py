@@ -303,9 +303,9 @@ def record(event: str | None, level: int = logging.INFO, msg: str = "", **extra:
 
 
 @pytest.fixture
-def console(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> Any:
+def console() -> Any:
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    made = Console(sweep.experiment, sweep.results)
+    made = Console()
     yield made
     made.ended.set()
     for number, handler in kept.items():
@@ -354,9 +354,9 @@ def test_a_failure_is_the_last_line_of_its_log(console: Console, tmp_path: Path,
     ]  # fmt: skip
 
 
-def test_it_says_how_it_ended_and_what_goes_on(console: Console, monkeypatch, capsys):
+def test_it_says_how_it_ended_and_what_goes_on(console: Console, sweep: Sweep, monkeypatch, capsys):
     monkeypatch.setenv(AS_TYPED, "ssl-methods run x.yaml")
-    console.start([], {"train"}, 2, lambda: None)
+    console.start(sweep.experiment, sweep.results, [], {"train"}, 2, lambda: None)
     console.failed = 1
     capsys.readouterr()
     console.end(ready=False)
@@ -371,10 +371,12 @@ def test_it_says_how_it_ended_and_what_goes_on(console: Console, monkeypatch, ca
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_jobs_first(console: Console, number: signal.Signals, capsys):
+def test_a_signal_stops_the_jobs_first(
+    console: Console, sweep: Sweep, number: signal.Signals, capsys
+):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
     ended: list[str] = []
-    console.start([], {"train"}, 2, lambda: ended.append("jobs"))
+    console.start(sweep.experiment, sweep.results, [], {"train"}, 2, lambda: ended.append("jobs"))
     with contextlib.suppress(KeyboardInterrupt):
         os.kill(os.getpid(), number)
         time.sleep(10)
@@ -388,22 +390,29 @@ def test_a_signal_stops_the_jobs_first(console: Console, number: signal.Signals,
     assert "failed:" not in said
 
 
-def test_it_says_how_far_the_forecast_was_off(console: Console, capsys):
-    console.start([], {"train", "evaluate", "report"}, 2, lambda: None)
+def test_it_says_how_far_the_forecast_was_off(console: Console, sweep: Sweep, capsys):
+    console.start(
+        sweep.experiment, sweep.results, [], {"train", "evaluate", "report"}, 2, lambda: None
+    )
     assert console.forecast == pytest.approx(118, rel=0.05)  # the failed run is to come again
-    console.began -= 236
+    console.began -= 246
+    for name, seconds in (("collect", 3.0), ("report", 7.0)):
+        line = {"job": name, "pid": 1, "host": "x", "began": 1, "end": "done", "seconds": seconds}
+        with (sweep.home / FILE).open("a") as file:
+            file.write(json.dumps(line) + "\n")
     console.end(ready=True)
     assert re.search(
-        r"took 4 min: (99|100|101)% more than the 2 min that were forecast at the start, without",
+        r"took 4 min, 10 s of it for tables and report; the rest is (99|100|101)% more than the"
+        r" 2 min that were forecast at the start$",
         capsys.readouterr().err,
     )
 
 
-def test_what_are_no_runs_is_counted(console: Console, capsys):
-    console.start([], {"tuning_work"}, 2, lambda: None)
+def test_what_are_no_runs_is_counted(console: Console, sweep: Sweep, capsys):
+    console.start(sweep.experiment, sweep.results, [], {"tuning_work"}, 2, lambda: None)
     for number in range(1, 11):
         console.handle(record("PROGRESS", done=number, total=10))
     console.end(ready=True)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[:2] == ["tiny: 2 of 10 jobs done", "tiny: 4 of 10 jobs done"]
+    assert lines[:2] == ["2 of 10 jobs done", "4 of 10 jobs done"]
     assert len(lines) == 6 and lines[-1] == "took 0 s"

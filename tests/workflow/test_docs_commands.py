@@ -43,6 +43,7 @@ OTHER_PAGES = {
     "docs/how-to/use-your-own-scans.md": "followed in test_own_scans.py",
     "docs/how-to/segment-histology.md": "three sweeps; test_stains_report.py compares such",
     "docs/how-to/run-on-a-cluster.md": "test_slurm.py; Kubernetes is not tested",
+    "docs/how-to/watch-a-run.md": "recorded by benchmarks/sessions.py; test_stopping.py",
 }
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
-from snakemake.logging import logger
-from snakemake.settings.enums import Quietness
 from snakemake.shell import shell
 
 from ssl_methods import grid
@@ -19,7 +17,6 @@ from ssl_methods.data.compared import is_decided
 from ssl_methods.devices.gpus import visible_gpus
 from ssl_methods.errors import UserError
 from ssl_methods.memory import recall
-from ssl_methods.watching.console import Console
 
 # A plan is hundreds of objects per run that live to the end; looking for garbage among them was an eighth of
 # the time of planning. When jobs start it is looked for again, but not among these.
@@ -139,6 +136,8 @@ def at_the_start():
     gpus = resources["gpu"].value if "gpu" in resources else None
     cores = (workflow.cores or TRAINING.cpu_threads) // TRAINING.cpu_threads
     CONSOLE.start(
+        GRID.experiment,
+        GRID.results,
         GRID.waiting(),
         rules={job.rule.name for job in ahead},
         at_a_time=max(1, gpus or cores),
@@ -150,14 +149,6 @@ def terminate():
     """Stop the jobs of this machine. Their shells became them (exec), so that they know of it."""
     for job in workflow.dag.jobs:
         shell.terminate(job.jobid)
-
-
-# Few lines instead of many; --verbose and --printshellcmds want the many, and --quiet all none.
-CONSOLE = Console(GRID.experiment, GRID.results)
-OUTPUT = workflow.output_settings
-if workflow.is_main_process and not (DRY or OUTPUT.verbose or OUTPUT.printshellcmds):
-    if Quietness.ALL not in OUTPUT.quiet:
-        CONSOLE.takes_over(logger)
 
 
 # No more GPU jobs at a time than there are slots, unless --resources gpu=N says otherwise.
