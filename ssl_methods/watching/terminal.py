@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,17 +32,18 @@ SHOWN = 20  # jobs at work and failures that are shown one by one
 
 
 def watch(sweep: Sweep, once: bool = False, html: bool = False) -> None:
-    """Show the sweep until its report is there, or until whoever ran it has stopped.
+    """Show the sweep until its report is there, whoever ran it has stopped, or Ctrl-C.
 
     ``once``: only as it is now; ``html``: also write ``live.html``, again and again.
     """
     page = sweep.home / "live.html" if html else None
     if page is not None:
         print(page)
-    if not once and sys.stdout.isatty():
-        _in_a_terminal(sweep, page)
-    else:
-        _in_lines(sweep, page, once)
+    with suppress(KeyboardInterrupt):  # who has seen enough
+        if not once and sys.stdout.isatty():
+            _in_a_terminal(sweep, page)
+        else:
+            _in_lines(sweep, page, once)
 
 
 def _in_a_terminal(sweep: Sweep, page: Path | None) -> None:
