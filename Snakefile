@@ -20,13 +20,10 @@ min_version("9.18")
 
 # Few lines instead of many; --verbose and --printshellcmds want the many, and --quiet all none.
 CONSOLE, OUTPUT = Console(), workflow.output_settings
-if workflow.is_main_process and not (
-    OUTPUT.dryrun
-    or OUTPUT.verbose
-    or OUTPUT.printshellcmds
-    or Quietness.ALL in (OUTPUT.quiet or ())
-):
-    CONSOLE.takes_over(logger)
+CONSOLE.silent = Quietness.ALL in (OUTPUT.quiet or ())
+if workflow.is_main_process:
+    if not (OUTPUT.dryrun or OUTPUT.verbose or OUTPUT.printshellcmds):
+        CONSOLE.takes_over(logger)
 
 
 # Without --configfile the quickstart. With it that file alone: the two must not merge key by key.

@@ -11,8 +11,6 @@ from pathlib import Path
 from ssl_methods import project
 from ssl_methods.cli.verb import PROGRAM, found
 
-AS_TYPED = "SSL_METHODS_COMMAND"  # how the workflow's console knows what was typed
-
 # With one of these the user has said otherwise what there is to use.
 _SAYS_HOW_MANY = ("-c", "-j", "--jobs", "--local-cores", "--profile", "-e", "--executor")
 
@@ -33,6 +31,8 @@ def command(
 
 def become(command: list[str]) -> None:
     """Replace this process by the command, so that signals and exit status are the command's."""
+    from ssl_methods.watching.console import AS_TYPED
+
     os.environ[AS_TYPED] = shlex.join([PROGRAM, *sys.argv[1:]])
     sys.stdout.flush()
     os.execv(command[0], command)

@@ -40,6 +40,7 @@ class Console(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.sweep: Sweep | None = None
+        self.silent, self.took_over = False, False
         self.at_a_time = 1
         self.began, self.forecast, self.forecast_at, self.of_all = 0.0, 0.0, "", True
         self.failed = 0
@@ -55,12 +56,13 @@ class Console(logging.Handler):
             if handler.name == "DefaultStreamHandler":
                 logger.removeHandler(handler)
                 logger.addHandler(self)
+                self.took_over = True
 
     # ---- lines -----------------------------------------------------------------------------------
 
     def say(self, *lines: str) -> None:
         with self.writing:
-            for line in lines:
+            for line in () if self.silent else lines:
                 print(f"{_CLEAR if self.redraws else ''}{line}", file=sys.stderr, flush=True)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -116,6 +118,8 @@ class Console(logging.Handler):
         """
         self.began, self.at_a_time = time.monotonic(), at_a_time
         self.say(*said)
+        if "train" in rules and not experiment.training.validate_every:
+            self.say(f"{experiment.name}: {words.NO_VALIDATION}")
         if "train" in rules or "evaluate" in rules:
             self.sweep = Sweep(
                 experiment,
@@ -128,7 +132,8 @@ class Console(logging.Handler):
             self.say(words.headline(now))
             self._note_forecast(now, "at the start")
             self.told, self.told_at = self._fifths(now), time.monotonic()
-            threading.Thread(target=self._follow, args=[self.sweep], daemon=True).start()
+            if self.took_over:
+                threading.Thread(target=self._follow, args=[self.sweep], daemon=True).start()
 
         def stop(number: int, _: object) -> None:
             self.stopped = signal.Signals(number)
@@ -169,7 +174,7 @@ class Console(logging.Handler):
             self._note_forecast(now, f"after {len(now.of('done'))} of {len(now.runs)} runs")
             if self.redraws:
                 width = os.get_terminal_size(sys.stderr.fileno()).columns
-                line = words.status(now)[: width - 1]
+                line = words.status(now)[: width - 4]  # there is room for ^C
                 with self.writing:
                     print(f"{_CLEAR}{line}", end="", file=sys.stderr, flush=True)
             elif self._fifths(now) > self.told or time.monotonic() - self.told_at > LINE_EVERY:

@@ -81,11 +81,8 @@ def page(now: Now, at_work: bool) -> str:
                     caption = f"{budget} labeled: {title}"
                     parts.append(_figure(caption, lines, highest[key]))
         parts.append("</div>")
-    if not any("validation_dice" in _values(it) for it in now.runs):
-        parts.append(
-            "<p>There is no validation curve: validation_cases is 0, since cases held out for it "
-            "would be taken from the training cases of every method.</p>"
-        )
+    if not any(it.run.training.validate_every for it in now.runs):
+        parts.append(f"<p>{words.NO_VALIDATION.capitalize()}.</p>")
     return "".join([*parts, "</main></body></html>\n"])
 
 
@@ -119,11 +116,6 @@ def _highest(key: str, curves: Sequence[dict[str, Points]]) -> float:
         return 1.0
     found = sorted(y for of_run in curves for _, y in of_run[key])
     return max(found[int(0.99 * (len(found) - 1))], 1e-6) if found else 1.0
-
-
-def _values(it: RunNow) -> set[str]:
-    """Which measures a run has."""
-    return {key for key, points in _curves(it, 2).items() if points}
 
 
 def _curves(it: RunNow, most: int) -> dict[str, Points]:

@@ -163,8 +163,8 @@ class Sweep:
         ahead = [it for it in runs if it.state not in ("done", "failed")]
         to_train = [it for it in ahead if not it.trained]
         to_measure = ahead if self.measures else []
-        training = [_of_running(it, "train") or self._training(it, runs) for it in to_train]
-        measuring = [_of_running(it, "evaluate") or _measuring(it, runs) for it in to_measure]
+        training = [_of_begun(it, "train") or self._training(it, runs) for it in to_train]
+        measuring = [_of_begun(it, "evaluate") or _measuring(it, runs) for it in to_measure]
         report = self.seconds_of_the_report() if self.reports and not self._ready(runs) else 0.0
         return Left(_sum(training), _sum(measuring), report, at_a_time)
 
@@ -188,10 +188,11 @@ class Sweep:
         return found["collect"] + found["report"] if len(found) == 2 else None
 
 
-def _of_running(it: RunNow, name: str) -> float | None:
-    """Seconds that a run's job at work still needs; None if it is not that job, or has said too
-    little."""
-    return it.job.seconds_left() if it.state == "at work" and it.job.name == name else None
+def _of_begun(it: RunNow, name: str) -> float | None:
+    """Seconds that a run's job still needs, at work or stopped; None if it is not that job, or has
+    said too little."""
+    begun = it.state in ("at work", "stopped") and it.job.name == name
+    return it.job.seconds_left() if begun else None
 
 
 def _measuring(it: RunNow, runs: Sequence[RunNow]) -> float | None:
@@ -212,10 +213,11 @@ def _iterations(run: Run) -> int | None:
 
 
 def _paces(runs: Iterable[RunNow]) -> list[float]:
-    """Seconds that runs in training would take from their first iteration to the last."""
+    """Seconds that runs that are not trained to the end take from their first iteration to the
+    last."""
     found = []
     for it in runs:
-        left = _of_running(it, "train")
+        left = _of_begun(it, "train")
         if left is not None and it.job.of > it.job.at:
             found.append(left / (it.job.of - it.job.at) * it.job.of)
     return found

@@ -10,6 +10,10 @@ from ssl_methods.progress import Job
 from ssl_methods.training.plan import long
 from ssl_methods.watching.sweep import Left, Now, RunNow, State
 
+NO_VALIDATION = (
+    "no validation curve (validation_cases is 0): cases held out for one are lost to every method"
+)
+
 
 def headline(now: Now) -> str:
     """'quickstart: 5 of 16 runs done, 2 at work, 1 failed, 8 to come; about 3 min left (...)'"""
@@ -67,9 +71,9 @@ def values(it: Job) -> dict[str, str]:
 
 def failure(it: RunNow) -> str:
     """'dtc, 4 labeled, subset 0, seed 0: train failed: <why>; see <log>'"""
-    how = it.job.said or last_line(it.log) or "it ended without a word, as if it had been killed"
-    verb = "failed" if it.state == "failed" else "stopped"
-    return f"{it.title}: {it.job.name} {verb}: {how}; see {it.log}"
+    why = it.job.said or last_line(it.log) or "it ended without a word, as if it had been killed"
+    how = "" if why.startswith("stopped") else "failed: " if it.state == "failed" else "stopped: "
+    return f"{it.title}: {it.job.name} {how}{why}; see {it.log}"
 
 
 def last_line(path: Path) -> str:

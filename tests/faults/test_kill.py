@@ -89,7 +89,8 @@ def test_one_plain_rerun_mends_it(
         record_property(
             "struck", f"{stage}: {sign.name} to {victim} at {moment:.0%}, {struck}, {orphans} left"
         )
-        again = workflow.snakemake(STEPS[stage], experiment=EXPERIMENT)  # with orphans at work
+        # With orphans at work; --verbose for the table of jobs.
+        again = workflow.snakemake(STEPS[stage], "--verbose", experiment=EXPERIMENT)
         record_property("rerun", f"again: {jobs(again.stdout)}")
         assert again.returncode == 0, again.stdout
         assert gone(snakemake.pid), "a process is left over"

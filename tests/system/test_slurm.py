@@ -69,7 +69,7 @@ def cases_trained_here(workflow: Workflow, method: str) -> bytes:
 
 
 def test_a_sweep_on_a_cluster_ends_as_it_does_here(cluster: Workflow):
-    done = submit(cluster, experiment=ON_CPU)
+    done = submit(cluster, "--verbose", experiment=ON_CPU)
     assert done.returncode == 0, done.stdout
     results = cluster.folder / "results" / "tiny"
     assert (results / "report.html").is_file()

@@ -21,13 +21,13 @@ from typing import Any
 import pytest
 import yaml
 from rich.console import Console as RichConsole
-from support.tiny import tiny_experiment
+from support.tiny import TINY, tiny_experiment
 
 from ssl_methods.cli import main
 from ssl_methods.config import Experiment, Run
 from ssl_methods.progress import FILE
 from ssl_methods.watching import terminal, words
-from ssl_methods.watching.console import AS_TYPED, Console
+from ssl_methods.watching.console import AS_TYPED, Console, as_typed
 from ssl_methods.watching.page import page
 from ssl_methods.watching.sweep import Now, Sweep
 
@@ -110,21 +110,22 @@ def test_what_is_new_in_a_file_is_seen(sweep: Sweep):
 
 def test_time_left_counts_training_evaluation_and_report(sweep: Sweep):
     """By hand: supervised finished in 40 s and is at 60 of 100 with 2 s each; of its runs none is
-    to be trained but the one at work, since one failed. Of dtc a finished one took 20 s."""
+    to be trained but the one at work, since one failed. Of dtc a finished one took 20 s, and one
+    was killed at 20 of 100, with 1 s each."""
     left = sweep.now(at_a_time=2).left
-    assert left.training == pytest.approx(40 * 2 + 3 * 20, rel=0.01)
+    assert left.training == pytest.approx(40 * 2 + 80 + 2 * 20, rel=0.01)
     assert left.evaluation == pytest.approx(6 * 8)
     assert left.report is None
-    assert left.total == pytest.approx((80 + 60 + 48) / 2, rel=0.01)
+    assert left.total == pytest.approx((200 + 48) / 2, rel=0.01)
     said = words.left(left)
-    assert said.startswith("about 94 s left (training 2 min, evaluation 48 s; 2 at a time)")
+    assert said.startswith("about 2 min left (training 3 min, evaluation 48 s; 2 at a time)")
     assert said.endswith("report not measured yet")
     for name, seconds in (("collect", 3.0), ("report", 7.0)):
         line = {"job": name, "pid": 1, "host": "x", "began": 1, "end": "done", "seconds": seconds}
         with (sweep.home / FILE).open("a") as file:
             file.write(json.dumps(line) + "\n")
     assert sweep.now(2).left.report == 10
-    assert sweep.now(2).left.total == pytest.approx(104, rel=0.01)
+    assert sweep.now(2).left.total == pytest.approx(134, rel=0.01)
 
 
 def test_what_is_not_known_is_said(declared: Experiment, tmp_path: Path):
@@ -290,7 +291,20 @@ def test_names_cannot_write_html(declared: Experiment, tmp_path: Path):
 
 
 def test_without_validation_cases_the_page_says_why(declared: Experiment, tmp_path: Path):
-    assert "There is no validation curve" in page(Sweep(declared, tmp_path).now(), True)
+    assert "No validation curve" in page(Sweep(declared, tmp_path).now(), True)
+    validating = tiny_experiment(
+        validation_cases=1, training=TINY["training"] | {"validate_every": 2}
+    )
+    assert "No validation curve" not in page(Sweep(validating, tmp_path).now(), True)
+
+
+def test_where_there_is_no_validation_curve_it_is_said(console: Console, tmp_path: Path, capsys):
+    validating = tiny_experiment(
+        validation_cases=1, training=TINY["training"] | {"validate_every": 2}
+    )
+    for experiment, said in ((tiny_experiment(), 1), (validating, 0)):
+        console.start(experiment, tmp_path, [], {"train"}, 1, lambda: None)
+        assert capsys.readouterr().err.count("no validation curve (validation_cases is 0)") == said
 
 
 # ---- Snakemake's console -------------------------------------------------------------------------
@@ -320,6 +334,14 @@ def test_it_takes_snakemakes_place_and_leaves_its_log_file(console: Console):
     logger.addHandler(file)
     console.takes_over(logger)
     assert logger.handlers == [file, console]
+
+
+def test_who_wants_silence_has_it(console: Console, sweep: Sweep, capsys):
+    console.silent = True
+    console.start(sweep.experiment, sweep.results, ["one line"], {"train"}, 2, lambda: None)
+    console.handle(record("JOB_INFO", jobid=2, rule_name="collect", rule_msg="Gather", log=[]))
+    console.end(ready=True)
+    assert capsys.readouterr().err == ""
 
 
 def test_of_many_lines_few_are_left(console: Console, capsys):
@@ -370,6 +392,15 @@ def test_it_says_how_it_ended_and_what_goes_on(console: Console, sweep: Sweep, m
     assert capsys.readouterr().err.endswith("snakemake --cores 2 --config 'methods=[a, b]'\n")
 
 
+def test_the_command_that_goes_on_is_the_one_that_was_typed(file: Path, monkeypatch):
+    typed = ["ssl-methods", "run", file.name, "--cores", "2", "--config", "methods=[a, b]"]
+    monkeypatch.setenv(AS_TYPED, "")
+    monkeypatch.setattr(sys, "argv", typed)
+    monkeypatch.setattr(os, "execv", lambda *_: None)
+    main(typed[1:])
+    assert as_typed() == "ssl-methods run declared.yaml --cores 2 --config 'methods=[a, b]'"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_the_jobs_first(
     console: Console, sweep: Sweep, number: signal.Signals, capsys
@@ -394,15 +425,15 @@ def test_it_says_how_far_the_forecast_was_off(console: Console, sweep: Sweep, ca
     console.start(
         sweep.experiment, sweep.results, [], {"train", "evaluate", "report"}, 2, lambda: None
     )
-    assert console.forecast == pytest.approx(118, rel=0.05)  # the failed run is to come again
-    console.began -= 246
+    assert console.forecast == pytest.approx(148, rel=0.05)  # the failed run is to come again
+    console.began -= 306
     for name, seconds in (("collect", 3.0), ("report", 7.0)):
         line = {"job": name, "pid": 1, "host": "x", "began": 1, "end": "done", "seconds": seconds}
         with (sweep.home / FILE).open("a") as file:
             file.write(json.dumps(line) + "\n")
     console.end(ready=True)
     assert re.search(
-        r"took 4 min, 10 s of it for tables and report; the rest is (99|100|101)% more than the"
+        r"took 5 min, 10 s of it for tables and report; the rest is (99|100|101)% more than the"
         r" 2 min that were forecast at the start$",
         capsys.readouterr().err,
     )
