@@ -15,10 +15,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ssl_methods.config import Experiment
+from ssl_methods.errors import UserError
 from ssl_methods.training.plan import long
 from ssl_methods.watching import words
 from ssl_methods.watching.sweep import Now, Sweep
@@ -71,9 +73,10 @@ class Console(logging.Handler):
         if event == "JOB_ERROR":
             self._failure(given)
         elif event == "JOB_INFO":
-            self.jobs[given["jobid"]] = given.get("rule_msg") or given["rule_name"]
-            if given["rule_name"] not in OF_RUNS:
-                self.say(self.jobs[given["jobid"]])
+            message = given.get("rule_msg")  # a target, such as `all`, has none
+            self.jobs[given["jobid"]] = message or given["rule_name"]
+            if message and given["rule_name"] not in OF_RUNS:
+                self.say(message)
         elif event == "PROGRESS" and self.sweep is None:
             self._count(given["done"], given["total"])
         elif str(record.msg).startswith("Nothing to be done"):
@@ -169,17 +172,23 @@ class Console(logging.Handler):
 
     def _follow(self, sweep: Sweep) -> None:
         """Tell of the progress until the end; a thread of its own, which only reads files."""
-        while not self.ended.wait(PAUSE):
-            now = sweep.now(self.at_a_time)
-            self._note_forecast(now, f"after {len(now.of('done'))} of {len(now.runs)} runs")
-            if self.redraws:
-                width = os.get_terminal_size(sys.stderr.fileno()).columns
-                line = words.status(now)[: width - 4]  # there is room for ^C
-                with self.writing:
-                    print(f"{_CLEAR}{line}", end="", file=sys.stderr, flush=True)
-            elif self._fifths(now) > self.told or time.monotonic() - self.told_at > LINE_EVERY:
-                self.told, self.told_at = self._fifths(now), time.monotonic()
-                self.say(words.status(now))
+        pause = PAUSE
+        while not self.ended.wait(pause):
+            began = time.monotonic()
+            with suppress(OSError, UserError):  # what is being written anew is there the next time
+                self._tell(sweep.now(self.at_a_time))
+            pause = max(PAUSE, 50 * (time.monotonic() - began))  # of a core no more than 2 %
+
+    def _tell(self, now: Now) -> None:
+        self._note_forecast(now, f"after {len(now.of('done'))} of {len(now.runs)} runs")
+        if self.redraws:
+            width = os.get_terminal_size(sys.stderr.fileno()).columns
+            line = words.status(now)[: width - 4]  # there is room for ^C
+            with self.writing:
+                print(f"{_CLEAR}{line}", end="", file=sys.stderr, flush=True)
+        elif self._fifths(now) > self.told or time.monotonic() - self.told_at > LINE_EVERY:
+            self.told, self.told_at = self._fifths(now), time.monotonic()
+            self.say(words.status(now))
 
     @staticmethod
     def _fifths(now: Now) -> int:

@@ -85,6 +85,7 @@ def _follow(sweep: Sweep, page: Path | None, show: Callable[[Now], None]) -> str
     """Look, show, wait; returns how it ended."""
     seen, written = False, 0.0
     while True:
+        began = time.monotonic()
         now = sweep.now()
         working = now.at_work or _is_run(sweep.experiment.name)
         ended = _ended(now, working, seen)
@@ -95,7 +96,7 @@ def _follow(sweep: Sweep, page: Path | None, show: Callable[[Now], None]) -> str
             write_page(now, page, at_work=not ended)
         if ended:
             return ended
-        time.sleep(PAUSE)
+        time.sleep(max(PAUSE, 20 * (time.monotonic() - began)))  # of a core no more than 5 %
 
 
 def _ended(now: Now, working: bool, seen: bool) -> str:

@@ -349,6 +349,7 @@ def test_of_many_lines_few_are_left(console: Console, capsys):
     what = {"rule_msg": "Train dtc: 4 labeled", "log": []}
     console.handle(record("JOB_INFO", jobid=1, rule_name="train", **what))
     console.handle(record("JOB_FINISHED", msg="Finished job 1"))
+    console.handle(record("JOB_INFO", jobid=0, rule_name="all", rule_msg=None, log=[]))
     assert capsys.readouterr().err == ""
     console.handle(record("JOB_INFO", jobid=2, rule_name="collect", rule_msg="Gather", log=[]))
     console.handle(record(None, logging.WARNING, "the disk is nearly full"))
