@@ -139,7 +139,7 @@ def write_shown(path: Path, shown: pd.DataFrame, note: str, marked: Marks = ()) 
     """A table as it is read, with its note, to ``path`` with .md and (marked) with .tex."""
     write_text(path.with_suffix(".md"), markdown(shown, note))
     said = f"{note} {MARKS_NOTE}" if any(marked) else note
-    write_text(path.with_suffix(".tex"), latex(shown, said, marked))
+    write_text(path.with_suffix(".tex"), latex(shown, said, marked, path.stem))
 
 
 # ---- cases ---------------------------------------------------------------------------------------

@@ -31,8 +31,11 @@ SPECIAL = {
 }  # fmt: skip
 
 
-def latex(frame: pd.DataFrame, note: str, marks: Marks = ()) -> str:
+def latex(frame: pd.DataFrame, note: str, marks: Marks = (), name: str = "") -> str:
     """A table with its note as caption; a comment alone if it has no rows.
+
+    The first sentence of the note is the caption in a list of tables; ``name``: of the label,
+    ``tab:name``.
 
     What the frame's index calls no method is in italics, with some space around. Cells marked best
     are bold, tied ones carry a sign.
@@ -61,8 +64,15 @@ def latex(frame: pd.DataFrame, note: str, marks: Marks = ()) -> str:
         before = role
     head = " & ".join(escape(str(name)) for name in frame.columns) + r" \\"
     long = len(frame) > PAGE_ROWS or any("p{" in kind for kind in kinds)
-    lines = (over_pages if long else on_a_page)(head, body, escape(note), "".join(kinds))
+    lines = (over_pages if long else on_a_page)(head, body, caption(note, name), "".join(kinds))
     return "\n".join(lines) + "\n"
+
+
+def caption(note: str, name: str) -> str:
+    """The caption with its short form, and the label."""
+    short = re.split(r" \(|[.;:] |\.$", note)[0]
+    label = rf"\label{{tab:{name}}}" if name else ""
+    return rf"\caption[{escape(short)}]{{{escape(note)}}}{label}"
 
 
 def on_a_page(head: str, body: list[str], caption: str, kinds: str) -> list[str]:
@@ -70,7 +80,7 @@ def on_a_page(head: str, body: list[str], caption: str, kinds: str) -> list[str]
     return [
         r"% \usepackage{booktabs,graphicx}",
         r"\begin{table}",
-        rf"\caption{{{caption}}}",
+        caption,
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{kinds}}}",
@@ -87,7 +97,7 @@ def over_pages(head: str, body: list[str], caption: str, kinds: str) -> list[str
         r"\begin{landscape}",
         r"\scriptsize\setlength{\tabcolsep}{3pt}\setlength{\LTcapwidth}{\linewidth}",
         rf"\begin{{longtable}}{{{kinds}}}",
-        rf"\caption{{{caption}}} \\",
+        rf"{caption} \\",
         r"\toprule", head, r"\midrule", r"\endfirsthead",
         r"\toprule", head, r"\midrule", r"\endhead",
         r"\bottomrule", r"\endlastfoot",

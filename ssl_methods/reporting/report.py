@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import base64
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pandas as pd
 import yaml
@@ -127,13 +129,40 @@ def in_sections(shown: list[Shown]) -> dict[str, list[Shown]]:
     }
 
 
+LARGEST_INSIDE = 300_000
+"""Bytes of a CSV that the page holds in itself, to be saved from it."""
+
+
+class Link(NamedTuple):
+    """A file beside the page, or, of a CSV that is small, in it; ``saved_as`` then its name."""
+
+    name: str
+    address: str
+    saved_as: str = ""
+
+
+def links(folder: Path, listed: str) -> list[Link]:
+    """The files that 'tables/summary.csv, .md, .tex' names."""
+    found: list[Link] = []
+    stem = ""
+    for part in filter(None, listed.split(", ")):
+        name = f"{stem}{part}" if part.startswith(".") else part
+        stem, path = name.removesuffix(Path(name).suffix), folder / name
+        if path.suffix == ".csv" and path.is_file() and path.stat().st_size <= LARGEST_INSIDE:
+            data = base64.b64encode(path.read_bytes()).decode()
+            found.append(Link(name, f"data:text/csv;base64,{data}", path.name))
+        else:
+            found.append(Link(name if not part.startswith(".") else part, quote(name)))
+    return found
+
+
 class Block(NamedTuple):
     """A part of a section as the template shows it."""
 
     table: tables.Table | None
     style: str
     note: str
-    file: str
+    files: list[Link]
     opened_by: str
     words: str
 
@@ -158,27 +187,28 @@ def sections(found: Results) -> list[Section]:
         if it.section in ("", "results"):
             section = Section(name, it.title, it.link or it.title, [])
             section = made.setdefault(it.section or name, section)
-            section.blocks.extend(map(block, parts))
+            section.blocks.extend(block(part, found.folder) for part in parts)
     for name, it in found.questions.items():
         if it.section in made and it.section != "results":
-            made[it.section].blocks.extend(folded(it, found.table(name)))
+            made[it.section].blocks.extend(folded(it, found.table(name), found.folder))
     return [section for section in made.values() if section.blocks]
 
 
-def folded(question: Question, table: pd.DataFrame) -> list[Block]:
+def folded(question: Question, table: pd.DataFrame, folder: Path) -> list[Block]:
     """A question in the section of another: its table opened by its title."""
     if table.empty:
         return []
     note = question.noted(table)
     part = Part(question.shown(table), note.note, note.file, opened_by=question.title)
-    return [block(part)]
+    return [block(part, folder)]
 
 
-def block(part: Part) -> Block:
+def block(part: Part, folder: Path) -> Block:
     """A part of a section: the table's cells as text, its layout as CSS classes."""
     style = " ".join(["sortable"] * part.sortable + ["wrap"] * part.wraps)
     table = None if part.table is None else tables.of_frame(part.table, part.marks)
-    return Block(table, style, part.note, part.file, part.opened_by, part.words)
+    files = links(folder, part.file)
+    return Block(table, style, part.note, files, part.opened_by, part.words)
 
 
 def question(found: Results) -> str:

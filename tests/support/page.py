@@ -23,7 +23,7 @@ class Page(HTMLParser):
         self.fetched += [
             value
             for key, value in attrs
-            if key in ("src", "href", "srcset") and not value.startswith("#")
+            if key in ("src", "href", "srcset") and not value.startswith("#") and tag != "a"
         ]
         if tag not in ("meta", "img", "link", "br", "input"):
             self.open.append(tag)

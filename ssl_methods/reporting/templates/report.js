@@ -29,6 +29,34 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// A long table can be narrowed to the rows that hold every word, e.g. a budget and a metric.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const rows = [...table.tBodies[0].rows];
+  if (rows.length < 12) continue;
+  const box = document.createElement("p"), input = document.createElement("input");
+  input.type = "search";
+  input.placeholder = "rows with these words";
+  input.setAttribute("aria-label", "Show the rows with these words");
+  box.className = "filter";
+  box.append(input);
+  table.closest(".scroll").before(box);
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase().split(" ").filter(Boolean);
+    for (const row of rows) {
+      const cells = [...row.cells].map(cell => cell.textContent.toLowerCase());
+      row.hidden = !words.every(word => cells.some(text => /^[\d.]+$/.test(word) ? text === word : text.includes(word)));
+    }
+  });
+}
+
+// On paper everything is open.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const part of opened) part.open = true;
+});
+addEventListener("afterprint", () => { for (const part of opened) part.open = false; });
+
 // Of the slices of a case show the one that its slider stands at.
 for (const stack of document.querySelectorAll(".stack")) {
   const leaves = [...stack.querySelectorAll(".leaf")];
@@ -37,8 +65,13 @@ for (const stack of document.querySelectorAll(".stack")) {
     leaves.forEach((leaf, i) => leaf.classList.toggle("shown", i === Number(input.value)));
     text.textContent = `slice ${Number(input.value) + 1} of ${leaves.length} (${leaves[input.value].dataset.index})`;
   };
+  const enlarge = stack.querySelector(".enlarge");
+  enlarge.addEventListener("click", () => {
+    enlarge.setAttribute("aria-pressed", stack.classList.toggle("larger"));
+  });
   stack.classList.add("scripted");
-  stack.querySelector(".slider").hidden = leaves.length < 2;
+  stack.querySelector(".slider").hidden = false;
+  input.hidden = leaves.length < 2;
   input.addEventListener("input", show);
   show();
 }
