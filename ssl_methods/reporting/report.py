@@ -22,6 +22,7 @@ from ssl_methods.config import Experiment, budget_text
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
 from ssl_methods.locks import alone
+from ssl_methods.measures import of
 from ssl_methods.reporting import tables
 from ssl_methods.reporting.gallery import Shown, gallery
 from ssl_methods.reporting.looks import faces_of, label, methods_of, shown_as
@@ -262,12 +263,13 @@ def reading(found: Results) -> list[str]:
 
     Upper bounds and controls have no part in who is highest; they are named after it.
     """
-    lines = []
-    summary = overall(found.summary).dropna(subset=["dice"])
+    lines, primary = [], found.experiment.primary
+    measure = of(primary)
+    summary = overall(found.summary).dropna(subset=[primary])
     verdicts = found.comparisons
     if not verdicts.empty:
         verdicts = overall(verdicts)
-        verdicts = verdicts[verdicts["metric"] == found.experiment.primary]
+        verdicts = verdicts[verdicts["metric"] == primary]
         verdicts = verdicts[verdicts["role"] == "method"]
     for budget, group in summary.sort_values("labeled", kind="stable").groupby(
         "budget", sort=False
@@ -275,14 +277,16 @@ def reading(found: Results) -> list[str]:
         line = f"{int(group['labeled'].iloc[0])} labeled:"
         compared = group[roles(group) == "method"]
         if not compared.empty:
-            best = compared.loc[compared["dice"].idxmax()]
-            line += f" highest mean Dice {number(best['dice'], 1, 100)} %, {best['method']}."
+            best, most = compared.loc[compared[primary].idxmin()], "lowest"
+            if measure.higher_is_better:
+                best, most = compared.loc[compared[primary].idxmax()], "highest"
+            line += f" {most} mean {measure.title} {valued(best, primary)}, {best['method']}."
         own = verdicts[verdicts["budget"] == budget]
         for verdict, start in READING.items():
             if names := list(own.loc[own["verdict"] == verdict, "method"]):
                 line += f" {start.format(found.experiment.baseline)}: {listed(names, len(own))}."
         line += needed(own)
-        lines.append(line + apart(group))
+        lines.append(line + apart(group, primary))
     return lines
 
 
@@ -321,13 +325,20 @@ def undrawn(shown: list[Shown]) -> str:
     return lacks
 
 
-def apart(group: pd.DataFrame) -> str:
+def valued(row: pd.Series, metric: str) -> str:
+    """A row's mean with its unit: '81.5 %'."""
+    measure = of(metric)
+    return f"{number(row[metric], measure.digits, measure.scale)} {measure.unit}".strip()
+
+
+def apart(group: pd.DataFrame, metric: str) -> str:
     """The means of upper bounds and controls, and which methods a control reaches."""
     text, compared = "", group[roles(group) == "method"]
     for role, start in (("bound", "Upper bound"), ("control", "Control")):
         for _, row in group[roles(group) == role].iterrows():
-            text += f" {start} {row['method']}: {number(row['dice'], 1, 100)} %."
-            reached = compared.loc[compared["dice"] <= row["dice"], "method"]
+            text += f" {start} {row['method']}: {valued(row, metric)}."
+            sign = 1 if of(metric).higher_is_better else -1
+            reached = compared.loc[sign * compared[metric] <= sign * row[metric], "method"]
             if role == "control" and len(reached):
                 text += f" Not above it: {listed(list(reached), len(compared))}."
     return text

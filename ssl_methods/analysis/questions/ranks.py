@@ -20,7 +20,7 @@ class Ranks(Question):
     }  # fmt: skip
 
     def answer(self, measured: Measured) -> pd.DataFrame:
-        return ranks(measured.cases, "dice")
+        return ranks(measured.cases, self.experiment.primary)
 
     def shown(self, table: pd.DataFrame) -> pd.DataFrame:
         return shown_ranks(table)

@@ -23,7 +23,7 @@ class Variance(Question):
     }  # fmt: skip
 
     def answer(self, measured: Measured) -> pd.DataFrame:
-        return variance_parts(measured.cases, "dice")
+        return variance_parts(measured.cases, self.experiment.primary)
 
     def shown(self, table: pd.DataFrame) -> pd.DataFrame:
         return shown_variance(table)

@@ -14,7 +14,7 @@ from support import simulated
 from ssl_methods.analysis.bibliography import bibliography
 from ssl_methods.config import TrainingConfig
 from ssl_methods.reporting.paragraph import in_latex, in_words, optimiser, paragraph
-from ssl_methods.reporting.report import question
+from ssl_methods.reporting.report import question, reading
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.saving import TALLEST, save
 from ssl_methods.reporting.stacks import contour, picture, stacks
@@ -177,3 +177,17 @@ def test_a_figure_of_hundreds_of_rows_has_a_picture_of_bounded_height(tmp_path):
 def test_of_many_methods_the_first_have_stacks(found, monkeypatch):
     monkeypatch.setattr("ssl_methods.reporting.stacks.MOST", 1)
     assert {len(leaf.panels) for stack in stacks(found) for leaf in stack.leaves} == {1}
+
+
+def test_headline_and_ranks_are_by_the_metric_that_is_judged(tmp_path):
+    declared = simulated.collected(
+        tmp_path, methods=["supervised", "dtc", "empty"], budgets=[4], primary="hd95_voxel",
+        failures=False,
+    )  # fmt: skip
+    found = Results(declared, tmp_path)
+    (line,) = reading(found)
+    dtc = found.summary.set_index("method").loc["dtc", "hd95_voxel"]
+    assert f"lowest mean 95HD {dtc:.2f} voxel, dtc. Better than supervised: dtc." in line
+    assert "Not above it" not in line  # no method is as bad as predicting nothing
+    assert set(found.table("ranks")["metric"]) == {"hd95_voxel"}
+    assert found.table("ranks").set_index("method").loc["dtc", "rank"] == 1
