@@ -33,11 +33,15 @@ class Claims(Question):
         return claims_note(table)
 
     def page(self, table: pd.DataFrame) -> Sequence[Part]:
-        """The claims; their parts folded."""
-        if table.empty:
+        """The claims of which a part was run; their parts folded, and which were not, in words."""
+        asked = table[table["verdict"] != "not run"]
+        is_part = asked["part"].notna()
+        if asked[~is_part].empty:
             return []
-        is_part = table["part"].notna()
-        whole = Part(self.shown(table[~is_part]), sortable=False, wraps=True)
-        parts = self.shown(table[is_part])
+        whole = Part(self.shown(asked[~is_part]), sortable=False, wraps=True)
+        parts = self.shown(asked[is_part])
         folded = Part(parts, opened_by="The parts of each claim", sortable=False, wraps=True)
-        return [whole, folded, self.noted(table)]
+        left = table[table["part"].isna() & (table["verdict"] == "not run")]
+        numbers = ", ".join(f"{number:.0f}" for number in left["claim"])
+        words = [Part(words=f"Not run in this experiment: {numbers}.")] if numbers else []
+        return [whole, folded, *words, self.noted(table)]
