@@ -146,11 +146,15 @@ def step(
     progress: Progress,
     autocast: AbstractContextManager[object] | None = None,
 ) -> LossTerms:
-    """One iteration: each optimiser lowers its loss, in order. Returns all terms, detached."""
+    """One iteration: each optimiser lowers its loss, in order. Returns all terms, detached.
+
+    Raises UserError in plain words for what is no dict of terms, or cannot be differentiated.
+    """
     seen: LossTerms = {}
     for optimizer, loss in optimizers:
         with autocast or nullcontext():
             terms = loss(batch, progress)
+        check_terms(terms)
         optimizer.zero_grad()
         weighted_sum(terms).backward()
         optimizer.step()
@@ -159,11 +163,7 @@ def step(
 
 
 def weighted_sum(terms: LossTerms) -> Tensor:
-    """The scalar that is differentiated, in float32.
-
-    Raises UserError in plain words for what is no dict of terms, or cannot be differentiated.
-    """
-    check_terms(terms)
+    """The scalar that is differentiated, in float32."""
     return torch.stack([term.weight * term.value.float() for term in terms.values()]).sum()
 
 
@@ -182,7 +182,7 @@ def check_terms(terms: LossTerms) -> None:
                 f"loss(): term '{name}' has shape {tuple(term.value.shape)}; reduce it to one "
                 "number, e.g. with .mean()"
             )
-    if torch.is_grad_enabled() and not any(term.value.requires_grad for term in terms.values()):
+    if not any(term.value.requires_grad for term in terms.values()):
         raise UserError(
             "loss(): no term has a gradient; it is computed from detached tensors, or under "
             "torch.no_grad()"

@@ -16,14 +16,14 @@ from ssl_methods.reporting.report import report
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.showcase import showcase
 
+pytestmark = pytest.mark.system  # whole reports
+
 OWN = '''
 """Failures by case."""
 from matplotlib.figure import Figure
 
 from helper_of_mine import COLOUR
 from ssl_methods.reporting.figures.base import Drawing
-
-pytestmark = pytest.mark.system  # whole reports
 
 
 class Failures(Drawing):
