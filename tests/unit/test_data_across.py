@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
-import signal
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel import orientations
+from support.fatal import fatal
 
 from ssl_methods.data import workers
 from ssl_methods.data.geometry import restore_label
@@ -235,12 +234,6 @@ def test_the_summary_names_outliers(tmp_path):
 
 
 # ---- workers -------------------------------------------------------------------------------------
-
-
-def fatal(case: RawCase) -> str:
-    if case.id in ("segv", "kill"):
-        os.kill(os.getpid(), signal.SIGSEGV if case.id == "segv" else signal.SIGKILL)
-    return case.id.upper()
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -100,7 +100,9 @@ def test_ones_own_is_in_every_form_in_the_sums_and_on_the_page(finished):
     assert table.table is not None and len(table.table.rows) == len(
         read_table(made / "hardest_case.csv")
     )
-    assert note.file == "tables/hardest_case.csv, .md, .tex"
+    names = [link.name for link in note.files]
+    assert names == ["tables/hardest_case.csv", ".md", ".tex"]
+    assert note.files[0].saved_as == "hardest_case.csv" and not note.files[1].saved_as
 
 
 def test_a_showcase_holds_the_files_that_questions_declare(finished):

@@ -39,6 +39,7 @@ NOT_RUN = {
 OTHER_PAGES = {
     "docs/how-to/add-a-method.md": "followed in test_own_method.py",
     "docs/how-to/measure-on-a-gpu.md": "test_gpu_day.py rehearses it",
+    "docs/how-to/plan-a-comparison.md": "test_plan.py and test_detection.py",
     "docs/how-to/tune.md": "test_tune.py",
     "docs/how-to/use-your-own-scans.md": "followed in test_own_scans.py",
     "docs/how-to/segment-histology.md": "three sweeps; test_stains_report.py compares such",

@@ -13,7 +13,7 @@ import pytest
 from support.harness import TINY, Workflow
 from support.processes import gone
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.system]
 
 SLOW = TINY | {
     "methods": ["supervised"],

@@ -131,6 +131,7 @@ def test_figures_and_page_are_the_same_bytes_again(whole):
     assert {name: name.read_bytes() for name in names} == before
 
 
+@pytest.mark.system
 def test_one_method_one_subset_and_absent_data_are_said(tmp_path):
     declared = simulated.collected(
         tmp_path, methods=["supervised"], budgets=[4], subsets=1, test_cases=2
@@ -152,6 +153,7 @@ def test_one_method_one_subset_and_absent_data_are_said(tmp_path):
     assert "No comparison" in text and "share one labeled subset" in text
 
 
+@pytest.mark.system
 def test_classes_and_the_oracle_crop_are_shown(tmp_path):
     declared = simulated.collected(
         tmp_path, methods=["supervised", "dtc"], budgets=[4], subsets=2, test_cases=3,
@@ -172,6 +174,7 @@ def test_classes_and_the_oracle_crop_are_shown(tmp_path):
     assert not any(part.opened_by for part in question.page(table))
 
 
+@pytest.mark.system
 def test_a_broken_store_is_an_error_and_no_missing_figure(tmp_path):
     declared = simulated.collected(
         tmp_path, methods=["supervised"], budgets=[4], subsets=1, test_cases=2
