@@ -1,6 +1,6 @@
 # make benchmark   set up .venv if it is missing, run the quickstart; the last line is its report
 # make test        the same set-up, then the tests
-# make test-system sweeps, whole reports, and what needs SLURM, PostgreSQL, Chromium or LaTeX (skipped where absent)
+# make test-system sweeps, whole reports, fuzz in brief, and what needs SLURM, PostgreSQL, Chromium or LaTeX (skipped where absent)
 # make test-long   those that take a minute or more each: kills, studies, every command of the docs
 # make faults      kill, fill and break what can be: an hour; ROUNDS=50 SEED=0 are its defaults
 # make fuzz        damaged files of every format: minutes; FUZZ=1000 SEED=0 are its defaults
@@ -23,7 +23,7 @@ benchmark: $(INSTALLED)
 	@echo results/quickstart/report.html
 
 test: $(INSTALLED)
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long and not system"
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long and not system and not fuzz"
 
 test-system: $(INSTALLED)
 	FUZZ=$${FUZZ:-30} $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \

@@ -41,6 +41,7 @@ def test_nothing_reads_memory_that_it_did_not_write(name, deterministic, monkeyp
     assert same(plain, trained(make(name, dimensions=2))) and same(plain, filled)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", ["dtc", "mean_teacher", "cct", "deep_co_training"])
 def test_compiled_networks_learn_the_same(name):
     """One with a teacher, one whose decoders are called apart, one that differentiates twice."""

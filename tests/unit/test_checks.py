@@ -325,6 +325,7 @@ def test_a_line_per_check_and_the_place_of_an_error(own_method, capsys):
     assert "Traceback" not in printed
 
 
+@pytest.mark.system
 def test_a_suite_of_ones_own_has_a_test_for_each_check(own_method, tmp_path):
     """As the how-to writes it, on a method with one fault."""
     own_method("planted", SOUND.replace('"of the average"', '""'))

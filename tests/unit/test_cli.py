@@ -249,6 +249,7 @@ def test_a_file_of_ones_own_is_listed(tmp_path, capsys, no_own_methods):
     assert re.search(r"^listed_second +A copy of the baseline", printed, re.M)
 
 
+@pytest.mark.system
 def test_a_method_in_a_file_of_ones_own_is_trained_and_measured(declared, tmp_path):
     """In processes of their own, as in the workflow, all that names the file is the key `module`.
     What is trained is what the method that it copies trains."""
@@ -273,6 +274,7 @@ def test_a_method_in_a_file_of_ones_own_is_trained_and_measured(declared, tmp_pa
     assert yaml.safe_load((found / "run.yaml").read_text())["choice"]["method"] == "by_hand"
 
 
+@pytest.mark.system
 def test_an_installed_package_brings_a_method(tmp_path):
     """Found by its entry point alone."""
     (tmp_path / "my_package.py").write_text(OWN)

@@ -70,6 +70,7 @@ def test_behind_the_best_keeps_its_level_over_all_pairs():
     assert behind_the_best(far)["bad"] < 0.01 and "good" not in behind_the_best(far)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("world", "found"), [("run noise", 0.8), ("one bad subset in six", 0.45)])
 def test_level_and_power_of_two_phases(world, found):
     """In full in benchmarks/families.py; here so many families that a broken rule is seen."""

@@ -72,6 +72,7 @@ def interrupted(command, folder, number, once):
     return process.returncode, said
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_training_writes_a_checkpoint_and_goes_on_from_there(project, number, status):
     out = f"run-{status}"
@@ -95,6 +96,7 @@ def test_training_writes_a_checkpoint_and_goes_on_from_there(project, number, st
         assert (project / out / name).read_bytes() == (project / "whole" / name).read_bytes()
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_evaluation_ends_at_once_and_leaves_no_temporary_file(project, number, status):
     evaluate = ["evaluate", "whole/run.yaml", "--out", "measured"]

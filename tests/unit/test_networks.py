@@ -104,6 +104,7 @@ def test_anything_else_is_refused(tmp_path, content, capsys):
     assert "was run" not in capsys.readouterr().out
 
 
+@pytest.mark.system
 def test_a_library_that_a_network_of_monai_lacks_is_named():
     ask = (
         "import sys; sys.modules['einops'] = None\n"

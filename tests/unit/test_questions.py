@@ -79,6 +79,7 @@ def test_a_table_without_rows_has_its_heading_and_is_read_and_shown(name, finish
     assert question.shown(back).empty and isinstance(question.note(back), str)
 
 
+@pytest.mark.system
 def test_asked_twice_it_says_the_same_bytes(finished):
     declared, folder = finished
     made = folder / "simulated" / "tables"

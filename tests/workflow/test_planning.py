@@ -55,6 +55,7 @@ def test_a_config_file_is_not_merged_with_the_quickstart(workflow: Workflow):
     assert workflow.planned(experiment)["split"] == 3
 
 
+@pytest.mark.system
 def test_words_after_config_are_those_of_a_file_and_a_fault_ends_in_one_line(workflow: Workflow):
     """That it is so for every setting and every fault: tests/unit/test_config.py."""
     second = workflow.folder / "second.yaml"
