@@ -140,6 +140,7 @@ def test_a_class_that_no_case_has_is_blank_and_never_one(tmp_path):
     assert rows.loc["empty", "mean"]["dice"] == 0
 
 
+@pytest.mark.system
 def test_no_case_with_any_class_ends_in_no_number(tmp_path):
     none = tuple((f"case_{i:03d}", "chamber") for i in range(3))
     declared = simulated.collected(

@@ -304,6 +304,7 @@ def test_a_teacher_that_decays_to_nothing_is_found(own_method):
         checks.CHECKS["teachers_follow_without_gradient"].holds(name)
 
 
+@pytest.mark.system
 def test_a_line_per_check_and_the_place_of_an_error(own_method, capsys):
     """The command, on a method without a fault and on one with two."""
     sound = own_method("sound", SOUND)

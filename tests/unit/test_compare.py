@@ -231,6 +231,7 @@ def test_what_cannot_be_compared_is_said_in_one_line(tmp_path, capsys):
     assert "no tables yet; run 'collect' for rein first" in capsys.readouterr().err
 
 
+@pytest.mark.system
 def test_the_example_draws_tiles_of_every_laboratory(tmp_path):
     pytest.importorskip("torchstain", reason="stain normalisation needs torchstain")
     files = [results_of(tmp_path, "raw", "none"), results_of(tmp_path, "mac", "macenko")]

@@ -86,6 +86,7 @@ def test_the_experiment_of_the_readme_is_one(tmp_path):
         methods.check_choice(choice, str(path))
 
 
+@pytest.mark.system
 def test_the_method_of_the_readme_is_one(tmp_path, monkeypatch, capsys):
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     (tmp_path / "mirror.py").write_text(block)

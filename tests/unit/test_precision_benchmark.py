@@ -88,6 +88,7 @@ def test_enough_is_the_fastest_that_keeps_the_direction(cosines, expected):
     assert precision.enough(dict(zip(precision.PRECISIONS, cosines, strict=True))) == expected
 
 
+@pytest.mark.system
 def test_the_tiny_form_measures_every_term(tmp_path, monkeypatch, capsys):
     path = tmp_path / "rows.json"
     other = {"method": "cps", "term": "dice", "after": 1}  # measured earlier

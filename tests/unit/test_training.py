@@ -101,6 +101,7 @@ def released(experiment, name):
     )
 
 
+@pytest.mark.system
 def test_the_released_loop_and_settings_of_this_budget_are_recorded(experiment, results, tmp_path):
     train(released(experiment, "sassnet"), results, tmp_path / "run")
     recorded = yaml.safe_load((tmp_path / "run/run.yaml").read_text())

@@ -28,6 +28,7 @@ def test_every_rule_asks_slurm_for_time_and_memory():
     assert all(it["mem_mb"] > 0 < it["runtime"] for it in profile["set-resources"].values())
 
 
+@pytest.mark.system
 def test_the_line_that_users_type(workflow: Workflow):
     if not (SHARED / "data" / "left_atrium").is_dir():
         pytest.skip("shared/data/left_atrium is absent")
@@ -49,6 +50,7 @@ def test_without_a_config_file_it_is_the_quickstart(workflow: Workflow):
     assert workflow.planned()["train"] == len(list(quickstart.runs()))
 
 
+@pytest.mark.system
 def test_a_config_file_is_not_merged_with_the_quickstart(workflow: Workflow):
     # `subsets` is 2 in the quickstart and 3 by default.
     experiment = {key: value for key, value in TINY.items() if key != "subsets"}

@@ -19,6 +19,8 @@ from ssl_methods.reporting.report import description, report
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, SINGLE
 
+pytestmark = pytest.mark.system  # whole reports
+
 LATER_TABLES = ("published", "claims", "ranks", "agreement", "variance")
 
 
@@ -122,7 +124,6 @@ def test_every_figure_is_there_as_vector_and_as_picture(whole):
     assert sum(path.stat().st_size for path in folder.iterdir()) < 2.5e6
 
 
-@pytest.mark.system
 def test_figures_and_page_are_the_same_bytes_again(whole):
     declared, folder, path = whole
     names = [path, *(path.parent / "figures").iterdir()]
@@ -131,7 +132,6 @@ def test_figures_and_page_are_the_same_bytes_again(whole):
     assert {name: name.read_bytes() for name in names} == before
 
 
-@pytest.mark.system
 def test_one_method_one_subset_and_absent_data_are_said(tmp_path):
     declared = simulated.collected(
         tmp_path, methods=["supervised"], budgets=[4], subsets=1, test_cases=2
@@ -153,7 +153,6 @@ def test_one_method_one_subset_and_absent_data_are_said(tmp_path):
     assert "No comparison" in text and "share one labeled subset" in text
 
 
-@pytest.mark.system
 def test_classes_and_the_oracle_crop_are_shown(tmp_path):
     declared = simulated.collected(
         tmp_path, methods=["supervised", "dtc"], budgets=[4], subsets=2, test_cases=3,
@@ -174,7 +173,6 @@ def test_classes_and_the_oracle_crop_are_shown(tmp_path):
     assert not any(part.opened_by for part in question.page(table))
 
 
-@pytest.mark.system
 def test_a_broken_store_is_an_error_and_no_missing_figure(tmp_path):
     declared = simulated.collected(
         tmp_path, methods=["supervised"], budgets=[4], subsets=1, test_cases=2
