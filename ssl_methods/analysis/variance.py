@@ -113,9 +113,11 @@ def _shares(
         runs = effect(between, len(names))[of_run] + effect("seed", len(subsets))
         values = runs[:, None] + effect("case", cases) + effect("rest", len(subsets), cases)
         found, _ = components(values, subsets.tolist())
-        known = [name for name in _in_total(subsets) if found[name] > 0]
-        drawn.append([found[name] / sum(found[it] for it in known) for name in PARTS])
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+        whole_of_it = sum(found[name] for name in _in_total(subsets))
+        if whole_of_it > 0:
+            drawn.append([found[name] / whole_of_it for name in PARTS])
+    none = np.full((2, len(PARTS)), np.nan)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0) if drawn else none
     shares: dict[str, float] = {}
     for name, first, last in zip(PARTS, low, high, strict=True):
         shares |= {f"{name}_share": parts[name] / total}

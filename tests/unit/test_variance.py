@@ -140,3 +140,11 @@ def test_intervals_of_shares_hold_the_truth_and_few_subsets_show_none():
     assert re.fullmatch(r"\d+ \[\d+, \d+\]", shown["Case %"].iloc[0])
     shown = shown_variance(variance_parts(table(*simulated(random, [2] * 4, 12))))
     assert "Case %" not in shown and shown["Not known"].iloc[0] == "shares: fewer than 5 subsets"
+
+
+def test_runs_alone_that_differ_leave_a_share_of_one():
+    """Nothing is of cases or of the rest, so that a simulated table may have no variance at all."""
+    values = np.tile(np.array([[0.5], [0.75], [0.5], [0.75], [0.625]]), (1, 4))
+    row = variance_parts(table(values, [0, 1, 2, 3, 4])).iloc[0]
+    assert row["run_share"] == pytest.approx(1) and row["run_share_low"] == pytest.approx(1)
+    assert not variance_parts(table(values * 0, [0, 1, 2, 3, 4]))["run_share"].notna().any()
