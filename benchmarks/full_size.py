@@ -9,7 +9,6 @@ second. Without the data nothing is measured.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,10 +19,10 @@ from typing import Any
 import torch
 import yaml
 
+from benchmarks.children import PROJECT, environment
 from benchmarks.timing import arguments, show
 from ssl_methods.config import load_experiment
 
-PROJECT = Path(__file__).resolve().parents[1]
 PAPER = "configs/experiments/left_atrium.yaml"
 CELL = ["--budget", "16", "--subset", "0"]
 RUN = [*CELL, "--method", "dtc", "--seed", "0"]
@@ -40,7 +39,7 @@ def watched(verb: str, *rest: str, folder: Path) -> dict[str, float]:
         subprocess.Popen(
             command,
             cwd=PROJECT,
-            env=os.environ | {"PYTHONPATH": str(PROJECT)},
+            env=environment(),
             stdout=printed,
             stderr=printed,
         ) as process,

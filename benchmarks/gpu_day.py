@@ -4,9 +4,10 @@
     python -m benchmarks.gpu_day --publish --out DIR
 
 A queue, the most telling items per minute first. Each is a process of its own with a time limit;
-its rows are written whole to ``DIR/<item>.json`` as soon as it ends. An item whose rows are there
-is passed over, a sweep goes on from its checkpoints, and what the time does not allow is named: the
-same command goes on another day. ``DIR/day.json`` says what became of each item, and where.
+its rows are written whole to ``DIR/<item>.json`` as soon as it ends. What takes the time of steps
+has the machine to itself; what does not runs side by side. An item whose rows are there is passed
+over, a sweep goes on from its checkpoints, and what the time does not allow is named: the same
+command goes on another day. ``DIR/day.json`` says what became of each item, and where.
 
 ``--tiny`` rehearses the whole day on generated scans, on the CPU where there is no GPU.
 ``--publish`` copies the answers to ``benchmarks/measured/gpu/``, from where the performance page
@@ -22,18 +23,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from benchmarks.all import machine
+from benchmarks.children import PROJECT, environment
 from benchmarks.page import MEASURED
+from ssl_methods import methods
 from ssl_methods.errors import UserError
 from ssl_methods.files import read_json, write_json
 
-PROJECT = Path(__file__).resolve().parents[1]
 PRECISIONS = ("float32", "tf32", "bfloat16")
-COMPILED = ("none", "compile", "graphs")
+FOURTHS = 4  # processes that share the methods of the precision benchmark
 GRACE = 20.0  # seconds that a process has to end after its time
 
 
@@ -46,6 +50,7 @@ class Item:
     module: str
     arguments: tuple[str, ...] = ()
     goes_on: bool = False  # a sweep: asked again until its rows say that it is complete
+    beside: bool = False  # its answer is no time: it runs beside its neighbours of that kind
 
     def command(self, file: Path, minutes: float) -> list[str]:
         limit = ["--minutes", f"{minutes:.2f}"] if self.goes_on else []
@@ -67,38 +72,42 @@ def queue(tiny: bool) -> list[Item]:
             Item("step-all", 2, "benchmarks.step", (*step, "--methods", "supervised", "dtc")),
             Item("sweep", 3, "benchmarks.gpu.sweep", sweep, goes_on=True),
         ]
-    paper = ("--scales", "paper", "--methods", "dtc", "--rounds", "3")
-    steps = [
-        Item(
-            f"step-dtc-{precision}-{compiled}",
-            1 if compiled == "none" else 2.5,
-            "benchmarks.step",
-            (*paper, "--precision", precision, "--compile", compiled),
-        )
-        for compiled in COMPILED
-        for precision in PRECISIONS
-    ]
-    small = ("configs/experiments/left_atrium_small.yaml", "--runs-per-gpu", "8")
-    full = [
-        Item(
-            f"left_atrium-subset-{subset}",
-            30,
-            "benchmarks.gpu.sweep",
-            ("configs/experiments/left_atrium.yaml", "--budget", "8", "--subset", str(subset)),
-            goes_on=True,
-        )
-        for subset in range(3)
-    ]
+    paper = ("--scales", "paper", "--rounds", "3")
+    dtc = (*paper, "--methods", "dtc", "--precision", *PRECISIONS, "--compile")
+    trained = [name for name in methods.names() if methods.method_class(name).role == "method"]
+    small = ("configs/experiments/left_atrium_small.yaml", "--runs-per-gpu", "16")
+    four = ("--target", "results/left_atrium_small/looks/labeled-4.json")
+    full = ("configs/experiments/left_atrium.yaml", "--budget", "8", "--subset")
     return [
-        Item("tests", 4, "benchmarks.gpu.tests"),
-        *steps[:3],
+        Item("step-dtc", 2, "benchmarks.step", (*dtc, "none")),
         Item("kernels", 1, "benchmarks.gpu.kernels"),
-        Item("precision", 4, "benchmarks.precision"),
+        Item("step-all", 3, "benchmarks.step", ("--scales", "paper", "--rounds", "1")),
+        Item("tests", 4, "benchmarks.gpu.tests", beside=True),
+        *(
+            Item(
+                f"precision-{i}",
+                4,
+                "benchmarks.precision",
+                ("--methods", *trained[i::FOURTHS]),
+                beside=True,
+            )
+            for i in range(FOURTHS)
+        ),
+        Item("left_atrium_small-4", 8, "benchmarks.gpu.sweep", (*small, *four), goes_on=True),
         Item("evaluation", 3, "benchmarks.full_size"),
-        *steps[3:],
-        Item("step-all", 5, "benchmarks.step", ("--scales", "paper", "--rounds", "2")),
+        Item("step-dtc-graphs", 3, "benchmarks.step", (*dtc, "graphs")),
+        Item("step-dtc-compile", 3, "benchmarks.step", (*dtc, "compile")),
         Item("left_atrium_small", 15, "benchmarks.gpu.sweep", small, goes_on=True),
-        *full,
+        *(
+            Item(
+                f"left_atrium-subset-{subset}",
+                30,
+                "benchmarks.gpu.sweep",
+                (*full, str(subset)),
+                goes_on=True,
+            )
+            for subset in range(3)
+        ),
     ]
 
 
@@ -110,7 +119,7 @@ def run(item: Item, folder: Path, minutes: float) -> dict[str, Any]:
         process = subprocess.Popen(
             item.command(file, minutes),
             cwd=PROJECT,
-            env=os.environ | {"PYTHONPATH": str(PROJECT)},
+            env=environment(),
             stdout=printed,
             stderr=printed,
             start_new_session=True,
@@ -146,14 +155,22 @@ def is_answered(item: Item, folder: Path) -> bool:
 def day(items: list[Item], folder: Path, minutes: float) -> Iterator[dict[str, Any]]:
     """What becomes of each item, in order, until the time is over."""
     over = time.monotonic() + 60 * minutes
-    for item in items:
+
+    def ask(item: Item) -> dict[str, Any]:
         left = (over - time.monotonic()) / 60
         if is_answered(item, folder):
-            yield {"item": item.name, "state": "done before", "seconds": 0.0}
-        elif left < 0.25 or (not item.goes_on and left < item.minutes / 2):
-            yield {"item": item.name, "state": "no time left", "seconds": 0.0}
+            return {"item": item.name, "state": "done before", "seconds": 0.0}
+        if left < 0.25 or (not item.goes_on and left < item.minutes / 2):
+            return {"item": item.name, "state": "no time left", "seconds": 0.0}
+        return run(item, folder, min(left, item.minutes))
+
+    for beside, group in groupby(items, key=lambda item: item.beside):
+        if beside:
+            together = list(group)
+            with ThreadPoolExecutor(len(together)) as pool:
+                yield from pool.map(ask, together)
         else:
-            yield run(item, folder, min(left, item.minutes))
+            yield from map(ask, group)
 
 
 def publish(folder: Path, measured: Path) -> list[Path]:
@@ -175,12 +192,9 @@ def publish(folder: Path, measured: Path) -> list[Path]:
     if seen["machine"]["gpu"] is None:
         raise UserError(f"{folder}: was measured without a GPU; there is nothing to publish")
     write("step", read("step-*.json"))
-    for item, name in (
-        ("kernels", "kernels"),
-        ("precision", "precision"),
-        ("evaluation", "full_size"),
-    ):
-        write(name, read(f"{item}.json"))
+    write("kernels", read("kernels.json"))
+    write("precision", [row for row in read("precision*.json") if row["term"]])
+    write("full_size", read("evaluation.json"))
     for name in [file.stem for file in written]:
         write_json(measured / f"{name}.machine.json", seen["machine"] | {"load": 0.0})
     return written

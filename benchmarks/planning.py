@@ -18,9 +18,9 @@ from typing import Any
 
 import yaml
 
+from benchmarks.children import PROJECT, environment
 from benchmarks.timing import show
 
-PROJECT = Path(__file__).resolve().parents[1]
 PLAIN = """
 RUN = "r/{method}/{budget}/{subset}/{seed}"
 TWO, SEEDS = range(2), range(config["seeds"])
@@ -73,12 +73,11 @@ def dry_run(folder: str, *options: str) -> tuple[float, float, float]:
     """Wall and CPU seconds and peak MB of Snakemake in a process of its own."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "2"]
     command += ["--directory", folder, *options]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     start = time.perf_counter()
     with (
         Path(folder, "printed").open("w", encoding="utf-8") as printed,
         subprocess.Popen(
-            command, cwd=PROJECT, env=environment, stdout=printed, stderr=printed
+            command, cwd=PROJECT, env=environment(), stdout=printed, stderr=printed
         ) as process,
     ):
         _, status, used = os.wait4(process.pid, 0)

@@ -23,7 +23,8 @@ from typing import Any
 
 import yaml
 
-PROJECT = Path(__file__).resolve().parents[1]
+from benchmarks.children import environment
+
 IMPORTS = {
     "no verb (--help)": "ssl_methods.cli",
     "prepare": "ssl_methods.data.prepare",
@@ -34,6 +35,7 @@ IMPORTS = {
 }
 FIRST_STEP = '''"""DTC that says when it has made a step."""
 import time
+from benchmarks.children import environment
 from ssl_methods.methods.dtc import DTC
 
 class FirstStep(DTC):
@@ -56,7 +58,7 @@ def timed(*arguments: str) -> tuple[float, float]:
     start = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *arguments],
-        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -81,8 +83,7 @@ def to_the_first_step(*arguments: str) -> tuple[float, float]:
     """Wall and CPU seconds until a job of the method above has made its step."""
     start = time.time()
     command = [sys.executable, *arguments]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
     there, used = map(float, done.stdout.split()[:2])

@@ -57,7 +57,7 @@ class Scale:
 
 
 TINY = Scale("tiny", (18, 20, 16), (16, 16, 16), 2, 1, 1, 1, [])
-PAPER = Scale("paper", (176, 140, 88), (112, 112, 80), 16, 20, 7, 21, [])
+PAPER = Scale("paper", (176, 140, 88), (112, 112, 80), 16, 12, 7, 21, [])
 
 
 def scales(device: torch.device, rounds: int) -> list[Scale]:
@@ -140,12 +140,11 @@ def harness_step(
 
 
 def measure(
-    scale: Scale, folder: Path, device: torch.device, **changes: Any
+    scale: Scale, folder: Path, device: torch.device, with_released: bool = True, **changes: Any
 ) -> list[dict[str, Any]]:
     """One row per method; ``changes`` are of the training's settings."""
     store = prepared(scale, folder)
     training = TrainingConfig(patch_size=scale.patch, **changes)
-    files = write_hdf5(store, store.folder)
     rows = []
     for name in scale.methods:
         if device.type == "cuda":
@@ -161,15 +160,21 @@ def measure(
                 bare()
 
         calls: dict[str, Callable[[], None]] = {"bare": bare_in_precision, "harness": harness}
-        if name == "dtc":
+        if name == "dtc" and with_released:
+            files = write_hdf5(store, store.folder)
             for workers in (0, 4) if scale.steps > 1 else (0,):
                 calls[f"released, {workers} workers"] = ReleasedStep(
                     files, LABELED, scale.patch, scale.width, workers, device
                 )
-        turns = {title: turn(call, scale.steps, device) for title, call in calls.items()}
-        rounds = alternate(turns, scale.dtc_rounds if name == "dtc" else scale.rounds)
-        seconds = {title: median(values) / scale.steps for title, values in rounds.items()}
-        released = [title for title in rounds if title.startswith("released")]
+        released = [title for title in calls if title.startswith("released")]
+        steps = dict.fromkeys(calls, scale.steps) | dict.fromkeys(
+            released,
+            max(1, scale.steps // 4),  # it is the slower one by far
+        )
+        turns = {title: turn(call, steps[title], device) for title, call in calls.items()}
+        timed = alternate(turns, scale.dtc_rounds if name == "dtc" else scale.rounds)
+        rounds = {title: [it / steps[title] for it in timed[title]] for title in timed}
+        seconds = {title: median(values) for title, values in rounds.items()}
         faster = [ratio(rounds[title], rounds["harness"]) for title in released]
         rows.append(
             {
@@ -204,7 +209,9 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", metavar="NAME")
     for name in ("precision", "compile"):
         default = TrainingConfig.model_fields[name].default
-        parser.add_argument(f"--{name}", default=default, help=f"training.{name} ({default})")
+        parser.add_argument(
+            f"--{name}", nargs="+", default=[default], help=f"training.{name} ({default})"
+        )
     options = parser.parse_args()
     torch.set_num_threads(2)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -212,17 +219,20 @@ def main() -> None:
         keep_freed_memory()
     wanted = [*scales(device, options.rounds), replace(TINY, methods=trained())]
     names = options.scales or [scale.name for scale in wanted[:-1]]
-    changes = {"precision": options.precision, "compile": options.compile}
+    kinds = [(how, precision) for how in options.compile for precision in options.precision]
     with tempfile.TemporaryDirectory() as folder:
         rows = [
             row
             for scale in wanted
             if scale.name in names
+            for kind in kinds
             for row in measure(
                 replace(scale, methods=options.methods or scale.methods),
                 Path(folder),
                 device,
-                **changes,
+                with_released=kind == kinds[0],
+                compile=kind[0],
+                precision=kind[1],
             )
         ]
     show(rows, options.json)

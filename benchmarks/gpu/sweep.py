@@ -16,12 +16,12 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.children import PROJECT
 from benchmarks.timing import show
 from ssl_methods.config import load_experiment
 from ssl_methods.config.experiment import Experiment
 from ssl_methods.files import read_json, write_yaml
 
-PROJECT = Path(__file__).resolve().parents[2]
 TINY = {
     "dataset": {"name": "tiny", "importer": "phantom", "shape": [18, 20, 16], "train_cases": 6,
                 "test_cases": 2},
@@ -46,13 +46,13 @@ def declared(options: argparse.Namespace) -> Experiment:
     return experiment.model_copy(update=changes)
 
 
-def sweep(experiment: Experiment, minutes: float, cores: int) -> None:
+def sweep(experiment: Experiment, target: str, minutes: float, cores: int) -> None:
     """Run what is left of it, for so long at most."""
     file = PROJECT / "results" / experiment.name / "gpu_day.yaml"
     write_yaml(file, experiment.model_dump(mode="json"))
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--keep-going"]
     process = subprocess.Popen(
-        [*command, "measurements", "--configfile", str(file)], cwd=PROJECT, start_new_session=True
+        [*command, target, "--configfile", str(file)], cwd=PROJECT, start_new_session=True
     )
     try:
         process.wait(60 * minutes)
@@ -89,6 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("experiment", type=Path)
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--target", default="measurements", help="of Snakemake")
     parser.add_argument("--budget", type=int)
     parser.add_argument("--subset", type=int)
     parser.add_argument("--runs-per-gpu", type=int, default=1)
@@ -96,7 +97,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     experiment = declared(options)
-    sweep(experiment, options.minutes, os.cpu_count() or 1)
+    sweep(experiment, options.target, options.minutes, os.cpu_count() or 1)
     show(rows(experiment), options.json)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -11,9 +10,8 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+from benchmarks.children import PROJECT, environment
 from benchmarks.timing import show
-
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 def rows(report: Path) -> list[dict[str, Any]]:
@@ -41,9 +39,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
         command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider"]
-        environment = os.environ | ({"SSL_METHODS_REHEARSE": "1"} if options.tiny else {})
+        rehearse = {"SSL_METHODS_REHEARSE": "1"} if options.tiny else {}
         done = subprocess.run(
-            [*command, "tests/gpu", f"--junitxml={report}"], cwd=PROJECT, env=environment
+            [*command, "tests/gpu", f"--junitxml={report}"],
+            cwd=PROJECT,
+            env=environment() | rehearse,
         )
         show(rows(report), options.json)
     sys.exit(done.returncode not in (0, 1))  # a failed test is an answer

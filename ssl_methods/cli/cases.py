@@ -84,13 +84,12 @@ def add_split(verbs: Verbs) -> None:
 
 def split(arguments: argparse.Namespace) -> None:
     from ssl_methods.config import load_experiment
-    from ssl_methods.data.prepare import prepare
+    from ssl_methods.data.inputs import open_store
     from ssl_methods.data.splits import write_splits
-    from ssl_methods.data.store import Store
 
     experiment = load_experiment(arguments.file)
     experiment.check_cell(arguments.budget, arguments.subset)
-    store = Store.open(prepare(experiment.dataset, arguments.results))
+    store = open_store(experiment.dataset, arguments.results, make=True)
     for path in write_splits(
         experiment, store, arguments.results, arguments.budget, arguments.subset
     ):

@@ -16,7 +16,6 @@ import numpy as np
 from ssl_methods import methods
 from ssl_methods.config import Run
 from ssl_methods.data.inputs import open_inputs
-from ssl_methods.data.prepare import prepare
 from ssl_methods.devices.claim import computing
 from ssl_methods.devices.placement import place
 from ssl_methods.errors import UserError
@@ -53,8 +52,7 @@ def score(file: Path, run: Run, results: Path, out: Path) -> Score:
     if method.role == "control":
         raise UserError(f"{run.name}: has no network, so that no file can be scored with it")
     load_released(method.network, file)  # before the data are prepared, which takes long
-    prepare(run.dataset, results)
-    inputs = open_inputs(run, results)
+    inputs = open_inputs(run, results, make=True)
     store, ids = inputs.store, inputs.split.test
     if (store.channels, len(store.classes)) != (1, 1):
         raise UserError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -18,6 +17,7 @@ import torch
 import yaml
 from support.same_draws import SameDraws
 
+from benchmarks.children import environment
 from ssl_methods import level_set, methods
 from ssl_methods.checks.materials import make, make_batch
 from ssl_methods.config import TrainingConfig
@@ -89,7 +89,7 @@ def started(run_yaml: Path, results: Path, out: Path, *cells: str) -> subprocess
     command = [sys.executable, "-m", "ssl_methods", "train", str(run_yaml), *cells]
     return subprocess.Popen(
         [*command, "--results", str(results), "--out", str(out)],
-        env=os.environ | {"PYTHONPATH": os.getcwd()},
+        env=environment(),
     )
 
 
