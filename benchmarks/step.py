@@ -57,7 +57,7 @@ class Scale:
 
 
 TINY = Scale("tiny", (18, 20, 16), (16, 16, 16), 2, 1, 1, 1, [])
-PAPER = Scale("paper", (176, 140, 88), (112, 112, 80), 16, 12, 7, 21, [])
+PAPER = Scale("paper", (176, 140, 88), (112, 112, 80), 16, 5, 7, 21, [])
 
 
 def scales(device: torch.device, rounds: int) -> list[Scale]:

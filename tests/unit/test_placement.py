@@ -1,4 +1,4 @@
-"""Memory on the CPU: how weights lie in it, and whether what was freed stays."""
+"""Memory: how weights lie in it, and whether what was freed stays."""
 
 import copy
 import ctypes
@@ -44,9 +44,7 @@ def test_freed_memory_is_kept_on_the_cpu():
 
 
 def test_layout_follows_the_rule():
-    assert channels_last((32, 48, 32), CPU) and channels_last((112, 112, 80), CPU)
-    assert not channels_last((32, 32), CPU)
-    assert not channels_last((32, 48, 32), torch.device("cuda"))
+    assert channels_last((32, 48, 32)) and not channels_last((32, 32))
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
