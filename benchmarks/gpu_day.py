@@ -72,21 +72,21 @@ def queue(tiny: bool) -> list[Item]:
             Item("step-all", 2, "benchmarks.step", (*step, "--methods", "supervised", "dtc")),
             Item("sweep", 3, "benchmarks.gpu.sweep", sweep, goes_on=True),
         ]
-    paper = ("--scales", "paper", "--rounds", "3")
+    paper = ("--scales", "paper", "--rounds", "2")
     dtc = (*paper, "--methods", "dtc", "--precision", *PRECISIONS, "--compile")
     trained = [name for name in methods.names() if methods.method_class(name).role == "method"]
-    small = ("configs/experiments/left_atrium_small.yaml", "--runs-per-gpu", "16")
+    small = ("configs/experiments/left_atrium_small.yaml", "--runs-per-gpu", "10")
     four = ("--target", "results/left_atrium_small/looks/labeled-4.json")
     full = ("configs/experiments/left_atrium.yaml", "--budget", "8", "--subset")
     return [
         Item("step-dtc", 2, "benchmarks.step", (*dtc, "none")),
         Item("kernels", 1, "benchmarks.gpu.kernels"),
         Item("step-all", 3, "benchmarks.step", ("--scales", "paper", "--rounds", "1")),
-        Item("tests", 4, "benchmarks.gpu.tests", beside=True),
+        Item("tests", 3, "benchmarks.gpu.tests", beside=True),
         *(
             Item(
                 f"precision-{i}",
-                4,
+                3,
                 "benchmarks.precision",
                 ("--methods", *trained[i::FOURTHS]),
                 beside=True,
