@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ssl_methods import methods
+
 Row = Mapping[str, Any]
 
 
@@ -55,7 +57,8 @@ def ends(value: Any) -> list[float]:
     return [it for it in found if it is not None]
 
 
-AS_TRAINED = {"device": "cuda", "precision": "auto", "compile": "none"}
+OF_DTC = methods.method_class("dtc").least_precision  # what `auto` is to it on a GPU
+AS_TRAINED = {"device": "cuda", "precision": OF_DTC, "compile": "none"}
 PAPER, SMALL = {"scale": "paper", "method": "dtc"}, {"scale": "hippocampus", "method": "dtc"}
 
 BARS = (

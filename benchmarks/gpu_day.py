@@ -80,9 +80,18 @@ def queue(tiny: bool) -> list[Item]:
     full = ("configs/experiments/left_atrium.yaml", "--budget", "8", "--subset")
     return [
         Item("step-dtc", 2, "benchmarks.step", (*dtc, "none")),
+        Item("tests", 3, "benchmarks.gpu.tests", beside=True),
+        Item(
+            "left_atrium_small-4",
+            8,
+            "benchmarks.gpu.sweep",
+            (*small, *four),
+            goes_on=True,
+            beside=True,
+        ),
+        Item("evaluation", 3, "benchmarks.full_size"),
         Item("kernels", 1, "benchmarks.gpu.kernels"),
         Item("step-all", 3, "benchmarks.step", ("--scales", "paper", "--rounds", "1")),
-        Item("tests", 3, "benchmarks.gpu.tests", beside=True),
         *(
             Item(
                 f"precision-{i}",
@@ -93,8 +102,6 @@ def queue(tiny: bool) -> list[Item]:
             )
             for i in range(FOURTHS)
         ),
-        Item("left_atrium_small-4", 8, "benchmarks.gpu.sweep", (*small, *four), goes_on=True),
-        Item("evaluation", 3, "benchmarks.full_size"),
         Item("step-dtc-graphs", 3, "benchmarks.step", (*dtc, "graphs")),
         Item("step-dtc-compile", 3, "benchmarks.step", (*dtc, "compile")),
         Item("left_atrium_small", 15, "benchmarks.gpu.sweep", small, goes_on=True),

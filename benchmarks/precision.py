@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.same_draws import SameDraws
 from benchmarks.timing import show
 from ssl_methods import methods
 from ssl_methods.batch import Batch, Progress
@@ -61,27 +62,6 @@ TINY = Scale((18, 20, 16), (16, 16, 16), 2, 3, (1, 3), 1)
 
 
 # ---- the precisions ------------------------------------------------------------------------------
-
-
-class SameDraws(TorchDispatchMode):
-    """Random numbers are drawn in float32 and in the order of axes, whatever the precision and the
-    memory layout, and then cast."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        kwargs = dict(kwargs or {})
-        if torch.Tag.nondeterministic_seeded not in func.tags:
-            return func(*args, **kwargs)
-        if func.overloadpacket in (ATEN.rand, ATEN.randn):
-            wanted = kwargs.get("dtype") or torch.get_default_dtype()
-            return func(*args, **kwargs | {"dtype": torch.float32}).to(wanted)
-        first = args[0]
-        if not isinstance(first, Tensor) or not first.is_floating_point():
-            return func(*args, **kwargs)
-        first_32 = first.to(torch.float32, memory_format=torch.contiguous_format)
-        drawn = func(first_32, *args[1:], **kwargs)
-        if func.overloadpacket.__name__.endswith("_"):  # in place
-            return first.copy_(drawn)
-        return drawn.to(first.dtype)
 
 
 class RoundedProducts(TorchDispatchMode):

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ssl_methods.networks.weight_gradients import Conv3d, ConvTranspose3d
+
 Upsampling = Literal["transposed", "linear", "aligned", "nearest"]
 
-CONV = {2: nn.Conv2d, 3: nn.Conv3d}
-DECONV = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+CONV = {2: nn.Conv2d, 3: Conv3d}
+DECONV = {2: nn.ConvTranspose2d, 3: ConvTranspose3d}
 NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 DROPOUT = {2: nn.Dropout2d, 3: nn.Dropout3d}
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from support.same_draws import SameDraws
 
 from benchmarks.children import environment
+from benchmarks.same_draws import SameDraws
 from ssl_methods import level_set, methods
 from ssl_methods.checks.materials import make, make_batch
 from ssl_methods.config import TrainingConfig
@@ -124,7 +124,7 @@ def test_a_batch_that_does_not_fit_is_taken_in_parts(device, experiment, results
     run = experiment(methods=["supervised"], training=settings).run("supervised", 2, 0, 0)
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction(400e6 / total)
+    torch.cuda.set_per_process_memory_fraction(80e6 / total)
     try:
         train(run, results, tmp_path / "run")
     finally:

@@ -97,7 +97,7 @@ def test_outcomes_are_read_from_a_junit_file(tmp_path):
 def test_what_is_published_stands_on_the_page_beside_the_rows_of_the_cpu(monkeypatch, tmp_path):
     answers, measured = tmp_path / "day", tmp_path / "measured"
     answers.mkdir()
-    row = {"scale": "paper", "method": "dtc", "device": "cuda", "precision": "auto"}
+    row = {"scale": "paper", "method": "dtc", "device": "cuda", "precision": "float32"}
     row |= {"compile": "none", "harness, s": 0.0125, "overhead, %": [1.0, 0.5, 2.0]}
     (answers / "step-all.json").write_text(json.dumps([row]))
     seen = {"cpu": "a CPU", "cores": 2, "gpu": None, "versions": {"torch": "2.13.0"}}

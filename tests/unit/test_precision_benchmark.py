@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from benchmarks import precision
 from benchmarks.page import MEASURED
+from benchmarks.same_draws import SameDraws
 from ssl_methods import methods
 from ssl_methods.config import FASTEST_FIRST, rounds_more
 
@@ -46,6 +47,7 @@ def test_products_are_of_rounded_numbers_forward_and_back():
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
 def test_draws_are_the_same_in_every_precision_and_layout(kind):
+    @torch.no_grad()  # as a teacher's: dropout then comes as one operation
     def drawn(dtype, layout):
         like = torch.zeros(2, 3, 4, 5, 6, dtype=dtype).to(memory_format=layout)
         torch.manual_seed(3)
@@ -53,11 +55,13 @@ def test_draws_are_the_same_in_every_precision_and_layout(kind):
             torch.randn_like(like),
             torch.empty_like(like).uniform_(-1, 1),
             functional.dropout3d(torch.ones_like(like), 0.5),
+            torch.native_dropout(torch.ones_like(like), 0.5, True)[0],
             torch.rand(7, dtype=dtype),
+            torch._sample_dirichlet(torch.ones(4, 2, dtype=dtype)),  # what Beta draws
             torch.randperm(5),
         ]
 
-    with precision.SameDraws():
+    with SameDraws():
         exact = drawn(torch.float32, torch.contiguous_format)
         other = drawn(kind, torch.channels_last_3d)
     for expected, found in zip(exact, other, strict=True):
@@ -114,17 +118,24 @@ def test_the_tiny_form_measures_every_term(tmp_path, monkeypatch, capsys):
     assert max(rounded) < 0.9  # of T⁻¹ at k = 1500
 
 
-def measured():
-    path = MEASURED / "precision.json"
+def measured(where):
+    path = MEASURED / where / "precision.json"
     rows = json.loads(path.read_text()) if path.exists() else []
     return [row for row in rows if row["term"]]
 
 
-@pytest.mark.parametrize("name", sorted({row["method"] for row in measured()}))
-def test_what_a_method_asks_for_is_what_was_measured(name):
-    """The fastest that keeps every term's direction after the warm-up: after the last steps."""
+def methods_measured():
+    return sorted({(it, row["method"]) for it in ("", "gpu") for row in measured(it)})
+
+
+@pytest.mark.parametrize(("where", "name"), methods_measured())
+def test_what_a_method_asks_for_is_what_was_measured(where, name):
+    """The fastest that keeps every term's direction after the warm-up: after the last steps.
+
+    Rounded on a CPU, and TF32 as a GPU computes it.
+    """
     asked = {"TF32": "tf32", "float32": "float32"}
-    own = [row for row in measured() if row["method"] == name]
+    own = [row for row in measured(where) if row["method"] == name]
     last = max(row["after"] for row in own)
     needed = [asked.get(row["enough"], "bfloat16") for row in own if row["after"] == last]
     most = max(needed, key=FASTEST_FIRST.index)
