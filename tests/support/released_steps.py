@@ -262,6 +262,12 @@ def cps(method, batch, t):
     return supervision + 0.1 * ramp(200, t) * (entropy(u1, y2) + entropy(u2, y1))
 
 
+def dmd(method, batch, t):
+    z1, z2 = (f(everything(batch))[0] for f in (method.network, method.second))
+    supervision = dice(z1[:2].sigmoid(), batch.labels) + dice(z2[:2].sigmoid(), batch.labels)
+    return supervision + 4 * dice((z1 / 2).sigmoid(), (z2 / 2).sigmoid())
+
+
 def cross_teaching(method, batch, t):
     supervision, u1, u2, y1, y2 = two_networks(method, batch)
     mutual = dice_both(u1.sigmoid(), y2) + dice_both(u2.sigmoid(), y1)
@@ -357,6 +363,7 @@ FORMULAS = {
     "cps": cps,
     "cross_teaching": cross_teaching,
     "dan": dan,
+    "dmd": dmd,
     "dtc": dtc,
     "entropy_minimization": entropy_minimization,
     "fixmatch": fixmatch_formula,
