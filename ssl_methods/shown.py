@@ -9,6 +9,21 @@ from typing import Any
 _IN_URL = re.compile(r"(?<=://)([^:/@\s]*):\S*@")
 _IN_QUERY = re.compile(r"(?<=[?&])((?:ssl)?password|passwd|pwd)=[^&\s]*", re.IGNORECASE)
 
+HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+"""Characters that are not seen and change what is: controls, marks of direction, half pairs."""
+
+
+def visible(text: str) -> str:
+    """The text with hidden characters (``HIDDEN``; not tab and line's end) as '\\u202e'."""
+    return HIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """Visible, in one line."""
+    return " ".join(visible(text).split())
+
 
 def printable(text: str, most: int = 200) -> str:
     """Text of others with its control characters escaped, cut after ``most`` characters."""

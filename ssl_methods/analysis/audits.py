@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.pairing import beside, paired_difference
 from ssl_methods.analysis.run_files import read_cost, read_snapshots
 from ssl_methods.analysis.shown import (
@@ -322,7 +323,7 @@ def shown_audits(table: pd.DataFrame) -> pd.DataFrame:
         change = with_interval(row, ["difference", "low", "high"], measure, sign=True)
         rows.append({
             "Audit": f"{row['audit']}: {row['reported_as']} / {row['instead_as']}",
-            "Method": or_dash(row["method"]),
+            "Method": or_dash(label(row["method"])),
             "Labeled": labeled_text(row) if measured else UNKNOWN,
             "Metric": measure.heading,
             "Reported": number(row["reported"], measure.digits, measure.scale),
@@ -349,7 +350,7 @@ def shown_audits_briefly(table: pd.DataFrame) -> pd.DataFrame:
         measured = first["status"] == "measured"
         smallest, largest = (
             f"{number(row['difference'], metric.digits, metric.scale, sign=True)}"
-            f" ({row['method']}{f', {labeled_text(row)} labeled' if many else ''})"
+            f" ({label(row['method'])}{f', {labeled_text(row)} labeled' if many else ''})"
             if measured else UNKNOWN
             for _, row in by_size.iloc[[0, -1]].iterrows()
         )  # fmt: skip

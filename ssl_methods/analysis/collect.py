@@ -30,6 +30,7 @@ from ssl_methods.analysis.measurements import (
     metric_columns,
     read_cases,
 )
+from ssl_methods.analysis.names import faces_of, shown_as
 from ssl_methods.analysis.questions.base import Measured
 from ssl_methods.analysis.questions.registry import questions, table_names
 from ssl_methods.analysis.run_files import (
@@ -102,13 +103,20 @@ def _collect(experiment: Experiment, results: Path, folder: Path) -> None:
     asked = questions(experiment)
     measured = Measured(experiment, results, design, declared, done, rows, cases, runs, asked)
     write_table(folder / "runs.csv", runs)
-    for name, question in asked.items():
-        table = measured.table(name)
-        write_table(folder / f"{name}.csv", table, question.columns)
-        for file, (shown, note, marked) in question.read(table).items():
-            write_shown(folder / file, shown, note, marked)
+    with shown_as(faces_of(first_records(done, results))):
+        for name, question in asked.items():
+            table = measured.table(name)
+            write_table(folder / f"{name}.csv", table, question.columns)
+            for file, (shown, note, marked) in question.read(table).items():
+                write_shown(folder / file, shown, note, marked)
     write_sums(folder, [f"{name}.csv" for name in table_names(experiment)])
     write_text(folder / "references.bib", bibtex(cited(experiment)))
+
+
+def first_records(done: list[Run], results: Path) -> Iterator[tuple[Run, dict[str, Any]]]:
+    """Of each row one run and what it recorded."""
+    for run in {run.name: run for run in reversed(done)}.values():
+        yield run, read_run_record(results / run.folder / "run.yaml")
 
 
 def write_cases(path: Path, experiment: Experiment, results: Path, runs: list[Run]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ssl_methods.analysis.measurements import metric_columns
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.pairing import OTHER, beside, paired_difference
 from ssl_methods.analysis.shown import WORDS, labeled_text, number, with_interval
 from ssl_methods.analysis.tables import in_order, overall, roles, with_class_mean
@@ -148,7 +149,7 @@ def shown_comparison(table: pd.DataFrame) -> pd.DataFrame:
     for _, row in table.iterrows():
         measure = of(row["metric"])
         rows.append({
-            "Method": row["method"],
+            "Method": label(row["method"]),
             "Labeled": labeled_text(row),
             "Cases": row["group"],
             "Metric": measure.heading,

@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from ssl_methods.analysis.names import label
+
 PAIRS = (("dice", "jaccard"), ("dice_largest_component", "jaccard_largest_component"))
 
 
@@ -50,5 +52,5 @@ def jensen_note(summary: pd.DataFrame) -> str:
         f"{len(checked) - len(failed)} of {len(checked)} rows pass the Jensen check: mean Jaccard "
         "is at least D / (2 - D) of the mean Dice D, as it must be for means over the same cases."
     )
-    names = ", ".join(f"{row['method']} at {row['budget']}" for _, row in failed.iterrows())
+    names = ", ".join(f"{label(row['method'])} at {row['budget']}" for _, row in failed.iterrows())
     return f"{text} Not: {names}." if names else text

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ssl_methods.analysis.shown import UNKNOWN, is_apart, one_line, visible
+from ssl_methods.analysis.shown import UNKNOWN, is_apart
+from ssl_methods.shown import one_line, visible
 
 PAGE_ROWS = 45
 LONG_TEXT = 28  # characters of a cell

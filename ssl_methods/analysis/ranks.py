@@ -27,6 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssl_methods.analysis.components import run_means, whole
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.shown import drop_silent, number
 from ssl_methods.analysis.tables import case_matrix, roles
 from ssl_methods.measures import compared, of
@@ -228,8 +229,8 @@ def shown_ranks(table: pd.DataFrame) -> pd.DataFrame:
     for _, row in table.iterrows():
         measure = of(row["metric"])
         rows.append({
-            "Method": row["method"],
-            "Budget": row["budget"],
+            "Method": label(row["method"]),
+            "Labeled": row["budget"],
             "Class": row["class"],
             "Recipe": row["recipe"],
             "Rank": f"{row['rank']} [{row['low']}, {row['high']}]",

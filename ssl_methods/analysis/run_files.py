@@ -35,9 +35,10 @@ DEEPEST = 30  # levels of a mapping
 
 COST_COLUMNS = [
     "train_seconds", "wall_seconds", "seconds_per_iteration", "forward_passes_per_iteration",
-    "parameters", "peak_memory_mb", "device", "precision", "least_precision",
+    "parameters", "peak_memory_mb", "device", "precision", "least_precision", "others_share",
+    "finished",
 ]  # fmt: skip
-COST_TEXTS = ("device", "precision", "least_precision")
+COST_TEXTS = ("device", "precision", "least_precision", "finished")
 EVALUATE = "evaluate it again"
 TRAIN = "train the run again"
 NO_COST = "train the run again, or remove the file: the run is then missing"

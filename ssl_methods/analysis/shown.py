@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from ssl_methods.analysis.names import label, labels
 from ssl_methods.analysis.tables import MEAN_CLASS, ROLES, in_order, roles
 from ssl_methods.config import FASTEST_FIRST, is_all, rounds_more
 from ssl_methods.measures import Measure, compared, of
+from ssl_methods.shown import one_line
 
 UNKNOWN = "\N{EN DASH}"
 """Stands for a number that is not known."""
@@ -18,8 +20,8 @@ UNKNOWN = "\N{EN DASH}"
 
 def role_note(frame: pd.DataFrame) -> str:
     """What sets some rows apart, in a sentence or two that go below a table; '' if nothing does."""
-    names = {role: list(frame.loc[roles(frame) == role, "method"].unique()) for role in ROLES}
-    bound, control = ", ".join(names["bound"]), ", ".join(names["control"])
+    names = {role: labels(frame.loc[roles(frame) == role, "method"].unique()) for role in ROLES}
+    bound, control = names["bound"], names["control"]
     sentences = []
     if bound:
         sentences.append(f"Upper bound, given every training label at each budget: {bound}.")
@@ -48,6 +50,29 @@ def duration(seconds: Any) -> str:
         if seconds < limit:
             return f"{seconds / size:.{0 if size == 1 and seconds >= 10 else 1}f} {unit}"
     return f"{seconds / 3600:.1f} h"
+
+
+BESIDE = 0.25
+"""From this share of the machine's cores on that others used, a time is marked."""
+
+
+def time_text(row: pd.Series, column: str) -> str:
+    """A row's duration, with a star if other jobs had much of the machine meanwhile."""
+    text = duration(row[column])
+    return f"{text} *" if text != UNKNOWN and row.get("others_share", 0.0) >= BESIDE else text
+
+
+def time_note(summary: pd.DataFrame) -> str:
+    """What the stars at times mean; '' without any."""
+    if "others_share" not in summary:  # tables of earlier versions
+        return ""
+    shares = pd.to_numeric(summary["others_share"])
+    marked = 100 * shares[shares >= BESIDE]
+    if marked.empty:
+        return ""
+    low, high = f"{marked.min():.0f}", f"{marked.max():.0f}"
+    many = low if low == high else f"{low} to {high}"
+    return f"*: trained beside jobs that had {many} % of the machine: such times tell little."
 
 
 def p_text(p: Any) -> str:
@@ -106,7 +131,7 @@ def rounded_more(runs: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
 def precision_note(runs: pd.DataFrame) -> str:
     """A sentence below a table on methods that were computed in less than they ask for."""
     return " ".join(
-        f"Computed in {own}, where {least} is asked for (training.precision): {', '.join(names)}."
+        f"Computed in {own}, where {least} is asked for (training.precision): {labels(names)}."
         for (own, least), names in rounded_more(runs).items()
     )
 
@@ -123,7 +148,7 @@ def shown_summary(summary: pd.DataFrame, primary: str = "dice") -> pd.DataFrame:
     some_missing = (summary["runs_done"] != summary["runs_declared"]).any()
     for _, row in summary.iterrows():
         shown = {
-            "Method": row["method"],
+            "Method": label(row["method"]),
             "Labeled": labeled_text(row),
             "Class": row["class"],
         }
@@ -146,7 +171,7 @@ def shown_summary(summary: pd.DataFrame, primary: str = "dice") -> pd.DataFrame:
         if some_absent:
             false = f"{number(row['false_positives'], 0)} of {number(row['absent'], 0)}"
             shown["False positives"] = false
-        shown["Time"] = duration(row["train_seconds"])
+        shown["Time"] = time_text(row, "train_seconds")
         rows.append(shown)
     return drop_silent(pd.DataFrame(rows, index=roles(summary)), "Difference", "Verdict", "Won")
 
@@ -192,12 +217,12 @@ def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
         difference = with_interval(row, ["difference", "low", "high"], measure, sign=True)
         unit = "seeds" if is_all(row["budget"]) else "subsets"
         rows.append({
-            "Method": row["method"],
+            "Method": label(row["method"]),
             "Labeled": labeled_text(row),
             "Class": row["class"],
             "Metric": measure.heading,
-            **({"Best": row["baseline"]} if best else {}),
-            f"Difference from {'the best' if best else row['baseline']}": difference,
+            **({"Best": label(row["baseline"])} if best else {}),
+            f"Difference from {'the best' if best else label(row['baseline'])}": difference,
             "Verdict": WORDS.get(row["verdict"], UNKNOWN),
             "p (Holm)": p_text(row["p_holm"]),
             "Won": f"{row['subsets_won']} of {row['subsets']} {unit}",
@@ -209,22 +234,6 @@ def shown_comparisons(comparisons: pd.DataFrame) -> pd.DataFrame:
     silent = [name for name in ("Verdict", "p (Holm)", "What would decide it")
               if (frame[name] == UNKNOWN).all()]  # fmt: skip
     return frame.drop(columns=[*silent, *(["Class"] if frame["Class"].nunique() == 1 else [])])
-
-
-HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
-"""Characters that are not seen and change what is: controls, marks of direction, half pairs."""
-
-
-def visible(text: str) -> str:
-    """The text with hidden characters (``HIDDEN``; not tab and line's end) as '\\u202e'."""
-    return HIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-def one_line(text: str) -> str:
-    """Visible, in one line."""
-    return " ".join(visible(text).split())
 
 
 def markdown_text(text: str) -> str:

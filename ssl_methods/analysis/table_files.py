@@ -24,7 +24,7 @@ COMMON: dict[str, Kind] = {
     **dict.fromkeys(
         (
             "dataset", "method", "role", "recipe", "budget", "case", "class", "device", "metric",
-            "status", "verdict", "reason", "run",
+            "status", "verdict", "reason", "run", "finished",
         ),
         TEXT,
     ),

@@ -40,6 +40,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssl_methods.analysis.components import FEW_SUBSETS, run_means, whole
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.shown import UNKNOWN, drop_silent, labeled_text, number, or_dash
 from ssl_methods.analysis.tables import case_matrix, in_order, roles
 from ssl_methods.measures import of
@@ -223,7 +224,7 @@ def shown_variance(table: pd.DataFrame) -> pd.DataFrame:
         measure, few = of(row["metric"]), row["subsets"] < FEW_SUBSETS
         unknown = [row["not_known"]] if row["not_known"] else []
         rows.append({
-            "Method": row["method"],
+            "Method": label(row["method"]),
             "Labeled": labeled_text(row),
             "Class": row["class"],
             "Recipe": row["recipe"],

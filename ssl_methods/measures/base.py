@@ -124,8 +124,8 @@ OTHER_COLUMNS = (
     "cases", "measurements", "failures", "absent", "false_positives", "runs_done",
     "runs_declared", "train_seconds", "wall_seconds", "seconds_per_iteration",
     "forward_passes_per_iteration", "parameters", "peak_memory_mb", "device", "precision",
-    "least_precision", "jensen_ok", "status", "difference", "verdict", "subsets_won",
-    "subsets_compared", "verdict_with_best",
+    "least_precision", "others_share", "finished", "jensen_ok", "status", "difference",
+    "verdict", "subsets_won", "subsets_compared", "verdict_with_best",
 )  # fmt: skip
 """What else the tables hold that have a column for each metric."""
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import pandas as pd
 
-from ssl_methods.analysis.shown import one_line
+from ssl_methods.analysis.names import TUNED, face
 from ssl_methods.analysis.tables import in_order, roles
-from ssl_methods.config import Run
-from ssl_methods.face import Face, written
 from ssl_methods.reporting.style import (
     BLACK,
     BLUE,
@@ -54,56 +49,22 @@ OTHERS = (VERMILION, PURPLE, SKY, BLACK, OCHRE)
 MARKERS = "osv^DdPXh"
 OTHER_MARKERS = "<>p8Hd"
 
-TUNED = "_tuned"
-"""Ends the name of a row with the settings that a study found: `dtc_tuned` is 'DTC (tuned)'."""
-
 DASHES = {"bound": "--", "method": "-", "control": ":"}
 """How the line of a role is drawn."""
-
-
-_recorded: ContextVar[Mapping[str, Face]] = ContextVar("_recorded", default=MappingProxyType({}))
-
-
-@contextmanager
-def shown_as(faces: Mapping[str, Face]) -> Iterator[None]:
-    """Within it, rows are called and drawn as the runs that are shown recorded it."""
-    before = _recorded.set(faces)
-    try:
-        yield
-    finally:
-        _recorded.reset(before)
-
-
-def face(row: str) -> Face:
-    """The face of a row: what its runs recorded, else that of the packaged method of its name."""
-    return _recorded.get().get(row) or written(row)
-
-
-def faces_of(records: Iterable[tuple[Run, Mapping[str, Any]]]) -> dict[str, Face]:
-    """The face of each row from its runs' ``run.yaml``, which may hold anything.
-
-    A row that is not called as its method has the method's family and keeps its own name.
-    """
-    found: dict[str, Face] = {}
-    for run, record in records:
-        known = {name: record.get(name) for name in Face._fields}
-        texts = {name: one_line(text) for name, text in known.items() if isinstance(text, str)}
-        said = Face(**texts) if texts else written(run.choice.method)
-        if said.marker not in {*MARKERS, *OTHER_MARKERS}:
-            said = said._replace(marker="")
-        found[run.name] = said if run.name == run.choice.method else Face(family=said.family)
-    return found
 
 
 def looks(methods: Iterable[str]) -> dict[str, Look]:
     """A look for each method: the colour of its family, and no two alike.
 
-    Markers are those that the methods' files ask for; others are given in alphabetical order. What
-    a study tuned has the colour of the method, and a star.
+    Markers are those that the methods' files ask for, if figures draw them; others are given in
+    alphabetical order. What a study tuned has the colour of the method, and a star.
     """
     names = list(dict.fromkeys(methods))
     plain = sorted({name.removesuffix(TUNED) for name in names})
     faces = {name: face(name) for name in plain}
+    for name, it in faces.items():
+        if it.marker not in {*MARKERS, *OTHER_MARKERS}:
+            faces[name] = it._replace(marker="")
     unlisted = [name for name in plain if faces[name].family not in FAMILIES]
     groups = sorted({faces[name].family or name for name in unlisted})
     colours = {group: OTHERS[i % len(OTHERS)] for i, group in enumerate(groups)}
@@ -118,12 +79,6 @@ def looks(methods: Iterable[str]) -> dict[str, Look]:
         found[name] = (left or wanted)[0]
     tuned = {name: Look(found[name.removesuffix(TUNED)].colour, "*") for name in names}
     return {name: tuned[name] if name.endswith(TUNED) else found[name] for name in names}
-
-
-def label(method: str) -> str:
-    """The method's name as figures write it."""
-    base = method.removesuffix(TUNED)
-    return (face(base).title or base) + (" (tuned)" if method != base else "")
 
 
 def methods_of(frame: pd.DataFrame) -> dict[str, str]:

@@ -15,20 +15,21 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.run_files import read_slice
-from ssl_methods.analysis.shown import one_line
 from ssl_methods.analysis.tables import overall
 from ssl_methods.config import Run, budget_text
 from ssl_methods.reporting.figures.base import NothingToShow
-from ssl_methods.reporting.looks import label
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import MANY, SKY, YELLOW, column_width
+from ssl_methods.shown import one_line
 
 REFERENCE, PREDICTION = YELLOW, SKY
 
 
 FIRST = 6  # of many methods, those whose overlays need no click
 NEXT = 30  # of the rest, those whose overlays are drawn: each takes room on the page
+PAGE = 8.8  # inches of height that a page of a paper has for a figure
 NO_SLICES = "no run has a slices.npz that can be read"
 
 
@@ -79,7 +80,8 @@ def overlays(
     columns, rows = abreast * len(chosen), -(-len(slices) // abreast)
     width = column_width(0.35 + 2.1 * columns)
     panel = (width - 0.35 * abreast) / columns
-    figure = Figure(figsize=(width, 0.6 + (panel * tallest + 0.3) * rows))
+    height = 0.6 + (panel * tallest + 0.3) * rows
+    figure = Figure(figsize=(width, min(height, PAGE) if abreast == 1 else height))
     axes = figure.subplots(rows, columns, squeeze=False)
     places = axes.reshape(rows * abreast, len(chosen))
     for axis in places[len(slices) :].flat:

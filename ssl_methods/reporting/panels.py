@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from ssl_methods.analysis.names import label
 from ssl_methods.config import is_all
-from ssl_methods.reporting.looks import label, methods_of
+from ssl_methods.reporting.looks import methods_of
 
 Names: TypeAlias = Sequence[str] | range
 ROW = 0.17  # inches of one method's row

@@ -12,11 +12,12 @@ from typing import Any
 from ssl_methods.analysis.bibliography import bibliography, papers
 from ssl_methods.analysis.comparisons import in_a_paper
 from ssl_methods.analysis.latex import escape
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.shown import listed, rounded_more
 from ssl_methods.analysis.tables import overall
 from ssl_methods.config import Experiment, MethodConfig, TrainingConfig
 from ssl_methods.measures import compared as by_metric
-from ssl_methods.reporting.looks import label, methods_of
+from ssl_methods.reporting.looks import methods_of
 from ssl_methods.reporting.results import Results
 
 CITED = re.compile(r" ?\[\[(.*?)\]\]")

@@ -15,8 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ssl_methods import rests_on
 from ssl_methods.analysis.bibliography import bibtex, cited
+from ssl_methods.analysis.names import faces_of, label, labels, shown_as
 from ssl_methods.analysis.questions.base import Part, Question
-from ssl_methods.analysis.shown import HIDDEN, number, visible
+from ssl_methods.analysis.shown import number, time_note
 from ssl_methods.analysis.tables import CELL, counts, overall, roles
 from ssl_methods.config import Experiment, budget_text
 from ssl_methods.errors import UserError
@@ -25,12 +26,13 @@ from ssl_methods.locks import alone
 from ssl_methods.measures import of
 from ssl_methods.reporting import tables
 from ssl_methods.reporting.gallery import Shown, gallery
-from ssl_methods.reporting.looks import faces_of, label, methods_of, shown_as
+from ssl_methods.reporting.looks import methods_of
 from ssl_methods.reporting.panels import budgets
 from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.stacks import MOST, stacks
 from ssl_methods.reporting.style import MANY
+from ssl_methods.shown import HIDDEN, visible
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +97,7 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "figures": in_sections(shown),
         "sections": sections(found),
         "costs": tables.costs(found.summary),
+        "costs_note": time_note(found.summary),
         "stacks": stacks(found),
         "stacked_methods": MOST,
         "missing": tables.missing(runs),
@@ -112,7 +115,7 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "paragraph": in_words(paragraph(found)),
         "paragraph_latex": in_latex(paragraph(found)),
         "bibtex": bibtex(cited(experiment)),
-        "methods": {run.name: description(run.choice.method) for run in found.done},
+        "methods": {in_full(run.name): description(run.choice.method) for run in found.done},
         "declaration": yaml.safe_dump(
             experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=90
         ),
@@ -245,7 +248,16 @@ def facts(found: Results, declared: pd.DataFrame) -> dict[str, str]:
         "Test cases": str(found.measured["case"].nunique()),
         "Iterations": str(experiment.training.iterations),
         "Runs": f"{done} of {len(declared)}",
-    }
+    } | measured_on(found)
+
+
+def measured_on(found: Results) -> dict[str, str]:
+    """The day on which the last run ended, or the first and the last; nothing if not recorded."""
+    days = found.runs["finished"] if "finished" in found.runs else pd.Series(dtype=str)
+    days = days[days.fillna("") != ""]
+    if days.empty:
+        return {}
+    return {"Measured": " to ".join(dict.fromkeys([days.min(), days.max()]))}
 
 
 READING = {
@@ -280,11 +292,15 @@ def reading(found: Results) -> list[str]:
             best, most = compared.loc[compared[primary].idxmin()], "lowest"
             if measure.higher_is_better:
                 best, most = compared.loc[compared[primary].idxmax()], "highest"
-            line += f" {most} mean {measure.title} {valued(best, primary)}, {best['method']}."
+            line += (
+                f" {most} mean {measure.title} {valued(best, primary)}, {label(best['method'])}."
+            )
         own = verdicts[verdicts["budget"] == budget]
         for verdict, start in READING.items():
             if names := list(own.loc[own["verdict"] == verdict, "method"]):
-                line += f" {start.format(found.experiment.baseline)}: {listed(names, len(own))}."
+                line += (
+                    f" {start.format(label(found.experiment.baseline))}: {listed(names, len(own))}."
+                )
         line += needed(own)
         lines.append(line + apart(group, primary))
     return lines
@@ -296,7 +312,7 @@ def needed(comparisons: pd.DataFrame) -> str:
     if left.empty:
         return ""
     first = left.iloc[0]
-    return f" To decide {first['method']}: {first['missing']}."
+    return f" To decide {label(first['method'])}: {first['missing']}."
 
 
 COLLAPSED = 0.5
@@ -311,7 +327,7 @@ def collapsed(found: Results) -> list[str]:
         counted = counts(own)
         if counted["failures"] > COLLAPSED * counted["measurements"]:
             named.append(
-                f"{method} at budget {budget}, subset {subset}, seed {seed} "
+                f"{label(method)} at budget {budget}, subset {subset}, seed {seed} "
                 f"({counted['failures']} of {counted['measurements']})"
             )
     return named
@@ -336,7 +352,7 @@ def apart(group: pd.DataFrame, metric: str) -> str:
     text, compared = "", group[roles(group) == "method"]
     for role, start in (("bound", "Upper bound"), ("control", "Control")):
         for _, row in group[roles(group) == role].iterrows():
-            text += f" {start} {row['method']}: {valued(row, metric)}."
+            text += f" {start} {label(row['method'])}: {valued(row, metric)}."
             sign = 1 if of(metric).higher_is_better else -1
             reached = compared.loc[sign * compared[metric] <= sign * row[metric], "method"]
             if role == "control" and len(reached):
@@ -347,8 +363,13 @@ def apart(group: pd.DataFrame, metric: str) -> str:
 def listed(names: list[str], of: int) -> str:
     """A few names; of many how many they are, since the table below names them."""
     if len(names) <= MANY:
-        return ", ".join(names)
+        return labels(names)
     return f"all {of}" if len(names) == of else f"{len(names)} of {of}"
+
+
+def in_full(name: str) -> str:
+    """A row's name, and what it is called in settings: 'Mean teacher (mean_teacher)'."""
+    return name if label(name) == name else f"{label(name)} ({name})"
 
 
 def relevant(provenance: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from ssl_methods.analysis.run_files import (
     read_provenance,
     read_run_record,
 )
-from ssl_methods.analysis.shown import visible
 from ssl_methods.analysis.table_files import read_table
 from ssl_methods.analysis.tables import CELL, in_order, overall, with_class_mean
 from ssl_methods.config import Experiment, Run, budget_text
@@ -29,6 +28,7 @@ from ssl_methods.data.compared import read_compared, runs_of
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.reporting.style import MANY
+from ssl_methods.shown import visible
 
 logger = logging.getLogger(__name__)
 Read = TypeVar("Read")

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.measure import find_contours
 
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.run_files import cases_with_stacks, read_stack
 from ssl_methods.analysis.shown import number
 from ssl_methods.config import Run, budget_text
 from ssl_methods.errors import UserError
-from ssl_methods.reporting.looks import label
 from ssl_methods.reporting.results import Results
 
 MOST = 36

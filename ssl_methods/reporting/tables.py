@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ssl_methods.analysis.shown import UNKNOWN, duration, is_apart, labeled_text, number, or_dash
+from ssl_methods.analysis.names import label
+from ssl_methods.analysis.shown import UNKNOWN, is_apart, labeled_text, number, or_dash, time_text
 from ssl_methods.analysis.tables import in_order, overall, present, roles
 
 LISTED = 1000
@@ -63,10 +64,10 @@ def costs(summary: pd.DataFrame) -> Table:
     for _, row in trained.iterrows():
         memory = number(row["peak_memory_mb"], 0)
         rows.append([
-            row["method"],
+            label(row["method"]),
             labeled_text(row),
-            duration(row["train_seconds"]),
-            duration(row["wall_seconds"]),
+            time_text(row, "train_seconds"),
+            time_text(row, "wall_seconds"),
             f"{number(row['seconds_per_iteration'], 1, 1000)} ms",
             number(row["forward_passes_per_iteration"], 1),
             f"{number(row['parameters'], 2, 1e-6)} M",
@@ -82,7 +83,7 @@ def missing(runs: pd.DataFrame) -> Table:
     return Table(
         ["Method", "Budget", "Subset", "Seed"],
         [
-            [str(row[name]) for name in ("method", "budget", "subset", "seed")]
+            [label(row["method"]), *(str(row[name]) for name in ("budget", "subset", "seed"))]
             for _, row in absent.iterrows()
         ],
     )
@@ -114,7 +115,8 @@ def false_positives(cases: pd.DataFrame) -> Counted:
 def _counted(cases: pd.DataFrame, which: pd.Series) -> Counted:
     head = ["Method", "Labeled", "Subset", "Seed", "Case", "Class"]
     found = cases[which.reindex(cases.index)]
-    found = found.assign(labeled=found["labeled"].astype("Int64"))
+    labeled, names = found["labeled"].astype("Int64"), found["method"].map(label)
+    found = found.assign(labeled=labeled, method=names)
     rows = [
         [or_dash(row[name.lower()]) for name in head]
         for row in found.head(LISTED).to_dict("records")
@@ -148,7 +150,10 @@ def one_below_another(records: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table(
         ["Method", "Settings"],
         [
-            [name, ", ".join(f"{key}: {value}" for key, value in flat(record).items() if key)]
+            [
+                label(name),
+                ", ".join(f"{key}: {value}" for key, value in flat(record).items() if key),
+            ]
             for name, record in records.items()
         ],
     )
@@ -159,6 +164,6 @@ def side_by_side(records: Mapping[str, Mapping[str, Any]]) -> Table:
     flats = {name: flat(record) for name, record in records.items()}
     keys = list(dict.fromkeys(key for record in flats.values() for key in record))
     return Table(
-        ["Setting", *flats],
+        ["Setting", *map(label, flats)],
         [[key, *(record.get(key, UNKNOWN) for record in flats.values())] for key in keys],
     )

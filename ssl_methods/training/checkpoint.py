@@ -35,6 +35,7 @@ class State:
     rows: list[Row] = field(default_factory=list)  # of history.csv
     train_seconds: float = 0.0
     wall_seconds: float = 0.0
+    other_seconds: float = 0.0  # of CPU, that other processes had meanwhile
     forward_passes: int = 0
     peak_memory_mb: float = 0.0
     resumed_from: list[int] = field(default_factory=list)

@@ -25,6 +25,7 @@ from ssl_methods import schedules
 from ssl_methods.batch import Batch, Loss, LossTerms, Progress, Term
 from ssl_methods.config import Precision, TrainingConfig
 from ssl_methods.data.sampling import Sampler
+from ssl_methods.devices.other_work import seconds_of_others
 from ssl_methods.devices.precision import autocast as autocast_to
 from ssl_methods.errors import Stopped, UserError
 from ssl_methods.methods.base import Method
@@ -241,12 +242,13 @@ def count_forward_passes(method: Method, state: State) -> None:
 
 
 class Clock:
-    """Seconds spent in steps (``train_seconds``) and in all (``wall_seconds``), summed over
-    resumptions."""
+    """Seconds spent in steps (``train_seconds``) and in all (``wall_seconds``), and what other
+    processes had of the machine meanwhile (``other_seconds``), summed over resumptions."""
 
     def __init__(self, device: torch.device, state: State) -> None:
         self.device, self.state = device, state
         self.mark = self.wall_mark = self._now()
+        self.others = seconds_of_others()
 
     def _now(self) -> float:
         if self.device.type == "cuda":
@@ -258,6 +260,9 @@ class Clock:
         now = self._now()
         self.state.train_seconds += now - self.mark
         self.state.wall_seconds += now - self.wall_mark
+        others = seconds_of_others()
+        self.state.other_seconds += max(0.0, others - self.others)
+        self.others = others
         self.state.peak_memory_mb = max(self.state.peak_memory_mb, peak_memory_mb(self.device))
         self.mark = self.wall_mark = now
 

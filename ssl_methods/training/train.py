@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from ssl_methods.data.splits import (
 )
 from ssl_methods.data.store import STAIN_REFERENCE, Store
 from ssl_methods.devices.claim import computing, described
+from ssl_methods.devices.other_work import cores
 from ssl_methods.devices.placement import place
 from ssl_methods.devices.precision import resolve, tf32
 from ssl_methods.face import Face
@@ -235,6 +237,7 @@ def validator(run: Run, store: Store, split: Split, device: torch.device) -> Val
 def cost(run: Run, method: Method, state: State, device: torch.device) -> dict[str, Any]:
     """What the run cost, summed over resumptions."""
     iterations = run.training.iterations
+    room = state.wall_seconds * cores()
     return {
         "train_seconds": state.train_seconds,
         "wall_seconds": state.wall_seconds,
@@ -245,6 +248,8 @@ def cost(run: Run, method: Method, state: State, device: torch.device) -> dict[s
         "device": device_name(device),
         "precision": resolve(run.training.precision, method.least_precision, device),
         "least_precision": method.least_precision,
+        "others_share": min(1.0, state.other_seconds / room) if room else 0.0,
+        "finished": datetime.now(UTC).date().isoformat(),
     }
 
 

@@ -20,12 +20,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ssl_methods.analysis.components import interval as interval_of
 from ssl_methods.analysis.components import table as table_of
+from ssl_methods.analysis.names import TUNED
 from ssl_methods.analysis.statistics import support
 from ssl_methods.analysis.table_files import read_table, write_table
 from ssl_methods.errors import UserError
 from ssl_methods.files import write_text
 from ssl_methods.locks import alone
-from ssl_methods.reporting.looks import TUNED
 from ssl_methods.tuning.figures import draw
 from ssl_methods.tuning.queue import REASON, RUNS, SLOT, WORKER, Queue, counts
 from ssl_methods.tuning.sensitivity import variance_table

@@ -16,8 +16,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ssl_methods.analysis.names import label
 from ssl_methods.reporting.figures.base import NothingToShow
-from ssl_methods.reporting.looks import label, looks
+from ssl_methods.reporting.looks import looks
 from ssl_methods.reporting.panels import top_legend
 from ssl_methods.reporting.saving import save
 from ssl_methods.reporting.style import DOUBLE, RC, SINGLE, VERMILION

@@ -16,8 +16,9 @@ from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from ssl_methods.analysis.names import label
 from ssl_methods.reporting.figures.base import NothingToShow
-from ssl_methods.reporting.looks import label, looks
+from ssl_methods.reporting.looks import looks
 from ssl_methods.reporting.panels import heat_map
 from ssl_methods.reporting.style import DOUBLE, SINGLE
 from ssl_methods.tuning.space import Space

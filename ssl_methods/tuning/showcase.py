@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.shown import markdown
 from ssl_methods.analysis.table_files import read_table
 from ssl_methods.reporting.kept import keep, notes, small
-from ssl_methods.reporting.looks import label
 from ssl_methods.tuning.maps import title
 from ssl_methods.tuning.study import Study
 

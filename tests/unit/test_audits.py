@@ -190,7 +190,7 @@ def test_each_rule_takes_its_checkpoint(with_snapshots):
         assert tuple(rows.loc[pair, ["reported", "instead"]]) == pytest.approx(values)
         assert rows.loc[pair, "runs"] == 2 and rows.loc[pair, "status"] == "measured"
     text = (results / "simulated/tables/audits.md").read_text()
-    assert "checkpoint: last / best on test | dtc | 4 | Dice % | 55.0 | 65.0 | +10.0 [" in text
+    assert "checkpoint: last / best on test | DTC | 4 | Dice % | 55.0 | 65.0 | +10.0 [" in text
     assert "the leak" in text
 
 
@@ -236,8 +236,8 @@ def test_briefly_from_the_lowest_to_the_highest_difference():
     shown = shown_audits_briefly(audit_table(declared, None, [], cases, METRICS))
     row = shown.set_index(["Audit", "Metric"]).loc[("largest component: off / on", "Dice %")]
     gain = 100 * (1 - better["dice"].mean())
-    assert row["Lowest difference"] == "+1.0 (supervised)"
-    assert row["Highest difference"] == f"{gain:+.1f} (dtc)"
+    assert row["Lowest difference"] == "+1.0 (Supervised)"
+    assert row["Highest difference"] == f"{gain:+.1f} (DTC)"
     untested = shown[shown["Lowest difference"] == UNKNOWN]
     assert len(untested) and untested["What it means"].str.startswith("not run: needs").all()
 
@@ -277,7 +277,7 @@ def test_the_precision_is_compared_between_two_experiments(tmp_path):
     assert rows["difference"].to_dict() == pytest.approx({"supervised": 0.01, "dtc": 0.02})
     assert (rows["runs"] == 2).all() and (rows["cases"] == 3).all()
     assert (
-        "precision: float32 / bfloat16 | dtc | 4 | Dice %"
+        "precision: float32 / bfloat16 | DTC | 4 | Dice %"
         in (tmp_path / "exact/tables/audits.md").read_text()
     )
     # What was computed in less than is asked for is said below the table.

@@ -11,6 +11,7 @@ from ssl_methods.analysis.claims import claims_note, shown_claims
 from ssl_methods.analysis.collect import collect
 from ssl_methods.analysis.latex import latex
 from ssl_methods.analysis.measurements import read_cases
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.published import published_note, shown_published
 from ssl_methods.analysis.questions.registry import questions
 from ssl_methods.analysis.shown import UNKNOWN, duration, markdown, number, role_note, shown_summary
@@ -222,7 +223,6 @@ def test_claims_and_published_results_are_shown_alike_when_read_again(tmp_path):
 # ---- upper bounds and controls -------------------------------------------------------------------
 
 ROWS = ["mean_shape", "supervised", "supervised_all", "empty", "dtc"]
-IN_ORDER = ["supervised_all", "supervised", "dtc", "mean_shape", "empty"]
 
 
 @pytest.fixture(scope="module")
@@ -247,19 +247,22 @@ def test_rows_are_bounds_methods_controls_within_each_budget(with_roles):
     text = (with_roles / "simulated/tables/summary.md").read_text()
     cells = [line.split(" | ")[:2] for line in text.splitlines() if line.startswith("| ")][2:]
     names = [cell[0].removeprefix("| ") for cell in cells]
-    apart = [name if name in ("supervised", "dtc") else f"*{name}*" for name in IN_ORDER]
-    assert names == apart * 2
+    apart = ["*Supervised (all labels)*", "Supervised", "DTC", "*Mean shape*", "*Empty*"]
+    assert names == apart * 2  # as people call them; the CSV has the names of the settings
+    assert table(with_roles, "summary")["method"].tolist() == ROWS * 2
     labeled = ["all", "4", "4", "4", "4", "all", "16", "16", "16", "16"]
     assert [cell[1] for cell in cells] == labeled
-    assert "Upper bound, given every training label at each budget: supervised_all." in text
-    assert "any method should beat it: mean_shape, empty." in text
+    assert (
+        "Upper bound, given every training label at each budget: Supervised (all labels)." in text
+    )
+    assert "any method should beat it: Mean shape, Empty." in text
 
 
 def test_latex_sets_bounds_and_controls_apart(with_roles):
     lines = (with_roles / "simulated/tables/summary.tex").read_text().splitlines()
     body = lines[lines.index(r"\midrule") + 1 : lines.index(r"\bottomrule")]
     heads = [line.split(" & ")[0] for line in body[:8]]
-    assert heads[0] == r"\textit{supervised\_all}" and heads[2:4] == ["supervised", "dtc"]
+    assert heads[0] == r"\textit{Supervised (all labels)}" and heads[2:4] == ["Supervised", "DTC"]
     assert [i for i, head in enumerate(heads) if head == r"\addlinespace"] == [1, 4, 7]
 
 
@@ -282,8 +285,29 @@ def test_tables_and_runs_without_roles_are_all_of_methods(with_roles, tmp_path):
     assert set(table(tmp_path, "runs")["role"]) == {"method"}
     old = table(with_roles, "summary").drop(columns="role")
     assert role_note(old) == ""
-    assert shown_summary(old)["Method"].tolist() == ROWS * 2
+    assert shown_summary(old)["Method"].tolist() == [label(name) for name in ROWS] * 2
     assert "*" not in markdown(shown_summary(old), "note")
+
+
+# ---- costs ---------------------------------------------------------------------------------------
+
+
+def test_times_beside_other_jobs_are_marked_and_the_days_are_kept(tmp_path):
+    """supervised shared the machine, dtc had it for itself."""
+    declared = simulated.experiment(methods=["supervised", "dtc"], budgets=[4], subsets=1)
+    simulated.write_results(declared, tmp_path, test_cases=4)
+    for path in tmp_path.rglob("cost.json"):
+        cost = json.loads(path.read_text())
+        share = 0.47 if "supervised" in path.as_posix() else 0.02
+        path.write_text(json.dumps(cost | {"others_share": share, "finished": "2026-11-02"}))
+    collect(declared, tmp_path)
+    text = (tmp_path / "simulated/tables/summary.md").read_text()
+    times = [
+        line.split(" | ")[-1].strip(" |") for line in text.splitlines() if "Supervised" in line
+    ]
+    assert times[0].endswith(" *") and "*: trained beside jobs that had 47 % of the machine" in text
+    assert not [line for line in text.splitlines() if line.startswith("| DTC") and "*" in line]
+    assert set(table(tmp_path, "runs")["finished"]) == {"2026-11-02"}
 
 
 # ---- what is refused -----------------------------------------------------------------------------

@@ -113,7 +113,7 @@ def test_the_interval_is_as_wide_as_that_of_paired_means():
 
 def test_it_is_shown_in_percent_with_the_values_of_the_setting_as_headings():
     shown = shown_comparison(comparison(STAIN, measured(0), measured(0.3), groups=True))
-    row = shown[(shown["Method"] == "dtc") & (shown["Cases"] == "D")].iloc[0]
+    row = shown[(shown["Method"] == "DTC") & (shown["Cases"] == "D")].iloc[0]
     assert row["Metric"] == "Dice %" and row["Difference"].startswith("+30.0 [")
     assert float(row["macenko"]) - float(row["none"]) == pytest.approx(30, abs=0.11)
     assert "Cases" not in shown_comparison(comparison(STAIN, measured(0), measured(0.3)))

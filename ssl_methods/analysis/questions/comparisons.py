@@ -8,6 +8,7 @@ import pandas as pd
 
 from ssl_methods.analysis.comparisons import compare, comparison_note, of_pair
 from ssl_methods.analysis.design import design_of
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.questions.base import (
     FLAG,
     NUMBER,
@@ -40,7 +41,7 @@ class Comparisons(Question):
 
     def __init__(self, name: str, experiment: Experiment) -> None:
         super().__init__(name, experiment)
-        self.title = f"Compared with {experiment.baseline}"
+        self.title = f"Compared with {label(experiment.baseline)}"
 
     def answer(self, measured: Measured) -> pd.DataFrame:
         return compare(measured.cases, measured.design)

@@ -20,7 +20,13 @@ from ssl_methods.analysis.questions.base import (
     Question,
     Read,
 )
-from ssl_methods.analysis.shown import count_note, precision_note, role_note, shown_summary
+from ssl_methods.analysis.shown import (
+    count_note,
+    precision_note,
+    role_note,
+    shown_summary,
+    time_note,
+)
 from ssl_methods.analysis.statistics import support_note
 from ssl_methods.analysis.summary import summary_table
 
@@ -46,7 +52,8 @@ class Summary(Question):
         "<metric>": NUMBER,
         "train_seconds": NUMBER, "wall_seconds": NUMBER, "seconds_per_iteration": NUMBER,
         "forward_passes_per_iteration": NUMBER, "parameters": WHOLE, "peak_memory_mb": NUMBER,
-        "device": TEXT, "precision": TEXT, "least_precision": TEXT, "jensen_ok": FLAG,
+        "device": TEXT, "precision": TEXT, "least_precision": TEXT, "others_share": NUMBER,
+        "finished": TEXT, "jensen_ok": FLAG,
         "difference": NUMBER, "difference_low": NUMBER, "difference_high": NUMBER, "verdict": TEXT,
         "subsets_won": WHOLE, "subsets_compared": WHOLE, "verdict_with_best": TEXT,
     }  # fmt: skip
@@ -62,7 +69,9 @@ class Summary(Question):
     def note(self, table: pd.DataFrame) -> str:
         known = table["cases"].dropna()
         few = support_note(len(self.experiment.subsets), int(known.min())) if len(known) else ""
-        notes = [NOTE, count_note(table), few, precision_note(table), role_note(table)]
+        notes = [
+            NOTE, count_note(table), few, time_note(table), precision_note(table), role_note(table)
+        ]  # fmt: skip
         return " ".join(filter(None, notes))
 
     def read(self, table: pd.DataFrame) -> dict[str, Read]:

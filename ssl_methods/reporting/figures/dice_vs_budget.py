@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ssl_methods.analysis.shown import one_line
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.tables import MEAN_CLASS, roles
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.looks import DASHES, label, looks, methods_of
+from ssl_methods.reporting.looks import DASHES, looks, methods_of
 from ssl_methods.reporting.panels import (
     APART,
     ROW,
@@ -26,6 +26,7 @@ from ssl_methods.reporting.panels import (
 )
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, MANY, SINGLE, column_width
+from ssl_methods.shown import one_line
 
 
 class DiceVsBudget(Drawing):

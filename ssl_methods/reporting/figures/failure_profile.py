@@ -7,9 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ssl_methods.analysis.comparisons import judged_class
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.tables import roles
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.looks import DASHES, label, looks, methods_of
+from ssl_methods.reporting.looks import DASHES, looks, methods_of
 from ssl_methods.reporting.panels import budgets, columns_of, grid, labeled_text
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, SINGLE

@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 
 from ssl_methods.analysis.design import Design
 from ssl_methods.analysis.gains import gains_by_subset
+from ssl_methods.analysis.names import label
 from ssl_methods.measures import of
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.looks import label, looks
+from ssl_methods.reporting.looks import looks
 from ssl_methods.reporting.panels import APART, budgets, columns_of, grid, labeled_text
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, MANY, SINGLE

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ssl_methods.analysis.names import label
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.looks import label, looks
+from ssl_methods.reporting.looks import looks
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, MANY, SINGLE
 from ssl_methods.schedules import gaussian_warmup, stepwise_warmup

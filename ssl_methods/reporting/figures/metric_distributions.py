@@ -12,10 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.tables import overall, roles
 from ssl_methods.measures import Measure, compared
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.looks import label, looks, methods_of
+from ssl_methods.reporting.looks import looks, methods_of
 from ssl_methods.reporting.panels import (
     DOTS,
     ROW,
@@ -32,6 +33,7 @@ from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, MANY, column_width
 
 TICKS = (0, 1, 3, 10, 30, 100, 300)
+FINE_TICKS = (0, 0.3, 0.5, 1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300)
 
 
 class MetricDistributions(Drawing):
@@ -79,9 +81,9 @@ def metric_distributions(cases: pd.DataFrame) -> Figure:
             axis.grid(visible=False, axis="x")
         if measure.has_no_end:  # a failure lies far above the rest, and 0 is possible
             row[0].set_yscale("symlog", linthresh=1)
-            row[0].yaxis.set_major_locator(FixedLocator(TICKS))
+            row[0].yaxis.set_major_locator(FixedLocator(FINE_TICKS))
             row[0].yaxis.set_major_formatter("{x:g}")
-            row[0].set_ylim(bottom=0)
+            keep_in_view(row[0], "y", [cases[metric].to_numpy(float) * measure.scale])
     head_grid(axes, [labeled_text(text) for text in texts.values()],
               [measure.axis for measure in metrics.values()])  # fmt: skip
     return figure

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.tables import overall
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.looks import label
 from ssl_methods.reporting.panels import ROW, budgets, heat_map, labeled_text
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, SINGLE

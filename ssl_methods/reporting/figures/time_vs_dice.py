@@ -5,9 +5,11 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ssl_methods.analysis.names import label
+from ssl_methods.analysis.shown import time_note
 from ssl_methods.analysis.tables import overall, roles
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.looks import label, looks, methods_of
+from ssl_methods.reporting.looks import looks, methods_of
 from ssl_methods.reporting.panels import budgets, labeled_text, top_legend
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import DOUBLE, MANY, column_width
@@ -18,7 +20,8 @@ class TimeVsDice(Drawing):
 
     def caption_for(self, found: Results) -> str:
         bars = "" if found.many else " Bars: 95 % intervals."
-        return f"Mean Dice against the training time of one run.{bars}"
+        many = " Some were measured beside other jobs (Results)." * bool(time_note(found.summary))
+        return f"Mean Dice against the training time of one run.{bars}{many}"
 
     def draw(self, found: Results) -> Figure:
         return time_vs_dice(found.summary)

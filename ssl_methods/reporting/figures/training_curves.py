@@ -6,8 +6,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ssl_methods.analysis.names import label
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
-from ssl_methods.reporting.looks import label, looks
+from ssl_methods.reporting.looks import looks
 from ssl_methods.reporting.panels import budgets, grid, head_grid, labeled_text, top_legend
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import (

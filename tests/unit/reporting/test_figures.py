@@ -10,6 +10,7 @@ from scipy.ndimage import binary_erosion, distance_transform_edt
 from support import simulated
 
 from ssl_methods import methods
+from ssl_methods.analysis.names import faces_of, label, shown_as
 from ssl_methods.face import Face, written
 from ssl_methods.reporting.figures.base import NothingToShow
 from ssl_methods.reporting.figures.dice_vs_budget import dice_vs_budget
@@ -17,7 +18,7 @@ from ssl_methods.reporting.figures.inverse_transform import inverse_transform, o
 from ssl_methods.reporting.figures.lambda_warmup import lambda_warmup
 from ssl_methods.reporting.figures.level_set_panel import level_set_panel
 from ssl_methods.reporting.figures.training_curves import training_curves
-from ssl_methods.reporting.looks import FAMILIES, Look, faces_of, label, looks, shown_as
+from ssl_methods.reporting.looks import FAMILIES, Look, looks
 from ssl_methods.reporting.overlays import best_median_worst
 from ssl_methods.reporting.saving import save
 from ssl_methods.reporting.style import BLUE, GREEN

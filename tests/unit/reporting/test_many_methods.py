@@ -10,12 +10,12 @@ from support import simulated
 from support.page import FIGURES, Page
 
 from ssl_methods.analysis.comparisons import COMPARISON_COLUMNS
+from ssl_methods.analysis.names import label
 from ssl_methods.reporting.figures.dice_vs_budget import dice_vs_budget
 from ssl_methods.reporting.figures.lambda_warmup import lambda_warmup
 from ssl_methods.reporting.figures.metric_distributions import metric_distributions
 from ssl_methods.reporting.figures.time_vs_dice import time_vs_dice
 from ssl_methods.reporting.figures.training_curves import training_curves
-from ssl_methods.reporting.looks import label
 from ssl_methods.reporting.report import listed, reading, report
 from ssl_methods.reporting.results import Results
 from ssl_methods.reporting.style import MANY

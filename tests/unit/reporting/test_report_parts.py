@@ -187,7 +187,7 @@ def test_headline_and_ranks_are_by_the_metric_that_is_judged(tmp_path):
     found = Results(declared, tmp_path)
     (line,) = reading(found)
     dtc = found.summary.set_index("method").loc["dtc", "hd95_voxel"]
-    assert f"lowest mean 95HD {dtc:.2f} voxel, dtc. Better than supervised: dtc." in line
+    assert f"lowest mean 95HD {dtc:.2f} voxel, DTC. Better than Supervised: DTC." in line
     assert "Not above it" not in line  # no method is as bad as predicting nothing
     assert set(found.table("ranks")["metric"]) == {"hd95_voxel"}
     assert found.table("ranks").set_index("method").loc["dtc", "rank"] == 1

@@ -9,9 +9,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from support.studies import TINY, declare
 
 from ssl_methods import methods
+from ssl_methods.analysis.names import label
 from ssl_methods.config import load_experiment, read_yaml
 from ssl_methods.errors import UserError
-from ssl_methods.reporting.looks import label, looks
+from ssl_methods.reporting.looks import looks
 from ssl_methods.tuning.space import defaults, search_space
 from ssl_methods.tuning.study import load_studies
 
