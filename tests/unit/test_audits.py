@@ -284,7 +284,7 @@ def test_the_precision_is_compared_between_two_experiments(tmp_path):
     runs = read_table(tmp_path / "rounded/tables/runs.csv")
     assert set(runs.loc[runs["method"] == "dtc", "precision"]) == {"bfloat16"}
     note = (tmp_path / "rounded/tables/summary.md").read_text()
-    assert "Computed in bfloat16, where tf32 is asked for (training.precision): dtc." in note
+    assert "Computed in bfloat16, where tf32 is asked for (training.precision): DTC." in note
     assert "where tf32 is asked for" not in (tmp_path / "exact/tables/summary.md").read_text()
 
 
