@@ -134,13 +134,15 @@ def at_the_start():
     GRID.declare(studies=was_wanted("tuning_layout", "tuning_work", "tuning_answers"))
     resources = workflow.global_resources
     gpus = resources["gpu"].value if "gpu" in resources else None
-    cores = (workflow.cores or TRAINING.cpu_threads) // TRAINING.cpu_threads
+    # (workflow.cores is an error on a cluster, which is told of no cores but of so many jobs.)
+    settings = workflow.resource_settings
+    jobs = (settings.cores or 1) // TRAINING.cpu_threads if workflow.local_exec else settings.nodes
     CONSOLE.start(
         GRID.experiment,
         GRID.results,
         GRID.waiting(),
         rules={job.rule.name for job in ahead},
-        at_a_time=max(1, gpus or cores),
+        at_a_time=max(1, gpus or jobs or 1),
         terminate=terminate,
     )
 
