@@ -136,7 +136,11 @@ def at_the_start():
     gpus = resources["gpu"].value if "gpu" in resources else None
     # (workflow.cores is an error on a cluster, which is told of no cores but of so many jobs.)
     settings = workflow.resource_settings
-    jobs = (settings.cores or 1) // TRAINING.cpu_threads if workflow.local_exec else settings.nodes
+    jobs = (
+        (settings.cores or 1) // TRAINING.cpu_threads
+        if workflow.local_exec
+        else settings.nodes
+    )
     CONSOLE.start(
         GRID.experiment,
         GRID.results,
