@@ -33,12 +33,15 @@ def dice(
     ``pooled``: the same over all patches together (MC-Net code). s = 1e-5.
 
     ``over``: ``both`` averages over the complement of each class too, as the SSL4MIS code does.
-    ``region`` (*spatial), of 0 and 1: where voxels count; everywhere by default.
+    ``region`` (*spatial), or (N, K, *spatial) for each image and class its own, of 0 and 1: where
+    voxels count; everywhere by default.
     """
     p, y = probability.float(), target.float()
     if over == "both":
         p, y = with_background(p), with_background(y)
     if region is not None:
+        if over == "both" and region.ndim == p.ndim:
+            region = torch.cat([region, region], 1)
         p, y = p * region, y * region
     axes = tuple(range(2, p.ndim)) if form == "plain" else (0, *range(2, p.ndim))
     total = (

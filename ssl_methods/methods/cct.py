@@ -63,9 +63,7 @@ class CCT(Method):
 
     def __init__(self, config: CCTConfig, make_network: MakeNetwork) -> None:
         super().__init__(config, make_network)
-        network = make_network(decoders=("transposed",) * 4)
-        assert isinstance(network, EncoderDecoder), "others have a single decoder"
-        self.network: EncoderDecoder = network
+        self.network: EncoderDecoder = make_network.in_parts(decoders=("transposed",) * 4)
 
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:
         config, labeled = self.config, len(batch.labeled_images)

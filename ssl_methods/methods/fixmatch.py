@@ -28,6 +28,7 @@ from torch.nn import functional
 from ssl_methods.config import largest_weight, setting
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
 from ssl_methods.methods.base import unlabeled_weight as weight_at
+from ssl_methods.methods.parts.confident import confident
 from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.methods.parts.strong_augmentation import strong
 from ssl_methods.methods.parts.teacher import Teacher
@@ -93,6 +94,6 @@ class FixMatch(Method):
 def pseudo_label_loss(logits: Tensor, weak_logits: Tensor, confidence: float) -> Tensor:
     """Cross-entropy with the weak view's classes where it is sure of them, mean over all voxels."""
     p = weak_logits.float().sigmoid()
-    sure, target = torch.maximum(p, 1 - p) >= confidence, (p > 0.5).float()
+    sure, target = confident(p, confidence), (p > 0.5).float()
     each = functional.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
     return (sure * each).mean()

@@ -59,11 +59,8 @@ class MakeNetwork:
                 scales=scales,
             )
         if len(decoders) > 1 or scales > 1:
-            wanted = "several decoders" if len(decoders) > 1 else "deep supervision"
-            raise UserError(
-                f"network: {config.name} cannot give {wanted}, which the method needs;"
-                " use vnet or unet"
-            )
+            several = len(decoders) > 1
+            raise cannot_give(config, "several decoders" if several else "deep supervision")
         return MonaiNetwork(
             config.name.removeprefix("monai:"),
             dict(config.arguments),
@@ -72,3 +69,19 @@ class MakeNetwork:
             heads,
             self.dimensions,
         )
+
+    def in_parts(self, *, decoders: Sequence[Upsampling] = ("transposed",)) -> EncoderDecoder:
+        """A network whose encoder and decoders the method calls itself.
+
+        Raises UserError if the experiment's kind of network has no such parts.
+        """
+        network = self(decoders=decoders)
+        if not isinstance(network, EncoderDecoder):
+            raise cannot_give(self.config, "an encoder's features")
+        return network
+
+
+def cannot_give(config: NetworkConfig, wanted: str) -> UserError:
+    return UserError(
+        f"network: {config.name} cannot give {wanted}, which the method needs; use vnet or unet"
+    )

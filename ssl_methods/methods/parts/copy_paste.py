@@ -14,6 +14,7 @@ from torch.nn import functional
 from ssl_methods import losses
 from ssl_methods.config import MethodConfig
 from ssl_methods.methods.base import LossTerms, Term
+from ssl_methods.methods.parts.confident import mean_over
 from ssl_methods.methods.parts.summing import summed
 
 
@@ -85,8 +86,7 @@ def region_terms(
         values = functional.binary_cross_entropy_with_logits(
             logits.float(), target, reduction="none"
         )
-        mean = (values * region).sum() / (region.expand_as(values).sum() + 1e-16)
-        terms["cross_entropy"] = Term(mean, weight * config.ce_weight)
+        terms["cross_entropy"] = Term(mean_over(values, region), weight * config.ce_weight)
     if config.dice_weight:
         p = logits.float().sigmoid()
         value = losses.dice(p, target, config.dice_form, config.dice_over, region)

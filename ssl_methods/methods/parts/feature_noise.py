@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 
@@ -43,6 +43,18 @@ def channel_dropout(features: Tensor, probability: float) -> Tensor:
     """Whole channels set to 0 with this probability; the others grow to keep the mean."""
     channels = features.new_ones(features.shape[:2] + (1,) * (features.ndim - 2))
     return features * functional.dropout(channels, probability)
+
+
+def without_channels(features: Sequence[Tensor], probability: float) -> list[Tensor]:
+    """The features of every level, each with ``channel_dropout``."""
+    return [channel_dropout(level, probability) for level in features]
+
+
+def decode_together(decoder: nn.Module, views: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Logits (N, K, *spatial) of each view of the features, in one pass with the same batch
+    statistics."""
+    logits: Tensor = decoder([torch.cat(level) for level in zip(*views, strict=True)])[0]
+    return list(logits.chunk(len(views)))
 
 
 def attention_dropout(

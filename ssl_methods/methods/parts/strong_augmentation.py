@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ssl_methods.methods.parts.boxes import inside
+
 
 @torch.no_grad()
 def strong(images: Tensor, strength: float) -> Tensor:
@@ -23,7 +25,13 @@ def strong(images: Tensor, strength: float) -> Tensor:
     Returns:
         The strong views, same shape; each image and channel with changes of its own.
     """
-    return cut_out(add_noise(change_intensities(images, strength), strength), strength)
+    return cut_out(other_intensities(images, strength), strength)
+
+
+@torch.no_grad()
+def other_intensities(images: Tensor, strength: float) -> Tensor:
+    """``strong`` without the cuboid: gamma, contrast, brightness and noise."""
+    return add_noise(change_intensities(images, strength), strength)
 
 
 def change_intensities(images: Tensor, strength: float) -> Tensor:
@@ -47,15 +55,12 @@ def add_noise(images: Tensor, strength: float) -> Tensor:
 
 def cut_out(images: Tensor, strength: float) -> Tensor:
     """One cuboid of each image, its sides up to strength/2 of the image's, takes the mean value."""
-    inside = torch.ones_like(images[:, :1], dtype=torch.bool)
-    for axis in space(images):
-        size = images.shape[axis]
-        side = strength / 2 * torch.rand(len(images), 1, device=images.device)
-        start = (1 - side) * torch.rand_like(side)
-        centers = (torch.arange(size, device=images.device) + 0.5) / size
-        within = (centers >= start) & (centers < start + side)  # (N, size)
-        inside &= within.reshape(-1, *(size if a == axis else 1 for a in range(1, images.ndim)))
-    return torch.where(inside, images.mean(space(images), keepdim=True), images)
+    sides, starts = [], []
+    for _ in space(images):
+        sides.append(strength / 2 * torch.rand(len(images), 1, device=images.device))
+        starts.append((1 - sides[-1]) * torch.rand_like(sides[-1]))
+    cuboid = inside(images, torch.cat(starts, 1), torch.cat(sides, 1))
+    return torch.where(cuboid, images.mean(space(images), keepdim=True), images)
 
 
 def signed(images: Tensor) -> Tensor:
