@@ -7,6 +7,7 @@ What that gave is in ``ssl_methods/methods/released.json``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import permutations
 from unittest.mock import patch
@@ -20,9 +21,9 @@ from ssl_methods import methods
 from ssl_methods.checks.materials import levels
 from ssl_methods.config import NetworkConfig
 from ssl_methods.level_set import signed_distance
-from ssl_methods.methods import bcp, fixmatch, ict
+from ssl_methods.methods import bcp, fixmatch, ict, unimatch
 from ssl_methods.methods.base import Batch, Method, Progress
-from ssl_methods.methods.parts.feature_noise import perturbed
+from ssl_methods.methods.parts.feature_noise import perturbed, without_channels
 from ssl_methods.methods.parts.largest_component import largest_component
 from ssl_methods.training.loop import weighted_sum
 
@@ -40,6 +41,7 @@ SSL4MIS = (
     "r_drop",
 )
 STEPS |= dict.fromkeys(SSL4MIS, (28_456, 30_000))
+SLICES = ("cct", "unimatch")  # methods whose released code is of 2D images
 
 
 def progress(name: str) -> Progress:
@@ -50,7 +52,7 @@ def make(name: str) -> Method:
     """With closed-form weights; dropout where a method is nothing without it."""
     dropout = 0.5 if name == "r_drop" else 0.0
     network = NetworkConfig(width=2, levels=levels(name), dropout=dropout)
-    dimensions = 2 if name == "cct" else 3  # as its released code
+    dimensions = 2 if name in SLICES else 3
     method = methods.create(
         name, recipe="as_released", network=network, dimensions=dimensions, labeled=8
     )
@@ -76,7 +78,7 @@ def wave(shape: tuple[int, ...], step: float, phase: float) -> Tensor:
 def make_batch(name: str) -> Batch:
     """Balls, and images in which they are brighter; 2 + 2 patches, or as many as the recipe has."""
     labeled, unlabeled = {"supervised": (4, 0), "bcp": (4, 4)}.get(name, (2, 2))
-    dimensions = 2 if name == "cct" else 3
+    dimensions = 2 if name in SLICES else 3
     grid = np.stack(np.meshgrid(*[np.arange(SIZE)] * dimensions, indexing="ij"))
     masks = []
     for n in range(labeled + unlabeled):
@@ -98,6 +100,19 @@ def cuboid(images: Tensor, *_: object) -> Tensor:
     return outside
 
 
+def boxes() -> Callable[[Tensor], Tensor]:
+    """Two boxes for every image, one after the other."""
+    corners = iter([(3, 2), (6, 5)])
+
+    def box(images: Tensor) -> Tensor:
+        found, start = torch.zeros_like(images[:, :1], dtype=torch.bool), next(corners)
+        for n, image in enumerate(found):
+            image[0, start[0] + n : 12, start[1] : 13 - n] = True
+        return found
+
+    return box
+
+
 def draws() -> ExitStack:
     """The random draws that have to be the same for both."""
     stack = ExitStack()
@@ -105,6 +120,8 @@ def draws() -> ExitStack:
     stack.enter_context(patch.object(ict, "random_shares", lambda *_: share))
     stack.enter_context(patch.object(fixmatch, "strong", strong_view))
     stack.enter_context(patch.object(bcp.copy_paste, "outside_cuboid", cuboid))
+    stack.enter_context(patch.object(unimatch, "other_intensities", strong_view))
+    stack.enter_context(patch.object(unimatch, "area_boxes", boxes()))
     torch.manual_seed(SEED)
     return stack
 
@@ -345,6 +362,30 @@ def fixmatch_formula(method, batch, t):
     return 2 * known(z, batch, dice_both) + 0.1 * ramp(200, t) * pseudo
 
 
+def sure_dice(z, p, least):
+    """Of foreground and background, where p is sure of one."""
+    kept = torch.maximum(p, 1 - p) >= least
+    return dice_both(z.sigmoid()[kept], (p > 0.5).float()[kept])
+
+
+def unimatch_formula(method, batch, t):
+    u, box = batch.unlabeled_images, boxes()
+    method.network.eval()
+    other = method.network(u)[0].detach().sigmoid().flip(0)
+    encoder, (decoder,) = method.network.train().encoder, method.network.decoders
+    features = encoder(everything(batch))
+    fewer = without_channels(features, 0.5)
+    z = decoder([torch.cat(level) for level in zip(features, fewer, strict=True)])[0]
+    p, s = z[2:4].detach().sigmoid(), strong_view(u)
+    first, second = box(u).float(), box(u).float()
+    z1, z2 = method.network(torch.cat([b * s.flip(0) + (1 - b) * s for b in (first, second)]))[
+        0
+    ].chunk(2)
+    p1, p2 = (b * other + (1 - b) * p for b in (first, second))
+    views = sure_dice(z1, p1, 0.95) / 4 + sure_dice(z2, p2, 0.95) / 4
+    return (known(z, batch, dice_both) + views + sure_dice(z[6:], p, 0.95) / 2) / 2
+
+
 def r_drop(method, batch, t):
     images = everything(batch)
     zp, zq = method.network(torch.cat([images, images]))[0].chunk(2)
@@ -375,5 +416,6 @@ FORMULAS = {
     "sdf_multitask": sdf_multitask,
     "supervised": supervised,
     "ua_mt": ua_mt,
+    "unimatch": unimatch_formula,
     "urpc": urpc,
 }
