@@ -100,7 +100,7 @@ def learns_from_unlabeled_images(name: str) -> None:
     need(all(bool(gradient.isfinite().all()) for gradient in seen), "a gradient is not finite")
     need(
         float((seen[0] - seen[1]).norm()) > 1e-6 * float(seen[0].norm()),
-        "the network's gradient is the same, whatever the unlabeled images",
+        "the gradient of its networks is the same, whatever the unlabeled images",
     )
 
 

@@ -168,9 +168,11 @@ def without_batch_statistics(method: Method) -> Method:
 
 
 def gradients(method: Method) -> Tensor:
-    """Gradients of the parameters of the network that predicts."""
-    found = [p.grad.flatten() for p in method.network.parameters() if p.grad is not None]
-    need(bool(found), "no parameter of the network has a gradient")
+    """Gradients of all networks: of two, a step may teach the one or the other."""
+    networks = dict.fromkeys([method.network, *networks_of(method)])
+    parameters = [p for network in networks for p in network.parameters()]
+    found = [p.grad.flatten() for p in parameters if p.grad is not None]
+    need(bool(found), "no parameter of a network has a gradient")
     return torch.cat(found)
 
 

@@ -20,13 +20,10 @@ Deviations
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from ssl_methods import losses
-from ssl_methods.config import NetworkConfig, largest_weight, parse, setting
-from ssl_methods.errors import UserError
+from ssl_methods.config import largest_weight
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -36,21 +33,16 @@ from ssl_methods.methods.base import (
     Term,
     unlabeled_weight,
 )
+from ssl_methods.methods.parts.partner import PartnerConfig, make_partner
 from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.methods.parts.summing import summed
 from ssl_methods.methods.parts.two_networks import hard_labels
 
 
-class CrossTeachingConfig(SSL4MISConfig):
+class CrossTeachingConfig(PartnerConfig, SSL4MISConfig):
     """Settings of cross teaching."""
 
     weight: float = largest_weight(0.1, "SSL4MIS code")
-    partner: str = setting(
-        "unet", "name of the second backbone, as network.name", source="chosen here"
-    )
-    partner_arguments: dict[str, Any] = setting(
-        {}, "arguments of a MONAI partner, as network.arguments"
-    )
 
 
 class CrossTeaching(Method):
@@ -63,12 +55,8 @@ class CrossTeaching(Method):
 
     def __init__(self, config: CrossTeachingConfig, make_network: MakeNetwork) -> None:
         super().__init__(config, make_network)
-        own = make_network.config
-        if config.partner == own.name:
-            raise UserError("cross_teaching.partner is network.name; two different ones are needed")
-        other = own.model_dump() | {"name": config.partner, "arguments": config.partner_arguments}
-        partner = parse(NetworkConfig, other, "cross_teaching.partner")
-        self.network, self.second = make_network(1), make_network(1, config=partner)
+        self.network = make_network(1)
+        self.second = make_partner(make_network, config, "cross_teaching")
 
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:
         labeled, images = len(batch.labeled_images), self.images(batch)

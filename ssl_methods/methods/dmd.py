@@ -6,7 +6,7 @@ gradient of the second Dice loss flows to both:
 
     L = L_supervised(z1) + L_supervised(z2) + weight * Dice(sigmoid(z1 / T), sigmoid(z2 / T))
 
-T > 1 makes both less sure, most of all where they are in doubt. The first network predicts.
+T > 1 makes both less sure of what they teach. The first network predicts.
 Cost: two networks, one forward pass each.
 
 Defaults: weight 4 from the first iteration on, T 2 (paper with 8 labeled scans; code).

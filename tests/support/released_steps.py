@@ -285,6 +285,20 @@ def dmd(method, batch, t):
     return supervision + 4 * dice((z1 / 2).sigmoid(), (z2 / 2).sigmoid())
 
 
+def mcf(method, batch, t):
+    z1, z2 = (f(everything(batch))[0] for f in (method.network, method.second))
+    y, p1, p2 = batch.labels, z1.sigmoid(), z2.sigmoid()
+    differ = ((z1[:2] > 0) != (z2[:2] > 0)).float()
+    total = 2 * known(z1, batch) + 2 * known(z2, batch)
+    for p in (p1, p2):
+        total = total + 0.5 * (differ * (p[:2] - y).square()).sum() / differ.sum()
+    first_is_better = dice(p1[:2], y) < dice(p2[:2], y)
+    better, worse = (p1, p2) if first_is_better else (p2, p1)
+    q = better[2:].detach()
+    target = q**10 / (q**10 + (1 - q) ** 10)
+    return total + 0.1 * ramp(40, t) * (worse[2:] - target).square().mean()
+
+
 def cross_teaching(method, batch, t):
     supervision, u1, u2, y1, y2 = two_networks(method, batch)
     mutual = dice_both(u1.sigmoid(), y2) + dice_both(u2.sigmoid(), y1)
@@ -410,6 +424,7 @@ FORMULAS = {
     "fixmatch": fixmatch_formula,
     "ict": ict_formula,
     "mc_net": mc_net,
+    "mcf": mcf,
     "mean_teacher": mean_teacher,
     "r_drop": r_drop,
     "sassnet": sassnet,

@@ -1,8 +1,33 @@
-"""Two networks trained side by side: the labels they exchange."""
+"""Two networks trained side by side: the labels they exchange, and their joint prediction."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import Literal
+
+from torch import Tensor, nn
+
+from ssl_methods.config import MethodConfig, setting
+
+
+class JointConfig(MethodConfig):
+    """Settings of a method whose two networks predict together."""
+
+    predicts: Literal["mean", "first"] = setting(
+        "mean",
+        "what predicts; mean: the mean probability of both networks; first: the first network",
+        source="the released code: mean",
+    )
+
+
+def joint_prediction(
+    config: JointConfig, first: nn.Module, second: nn.Module, image: Tensor
+) -> Tensor:
+    """Image (N, C, *spatial) to the probability that the settings ask for, (N, K, *spatial),
+    float32."""
+    probability: Tensor = first(image)[0].float().sigmoid()
+    if config.predicts == "first":
+        return probability
+    return (probability + second(image)[0].float().sigmoid()) / 2
 
 
 def hard_labels(logits: Tensor) -> Tensor:
