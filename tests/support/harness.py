@@ -34,8 +34,9 @@ class Workflow:
     folder: Path
 
     def command(self, *arguments: str, experiment: dict[str, Any] | None = None) -> list[str]:
-        """Targets come first: --configfile takes all that follows it."""
-        command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2"]
+        """Targets come first: --configfile takes all that follows. A cluster is told no cores."""
+        here = [] if "--profile" in arguments else ["--cores", "2"]
+        command = [sys.executable, "-m", "snakemake", *arguments, *here]
         command += ["--snakefile", str(self.project / "Snakefile"), "--directory", str(self.folder)]
         if experiment is not None:
             path, text = self.folder / "declared.yaml", yaml.safe_dump(experiment)
