@@ -20,6 +20,14 @@ def gaussian_warmup(t: float, t_max: float) -> float:
     return math.exp(-5.0 * (1.0 - fraction) ** 2)
 
 
+def entropy_threshold(lowest: float, t: float, t_max: float) -> float:
+    """The largest entropy of two classes, ln 2, times what rises from ``lowest`` to 1 as above.
+
+    Yu et al. (UA-MT, MICCAI 2019), whose code begins at 0.75.
+    """
+    return (lowest + (1 - lowest) * gaussian_warmup(t, t_max)) * math.log(2)
+
+
 def stepwise_warmup(t: float, t_max: float, steps: int = 40) -> float:
     """The same curve held constant over each of ``steps`` equal parts of the ramp.
 

@@ -23,7 +23,6 @@ Deviations
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import torch
@@ -32,7 +31,7 @@ from torch import Tensor
 from ssl_methods.config import setting
 from ssl_methods.methods.base import Batch, LossTerms, Progress, Term, unlabeled_weight
 from ssl_methods.methods.mean_teacher import MeanTeacher, MeanTeacherConfig
-from ssl_methods.schedules import gaussian_warmup
+from ssl_methods.schedules import entropy_threshold
 
 
 class UAMTConfig(MeanTeacherConfig):
@@ -60,8 +59,8 @@ class UAMT(MeanTeacher):
         terms = self.segmentation_terms(logits[:labeled], batch.labels)
         if len(logits) > labeled:
             difference = logits[labeled:].float().sigmoid() - self.guess(batch)
-            ramp = gaussian_warmup(progress.t, progress.t_max)
-            certain = self.uncertainty(batch) < (0.75 + 0.25 * ramp) * math.log(2)
+            largest = entropy_threshold(0.75, progress.t, progress.t_max)
+            certain = self.uncertainty(batch) < largest
             agreement = (certain * difference.square()).sum() / (certain.sum() + 1e-16)
             terms["consistency"] = Term(agreement, unlabeled_weight(self.config, progress))
         return terms

@@ -28,18 +28,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ssl_methods.config import RampedConfig, TrainingConfig, setting
+from ssl_methods.config import TrainingConfig, setting
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
 from ssl_methods.methods.base import unlabeled_weight as weight_at
-from ssl_methods.methods.parts.boxes import area_boxes
+from ssl_methods.methods.parts.boxed_views import BoxedViewsConfig, boxed_views
 from ssl_methods.methods.parts.confident import confident_dice
-from ssl_methods.methods.parts.feature_noise import decode_together, without_channels
+from ssl_methods.methods.parts.feature_noise import with_fewer_channels
 from ssl_methods.methods.parts.modes import evaluating
-from ssl_methods.methods.parts.strong_augmentation import other_intensities
 from ssl_methods.networks import EncoderDecoder
 
 
-class UniMatchConfig(RampedConfig):
+class UniMatchConfig(BoxedViewsConfig):
     """Settings of UniMatch."""
 
     as_released = {"ce_weight": 0.25, "dice_weight": 0.25, "dice_over": "both"}
@@ -50,9 +49,6 @@ class UniMatchConfig(RampedConfig):
     )
     dropout: float = setting(
         0.5, "fraction of the features' channels that is dropped", source="code", ge=0, lt=1
-    )
-    strength: float = setting(
-        1.0, "strength of the change of intensities", source="chosen here", ge=0, le=1
     )
 
     @classmethod
@@ -84,15 +80,11 @@ class UniMatch(Method):
             return self.segmentation_terms(logits, batch.labels)
         with torch.no_grad(), evaluating(self.network):
             others = self.network(images)[0].float().sigmoid().roll(1, 0)
-        features = self.network.encoder(self.images(batch))
-        views = [features, without_channels(features, config.dropout)]
-        plain, fewer = decode_together(self.network.decoders[0], views)
+        plain, fewer = with_fewer_channels(self.network, self.images(batch), [config.dropout])
         guess = plain[labeled:].detach().float().sigmoid()
 
-        boxes = [area_boxes(images), area_boxes(images)]
-        strong = [other_intensities(images, config.strength) for _ in boxes]
-        mixed = [torch.where(box, x.roll(1, 0), x) for box, x in zip(boxes, strong, strict=True)]
-        s1, s2 = self.network(torch.cat(mixed))[0].chunk(2)
+        views, *boxes = boxed_views(images, config.strength)
+        s1, s2 = self.network(views)[0].chunk(2)
         p1, p2 = (torch.where(box, others, guess) for box in boxes)
         value, weight = (self.taught(s1, p1) + self.taught(s2, p2)) / 2, weight_at(config, progress)
 

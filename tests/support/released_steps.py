@@ -21,9 +21,10 @@ from ssl_methods import methods
 from ssl_methods.checks.materials import levels
 from ssl_methods.config import NetworkConfig
 from ssl_methods.level_set import signed_distance
-from ssl_methods.methods import bcp, fixmatch, ict, unimatch
+from ssl_methods.methods import bcp, fixmatch, ict
 from ssl_methods.methods.base import Batch, Method, Progress
-from ssl_methods.methods.parts.feature_noise import perturbed, without_channels
+from ssl_methods.methods.parts import boxed_views
+from ssl_methods.methods.parts.feature_noise import channel_dropout, perturbed
 from ssl_methods.methods.parts.largest_component import largest_component
 from ssl_methods.training.loop import weighted_sum
 
@@ -40,7 +41,7 @@ SSL4MIS = (
     "ict",
     "r_drop",
 )
-STEPS |= dict.fromkeys(SSL4MIS, (28_456, 30_000))
+STEPS |= dict.fromkeys(SSL4MIS, (28_456, 30_000)) | {"cross_match": (8_000, 14_000)}
 SLICES = ("cct", "unimatch")  # methods whose released code is of 2D images
 
 
@@ -120,8 +121,8 @@ def draws() -> ExitStack:
     stack.enter_context(patch.object(ict, "random_shares", lambda *_: share))
     stack.enter_context(patch.object(fixmatch, "strong", strong_view))
     stack.enter_context(patch.object(bcp.copy_paste, "outside_cuboid", cuboid))
-    stack.enter_context(patch.object(unimatch, "other_intensities", strong_view))
-    stack.enter_context(patch.object(unimatch, "area_boxes", boxes()))
+    stack.enter_context(patch.object(boxed_views, "other_intensities", strong_view))
+    stack.enter_context(patch.object(boxed_views, "area_boxes", boxes()))
     torch.manual_seed(SEED)
     return stack
 
@@ -376,28 +377,56 @@ def fixmatch_formula(method, batch, t):
     return 2 * known(z, batch, dice_both) + 0.1 * ramp(200, t) * pseudo
 
 
-def sure_dice(z, p, least):
-    """Of foreground and background, where p is sure of one."""
+def sure_dice(z, p, least, measure=dice_both):
+    """Where p is sure of foreground or background."""
     kept = torch.maximum(p, 1 - p) >= least
-    return dice_both(z.sigmoid()[kept], (p > 0.5).float()[kept])
+    return measure(z.sigmoid()[kept], (p > 0.5).float()[kept])
+
+
+def with_fewer_channels(method, images, first, *fractions):
+    """Logits of the images, and of those from the first-th on without fractions of channels."""
+    features, (decoder,) = method.network.encoder(images), method.network.decoders
+    views = [[channel_dropout(level[first:], each) for level in features] for each in fractions]
+    z = decoder([torch.cat(level) for level in zip(features, *views, strict=True)])[0]
+    return z.split([len(images), *[len(images) - first for _ in fractions]])
 
 
 def unimatch_formula(method, batch, t):
     u, box = batch.unlabeled_images, boxes()
     method.network.eval()
     other = method.network(u)[0].detach().sigmoid().flip(0)
-    encoder, (decoder,) = method.network.train().encoder, method.network.decoders
-    features = encoder(everything(batch))
-    fewer = without_channels(features, 0.5)
-    z = decoder([torch.cat(level) for level in zip(features, fewer, strict=True)])[0]
-    p, s = z[2:4].detach().sigmoid(), strong_view(u)
-    first, second = box(u).float(), box(u).float()
-    z1, z2 = method.network(torch.cat([b * s.flip(0) + (1 - b) * s for b in (first, second)]))[
-        0
-    ].chunk(2)
-    p1, p2 = (b * other + (1 - b) * p for b in (first, second))
+    method.network.train()
+    z, fewer = with_fewer_channels(method, everything(batch), 0, 0.5)
+    p, s, (first, second) = z[2:].detach().sigmoid(), strong_view(u), (box(u), box(u))
+    mixed = [torch.where(b, s.flip(0), s) for b in (first, second)]
+    z1, z2 = method.network(torch.cat(mixed))[0].chunk(2)
+    p1, p2 = (torch.where(b, other, p) for b in (first, second))
     views = sure_dice(z1, p1, 0.95) / 4 + sure_dice(z2, p2, 0.95) / 4
-    return (known(z, batch, dice_both) + views + sure_dice(z[6:], p, 0.95) / 2) / 2
+    return (known(z, batch, dice_both) + views + sure_dice(fewer[2:], p, 0.95) / 2) / 2
+
+
+def cross_match_formula(method, batch, t):
+    u, box, fractions = batch.unlabeled_images, boxes(), (0.25, 0.75)
+    with torch.no_grad():
+        aside = with_fewer_channels(
+            method, torch.cat([batch.labeled_images, u.flip(0)]), 2, *fractions
+        )
+        o, ow, om = (z.sigmoid() for z in (method.network(u.flip(0))[0], *aside[1:]))
+    z, w, m = with_fewer_channels(method, everything(batch), 2, *fractions)
+    s, (first, second) = strong_view(u), (box(u), box(u))
+    mixed = torch.cat([torch.where(b, s.flip(0), s) for b in (first, second)])
+    seen, w2, m2 = with_fewer_channels(method, mixed, 2, *fractions)
+    p, pw, pm = (x.detach().sigmoid() for x in (z[2:], w, m))
+    least = (0.75 + 0.25 * math.exp(-5 * (1 - (t - 1) / 17_000) ** 2)) * math.log(2)
+
+    def d(logits, guess):
+        return sure_dice(logits, guess, least, dice)
+
+    p1, p2 = torch.where(first, o, p), torch.where(second, o, p)
+    plain = d(w, p) + d(m, p) + d(w2, p2) + d(m2, p2)
+    own = d(w2, torch.where(second, ow, pw)) + d(m2, torch.where(second, om, pm))
+    views = d(seen[:2], p1) / 4 + d(seen[2:], p2) / 4
+    return (known(z, batch) + views + 0.7 * plain / 4 + 0.3 * own / 2) / 2
 
 
 def r_drop(method, batch, t):
@@ -416,6 +445,7 @@ FORMULAS = {
     "bcp": bcp_formula,
     "cct": cct,
     "cps": cps,
+    "cross_match": cross_match_formula,
     "cross_teaching": cross_teaching,
     "dan": dan,
     "dmd": dmd,

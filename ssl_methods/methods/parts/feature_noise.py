@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+
+from ssl_methods.networks import EncoderDecoder
 
 
 def perturbed(
@@ -45,16 +47,21 @@ def channel_dropout(features: Tensor, probability: float) -> Tensor:
     return features * functional.dropout(channels, probability)
 
 
-def without_channels(features: Sequence[Tensor], probability: float) -> list[Tensor]:
-    """The features of every level, each with ``channel_dropout``."""
-    return [channel_dropout(level, probability) for level in features]
+def with_fewer_channels(
+    network: EncoderDecoder, images: Tensor, fractions: Sequence[float], first: int = 0
+) -> list[Tensor]:
+    """Logits of the images; then, for each fraction of the features' channels that is dropped at
+    every level, of the images from the ``first``-th on.
 
-
-def decode_together(decoder: nn.Module, views: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    """Logits (N, K, *spatial) of each view of the features, in one pass with the same batch
-    statistics."""
-    logits: Tensor = decoder([torch.cat(level) for level in zip(*views, strict=True)])[0]
-    return list(logits.chunk(len(views)))
+    All are (N, K, *spatial), decoded in one pass with the same batch statistics.
+    """
+    features = network.encoder(images)
+    later = [level[first:] for level in features]
+    views = [features, *([channel_dropout(level, each) for level in later] for each in fractions)]
+    logits: Tensor = network.decoders[0]([torch.cat(level) for level in zip(*views, strict=True)])[
+        0
+    ]
+    return list(logits.split([len(view[0]) for view in views]))
 
 
 def attention_dropout(

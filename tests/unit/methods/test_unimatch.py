@@ -6,8 +6,8 @@ import torch
 from ssl_methods import methods
 from ssl_methods.config import NetworkConfig, TrainingConfig
 from ssl_methods.errors import UserError
-from ssl_methods.methods import unimatch
 from ssl_methods.methods.base import Batch, Progress
+from ssl_methods.methods.parts import boxed_views
 
 
 def make(**settings):
@@ -28,7 +28,7 @@ def test_terms_of_three_classes(monkeypatch):
     method, batch = make(confidence=0.6, strength=0.0, dropout=0.0), make_batch()
     boxes = [torch.rand(3, 1, 8, 12, 8) > 0.6, torch.rand(3, 1, 8, 12, 8) > 0.8]
     left = iter(boxes)
-    monkeypatch.setattr(unimatch, "area_boxes", lambda images: next(left))
+    monkeypatch.setattr(boxed_views, "area_boxes", lambda images: next(left))
     terms = method.loss(batch, Progress(10, 10))
 
     method = make(confidence=0.6)
