@@ -23,7 +23,6 @@ Deviations
 from __future__ import annotations
 
 from ssl_methods.config import largest_weight
-from ssl_methods.losses import cross_entropy
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -35,7 +34,7 @@ from ssl_methods.methods.base import (
 )
 from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.methods.parts.summing import summed
-from ssl_methods.methods.parts.two_networks import hard_labels
+from ssl_methods.methods.parts.two_networks import cross_supervision
 
 
 class CPSConfig(SSL4MISConfig):
@@ -62,7 +61,6 @@ class CPS(Method):
         views = [self.network(images)[0], self.second(images)[0]]
         terms = summed(*(self.segmentation_terms(z[:labeled], batch.labels) for z in views))
         if len(images) > labeled:
-            z1, z2 = (z[labeled:] for z in views)
-            value = cross_entropy(z1, hard_labels(z2)) + cross_entropy(z2, hard_labels(z1))
+            value = cross_supervision(*(z[labeled:] for z in views))
             terms["cross_supervision"] = Term(value, unlabeled_weight(self.config, progress))
         return terms

@@ -40,6 +40,7 @@ from ssl_methods.methods.base import (
     Term,
     unlabeled_weight,
 )
+from ssl_methods.methods.parts.confident import mean_over
 from ssl_methods.methods.parts.partner import PartnerConfig, make_partner
 from ssl_methods.methods.parts.sharpening import sharpen
 from ssl_methods.methods.parts.summing import summed
@@ -108,6 +109,5 @@ class MCF(Method):
 
 def review(first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
     """Squared error of both, summed, averaged over where they differ in class; 0 if nowhere."""
-    differ = (first > 0.5) ^ (second > 0.5)
     errors = (first - labels).square() + (second - labels).square()
-    return (differ * errors).sum() / differ.sum().clamp(min=1)
+    return mean_over(errors, (first > 0.5) ^ (second > 0.5))

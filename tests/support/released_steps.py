@@ -267,10 +267,10 @@ def entropy_minimization(method, batch, t):
     return known(z, batch, dice_both) + 0.1 * ramp(200, t) * doubt
 
 
-def two_networks(method, batch):
+def two_networks(method, batch, measure=dice_both):
     images = everything(batch)
     z1, z2 = method.network(images)[0], method.second(images)[0]
-    supervision = known(z1, batch, dice_both) + known(z2, batch, dice_both)
+    supervision = known(z1, batch, measure) + known(z2, batch, measure)
     u1, u2 = z1[2:], z2[2:]
     return supervision, u1, u2, (u1.detach() > 0).float(), (u2.detach() > 0).float()
 
@@ -278,6 +278,20 @@ def two_networks(method, batch):
 def cps(method, batch, t):
     supervision, u1, u2, y1, y2 = two_networks(method, batch)
     return supervision + 0.1 * ramp(200, t) * (entropy(u1, y2) + entropy(u2, y1))
+
+
+def caussl(method, batch, t):
+    supervision, u1, u2, y1, y2 = two_networks(method, batch, dice)
+    total = supervision + 0.03 * ramp(40, t) * (entropy(u1, y2) + entropy(u2, y1))
+    nets, mixed = (method.network, method.second), (method.to_first, method.to_second)
+    for own, other, mixes in zip(nets, reversed(nets), mixed, strict=True):
+        pairs = zip(own.parameters(), other.parameters(), strict=True)
+        layers = [(w.flatten(1), v.detach().flatten(1)) for w, v in pairs if w.ndim == 5]
+        for (w, v), mix in zip(layers, mixes, strict=True):
+            mixed = mix.detach() @ v
+            r = (w * mixed).sum(1).square() / w.square().sum(1) / mixed.square().sum(1)
+            total = total + 3 * r.mean() / len(layers)
+    return total
 
 
 def dmd(method, batch, t):
@@ -443,6 +457,7 @@ def r_drop(method, batch, t):
 
 FORMULAS = {
     "bcp": bcp_formula,
+    "caussl": caussl,
     "cct": cct,
     "cps": cps,
     "cross_match": cross_match_formula,

@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ssl_methods.config import MethodConfig, setting
+from ssl_methods.losses import cross_entropy
 
 
 class JointConfig(MethodConfig):
@@ -28,6 +29,11 @@ def joint_prediction(
     if config.predicts == "first":
         return probability
     return (probability + second(image)[0].float().sigmoid()) / 2
+
+
+def cross_supervision(first: Tensor, second: Tensor) -> Tensor:
+    """Cross-entropy of each network's logits to the other's hard labels, summed."""
+    return cross_entropy(first, hard_labels(second)) + cross_entropy(second, hard_labels(first))
 
 
 def hard_labels(logits: Tensor) -> Tensor:
