@@ -21,7 +21,7 @@ from ssl_methods import methods
 from ssl_methods.checks.materials import levels
 from ssl_methods.config import NetworkConfig
 from ssl_methods.level_set import signed_distance
-from ssl_methods.methods import bcp, fixmatch, ict
+from ssl_methods.methods import ad_mt, bcp, fixmatch, ict
 from ssl_methods.methods.base import Batch, Method, Progress
 from ssl_methods.methods.parts import boxed_views
 from ssl_methods.methods.parts.feature_noise import channel_dropout, perturbed
@@ -42,6 +42,7 @@ SSL4MIS = (
     "r_drop",
 )
 STEPS |= dict.fromkeys(SSL4MIS, (28_456, 30_000)) | {"cross_match": (8_000, 14_000)}
+STEPS["ad_mt"] = (4_325, 15_000)  # one of the second teacher's turns with the seed below
 SLICES = ("cct", "unimatch")  # methods whose released code is of 2D images
 
 
@@ -62,7 +63,17 @@ def make(name: str) -> Method:
             parameter.copy_(wave(tuple(parameter.shape), 1.3, phase) * spread(parameter))
             if parameter.ndim == 1:
                 parameter += 1 if phase % 4 == 2 else 0  # scales of batch normalisation
+        if name == "ad_mt":
+            draw_near(method)
     return method.train()
+
+
+def draw_near(method: Method) -> None:
+    """Teachers that differ little from the student, so that they agree at some voxels."""
+    for n, teacher in enumerate((method.first, method.second)):
+        pairs = zip(teacher.parameters(), method.network.parameters(), strict=True)
+        for phase, (own, student) in enumerate(pairs, n):
+            own.copy_(student + 0.1 * wave(tuple(own.shape), 1.7, phase) * spread(own))
 
 
 def spread(parameter: Tensor) -> float:
@@ -121,6 +132,7 @@ def draws() -> ExitStack:
     stack.enter_context(patch.object(ict, "random_shares", lambda *_: share))
     stack.enter_context(patch.object(fixmatch, "strong", strong_view))
     stack.enter_context(patch.object(bcp.copy_paste, "outside_cuboid", cuboid))
+    stack.enter_context(patch.object(ad_mt, "beta_boxes", boxes()))
     stack.enter_context(patch.object(boxed_views, "other_intensities", strong_view))
     stack.enter_context(patch.object(boxed_views, "area_boxes", boxes()))
     torch.manual_seed(SEED)
@@ -443,6 +455,26 @@ def cross_match_formula(method, batch, t):
     return (known(z, batch) + views + 0.7 * plain / 4 + 0.3 * own / 2) / 2
 
 
+def bits(p):
+    return -(p * (p + 1e-10).log2() + (1 - p) * (1 - p + 1e-10).log2())
+
+
+def ad_mt_formula(method, batch, t):
+    u, box = batch.unlabeled_images, boxes()(batch.unlabeled_images)
+    other = torch.randperm(2)
+    method.first.eval()
+    p, q = (teacher(u)[0].sigmoid() for teacher in (method.first, method.second))
+    a, b = (-bits(p)).exp(), (-bits(q)).exp()
+    g, disagree = (a * p + b * q) / (a + b), (p > 0.5) != (q > 0.5)
+    x, g, disagree = (torch.where(box, v[other], v) for v in (u, g, disagree))
+    (z,) = method.network(torch.cat([everything(batch), x]))
+    s = z[2:4].detach().sigmoid()
+    surer = torch.maximum(s, 1 - s) > torch.maximum(g, 1 - g)
+    g = torch.where(disagree & surer & ((s > 0.5) != (g > 0.5)), s, g)
+    sure, label = torch.maximum(g, 1 - g) >= 0.8, (g > 0.5).float()
+    return known(z, batch, dice_both) + 2 * ramp(40, t) * entropy(z[4:][sure], label[sure])
+
+
 def r_drop(method, batch, t):
     images = everything(batch)
     zp, zq = method.network(torch.cat([images, images]))[0].chunk(2)
@@ -456,6 +488,7 @@ def r_drop(method, batch, t):
 
 
 FORMULAS = {
+    "ad_mt": ad_mt_formula,
     "bcp": bcp_formula,
     "caussl": caussl,
     "cct": cct,

@@ -186,7 +186,7 @@ def test_released_schedules_and_batches():
         return methods.method_class(name).Config.released_training(TrainingConfig())
 
     ssl4mis = {"dan", "cps", "cross_teaching", "cct", "ict", "urpc", "fixmatch", "r_drop"}
-    ssl4mis |= {"entropy_minimization", "unimatch", "cross_match"}
+    ssl4mis |= {"entropy_minimization", "unimatch", "cross_match", "ad_mt"}
     poly = {name for name in methods.names() if loop(name).learning_rate_schedule == "poly"}
     assert poly == ssl4mis
     assert loop("mc_net").learning_rate_schedule == "constant"

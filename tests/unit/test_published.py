@@ -70,7 +70,7 @@ def test_every_method_is_ours_or_known_not_to_be(rows):
     ours = {path.stem for path in (FOLDER.parents[1] / "ssl_methods/methods").glob("*.py")}
     assert {row.method for row in rows} - ours == {
         "LG-ER-MT", "DUWM", "SS-Net", "TraCoCo", "CoraNet", "vanilla V-Net", "DML",
-        "CAML", "CC-Net", "AD-MT", "PS-MT", "CauSSL on BCP", "ABD",
+        "CAML", "CC-Net", "PS-MT", "CauSSL on BCP", "ABD",
     }  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def test_three_rows_fail_the_jensen_check_and_those_without_jaccard_have_none(ro
     assert of["fails"] == [
         ("table 3", "supervised", 16), ("table 3", "supervised_all", 80), ("README", "PS-MT", 6),
     ]  # fmt: skip
-    assert [method for _, method, _ in of["none"]] == ["unimatch"] * 6 + ["AD-MT"] * 4
+    assert [method for _, method, _ in of["none"]] == ["unimatch"] * 6 + ["ad_mt"] * 4
 
 
 def test_the_v_net_of_the_dmd_paper_passes_where_that_of_table_3_fails(rows):

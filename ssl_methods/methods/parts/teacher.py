@@ -12,13 +12,16 @@ class Teacher(AveragedModel):
 
     n counts earlier updates, so the first update copies the student (as in the released UA-MT
     code). If not ``ramped``, a is the decay from the second update on. Parameters are averaged; the
-    batch-norm statistics are the student's, copied at each update. The teacher stays in training
-    mode (own batch statistics, dropout on), as released.
+    batch-norm statistics are the student's, copied at each update, unless ``statistics`` are to be
+    averaged too. The teacher stays in training mode (own batch statistics, dropout on), as
+    released.
     """
 
-    def __init__(self, student: nn.Module, decay: float, *, ramped: bool = True) -> None:
+    def __init__(
+        self, student: nn.Module, decay: float, *, ramped: bool = True, statistics: bool = False
+    ) -> None:
         super().__init__(student)
-        self.decay, self.ramped = decay, ramped
+        self.decay, self.ramped, self.averages_statistics = decay, ramped, statistics
         self.requires_grad_(False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -34,10 +37,16 @@ class Teacher(AveragedModel):
         a = (1 - 1 / (self.n_averaged + 1)).clamp(max=self.decay)
         if not self.ramped:
             a = self.decay * (self.n_averaged > 0)
+        self.average(student, a)
+
+    @torch.no_grad()
+    def average(self, student: nn.Module, a: Tensor | float) -> None:
+        """w' <- a w' + (1 - a) w, where a method has its own rule for a."""
         old: list[Tensor] = list(self.module.parameters())
         new: list[Tensor] = list(student.parameters())
         torch._foreach_mul_(old, a)
         torch._foreach_add_(old, torch._foreach_mul(new, 1 - a))
-        for copied, buffer in zip(self.module.buffers(), student.buffers(), strict=True):
-            copied.copy_(buffer)
+        for own, buffer in zip(self.module.buffers(), student.buffers(), strict=True):
+            averaged = self.averages_statistics and own.is_floating_point()
+            own.copy_(a * own + (1 - a) * buffer if averaged else buffer)
         self.n_averaged += 1
