@@ -30,8 +30,7 @@ from ssl_methods.data.stains import StainNormaliser, stain_normaliser
 from ssl_methods.data.stains import stain_vectors as found_vectors
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
-from ssl_methods.reporting.saving import save
-from ssl_methods.reporting.style import DOUBLE, RC
+from ssl_methods.reporting.style import DOUBLE, RC, save
 
 NAMES = {"none": "raw colours", "macenko": "Macenko", "reinhard": "Reinhard"}
 REAL = "real: IHC"

@@ -231,6 +231,13 @@ def cases_with_stacks(path: Path) -> list[str]:
     return [name.removesuffix(".slices_image") for name in names]
 
 
+def cases_with_slices(path: Path) -> list[str]:
+    """The cases of a ``slices.npz``, in its order."""
+    with _Archive(path) as archive:
+        names = [name for name in archive.sizes if name.endswith(".image")]
+    return [name.removesuffix(".image") for name in names]
+
+
 def read_slice(path: Path, case: str) -> tuple[NDArray, NDArray[np.uint8], NDArray[np.uint8]]:
     """Image (x, y), finite; label and prediction, 0..255, of the same shape."""
     with _Archive(path) as archive:

@@ -32,8 +32,7 @@ from ssl_methods.reporting.panels import (
     list_methods,
     rows_of,
 )
-from ssl_methods.reporting.saving import save
-from ssl_methods.reporting.style import RC, column_width
+from ssl_methods.reporting.style import RC, column_width, save
 
 FOLDER = "compared"
 """Below the first experiment's results; in it a folder for each that it was compared with."""

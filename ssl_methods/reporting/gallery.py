@@ -11,8 +11,7 @@ import matplotlib as mpl
 from ssl_methods.reporting.figures.base import Drawing, NothingToShow
 from ssl_methods.reporting.figures.registry import drawings
 from ssl_methods.reporting.results import Results
-from ssl_methods.reporting.saving import save
-from ssl_methods.reporting.style import RC
+from ssl_methods.reporting.style import RC, save
 
 PIXELS_PER_INCH = 125  # on the page: text of figures as large as text of tables
 
@@ -28,6 +27,7 @@ class Shown(NamedTuple):
     width: int = 0
     reason: str = ""
     undrawn: str = ""  # characters that no installed font draws
+    chart: bool = False  # no pictures in it: on a dark page its lightness is turned round
 
 
 def gallery(found: Results) -> list[Shown]:
@@ -55,4 +55,5 @@ def draw(name: str, drawing: Drawing, found: Results, folder: Path) -> Shown:
         picture=f"data:image/png;base64,{data}",
         width=round(figure.get_figwidth() * PIXELS_PER_INCH),
         undrawn=undrawn,
+        chart=not any(axis.images for axis in figure.axes),
     )

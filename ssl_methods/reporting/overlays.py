@@ -183,9 +183,9 @@ def overlay_caption(found: Results) -> str:
     chooser = _chooser(found, runs)
     whom = "for every method" if _first(runs) == runs else f"for the first {FIRST} methods"
     return (
-        f"The best, the median and the worst test case of {chooser} by Dice, and the same cases "
-        f"{whom}: the slice with most foreground. Above each panel: Dice of the whole case. "
-        f"{whose(runs)}"
+        f"The best, the median and the worst test case of {label(chooser)} by Dice, and the "
+        f"same cases {whom}: the slice with most foreground. Above each panel: Dice of the whole "
+        f"case. {whose(runs)}"
     )
 
 

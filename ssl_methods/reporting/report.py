@@ -30,7 +30,7 @@ from ssl_methods.reporting.looks import methods_of
 from ssl_methods.reporting.panels import budgets
 from ssl_methods.reporting.paragraph import in_latex, in_words, paragraph
 from ssl_methods.reporting.results import Results
-from ssl_methods.reporting.stacks import MOST, stacks
+from ssl_methods.reporting.stacks import MOST, other_cases, stacks
 from ssl_methods.reporting.style import MANY
 from ssl_methods.shown import HIDDEN, visible
 
@@ -99,6 +99,7 @@ def page(found: Results, shown: list[Shown]) -> dict[str, Any]:
         "costs": tables.costs(found.summary),
         "costs_note": time_note(found.summary),
         "stacks": stacks(found),
+        "other_cases": other_cases(found),
         "stacked_methods": MOST,
         "missing": tables.missing(runs),
         "failures": tables.failures(found.measured),

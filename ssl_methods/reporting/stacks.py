@@ -1,4 +1,5 @@
-"""Slice by slice: the stacks of the first test cases, contours as vectors, for the page's slider.
+"""Slice by slice: the stacks of the first test cases, contours as vectors, for the page's slider;
+of the other cases the slice with most foreground.
 
 The image and the reference of a slice are on the page once; every method's panel refers to them.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,12 @@ from PIL import Image
 from skimage.measure import find_contours
 
 from ssl_methods.analysis.names import label
-from ssl_methods.analysis.run_files import cases_with_stacks, read_stack
+from ssl_methods.analysis.run_files import (
+    cases_with_slices,
+    cases_with_stacks,
+    read_slice,
+    read_stack,
+)
 from ssl_methods.analysis.shown import number
 from ssl_methods.config import Run, budget_text
 from ssl_methods.errors import UserError
@@ -25,6 +31,8 @@ from ssl_methods.reporting.results import Results
 
 MOST = 36
 """Methods that are shown, the first of more: each adds its contours to the page."""
+MOST_PANELS = 600
+"""Cases times methods of which one slice is shown, the first of more cases: 1 MB or so."""
 
 
 class Panel(NamedTuple):
@@ -61,7 +69,21 @@ def stacks(found: Results) -> list[Stack]:
     runs = [run for run in found.overlay_runs[:MOST] if _cases(found, run)]
     if not runs:
         return []
-    shown = (_stack(found, runs, case) for case in _cases(found, runs[0]))
+    shown = (_stack(found, runs, case, _read) for case in _cases(found, runs[0]))
+    return [stack for stack in shown if stack]
+
+
+def other_cases(found: Results) -> list[Stack]:
+    """One slice of each case that has no stack, that with most foreground, as far as there is room
+    (``MOST_PANELS``)."""
+    runs = found.overlay_runs[:MOST]
+    if not runs:
+        return []
+    with_stacks = set(_cases(found, runs[0]))
+    no_case: list[str] = []
+    every = found.unless_damaged(cases_with_slices, found.slices(runs[0]), otherwise=no_case)
+    others = [case for case in every if case not in with_stacks][: MOST_PANELS // len(runs)]
+    shown = (_stack(found, runs, case, _read_one) for case in others)
     return [stack for stack in shown if stack]
 
 
@@ -69,13 +91,16 @@ def _cases(found: Results, run: Run) -> list[str]:
     return found.unless_damaged(cases_with_stacks, found.slices(run), otherwise=[])
 
 
-def _stack(found: Results, runs: list[Run], case: str) -> Stack | None:
+Read = Callable[[Path, str, tuple[NDArray, ...] | None], tuple[NDArray, ...]]
+
+
+def _stack(found: Results, runs: list[Run], case: str, read_of: Read) -> Stack | None:
     """None if no run's can be read. A run whose stack is of another size than the first's is none
     of this case."""
     predictions: list[tuple[Run, NDArray[np.uint8]]] = []
     first = None
-    for run in [run for run in runs if case in _cases(found, run)]:
-        read = found.unless_damaged(_read, found.slices(run), case, first, otherwise=None)
+    for run in runs:
+        read = found.unless_damaged(read_of, found.slices(run), case, first, otherwise=None)
         if read:
             first = first or read
             predictions.append((run, read[3]))
@@ -93,7 +118,20 @@ def _stack(found: Results, runs: list[Run], case: str) -> Stack | None:
 
 
 def _read(path: Path, case: str, first: tuple[NDArray, ...] | None) -> tuple[NDArray, ...]:
-    read = read_stack(path, case)
+    return _as_the_first(path, read_stack(path, case), first)
+
+
+def _read_one(path: Path, case: str, first: tuple[NDArray, ...] | None) -> tuple[NDArray, ...]:
+    image, label, prediction = read_slice(path, case)
+    low, high = np.percentile(image, (0.5, 99.5))
+    grey = np.clip((image - low) / (high - low or 1.0), 0.0, 1.0) * 255
+    read = np.zeros(1, int), grey.astype(np.uint8)[None], label[None], prediction[None]
+    return _as_the_first(path, read, first)
+
+
+def _as_the_first(
+    path: Path, read: tuple[NDArray, ...], first: tuple[NDArray, ...] | None
+) -> tuple[NDArray, ...]:
     if first is not None and read[1].shape != first[1].shape:
         raise UserError(
             f"{path}: its slices are not as large as those of other runs; evaluate the run again"

@@ -20,8 +20,7 @@ from ssl_methods.analysis.names import label
 from ssl_methods.reporting.figures.base import NothingToShow
 from ssl_methods.reporting.looks import looks
 from ssl_methods.reporting.panels import top_legend
-from ssl_methods.reporting.saving import save
-from ssl_methods.reporting.style import DOUBLE, RC, SINGLE, VERMILION
+from ssl_methods.reporting.style import DOUBLE, RC, SINGLE, VERMILION, save
 from ssl_methods.tuning.maps import map_figure, slices_figure, title
 from ssl_methods.tuning.space import Space
 

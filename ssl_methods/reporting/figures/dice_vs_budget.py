@@ -38,7 +38,8 @@ class DiceVsBudget(Drawing):
             return (
                 "Mean Dice of every method. Bars: 95 % intervals over labeled subsets and test "
                 "cases. Small dots: single runs. Thin line: the mean of "
-                f"{found.experiment.baseline}. An arrow with a number: a mean beyond the axis."
+                f"{label(found.experiment.baseline)}. "
+                "An arrow with a number: a mean beyond the axis."
             )
         return (
             "Mean Dice against the number of labeled cases. Bars and bands: 95 % intervals over "

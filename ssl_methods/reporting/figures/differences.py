@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ssl_methods.analysis.design import Design
 from ssl_methods.analysis.gains import gains_by_subset
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.shown import WORDS
 from ssl_methods.analysis.tables import overall
 from ssl_methods.measures import of
@@ -38,8 +39,8 @@ class Differences(Drawing):
         design = found.design
         unit = "points" if of(design.primary).scale == 100 else of(design.primary).unit
         return (
-            f"Paired difference in {of(design.primary).title} from {design.baseline}, positive "
-            "where the method is better: mean and 95 % interval over labeled subsets and test "
+            f"Paired difference in {of(design.primary).title} from {label(design.baseline)}, "
+            "positive where the method is better: mean and 95 % interval over labeled subsets and "
             f"cases; small dots: single subsets. Band: the margin of {design.margin:g} {unit}. "
             "At the right the verdict, where one is given."
         )

@@ -23,9 +23,10 @@ class GainByLevel(Drawing):
     section = "results"
 
     def caption_for(self, found: Results) -> str:
+        baseline = label(found.design.baseline)
         return (
-            f"Gain over {found.design.baseline} on each labeled subset against the level of "
-            f"{found.design.baseline} there, both on the test cases. Where dots fall from left to "
+            f"Gain over {baseline} on each labeled subset against the level of "
+            f"{baseline} there, both on the test cases. Where dots fall from left to "
             "right a method helps most where the labels were least helpful; a part of that fall is "
             "chance, since the level is in both."
         )
@@ -64,7 +65,7 @@ def gain_by_level(gains: pd.DataFrame, design: Design) -> Figure:
                 markeredgecolor="white", markeredgewidth=0.4, label=label(str(method)),
             )  # fmt: skip
         axis.set_title(labeled_text(text))
-    figure.supxlabel(f"{measure.title} of {design.baseline} ({measure.unit})", fontsize=8)
+    figure.supxlabel(f"{measure.title} of {label(design.baseline)} ({measure.unit})", fontsize=8)
     figure.supylabel(f"gain ({unit})", fontsize=8)
     if not many:
         handles, names = figure.axes[0].get_legend_handles_labels()

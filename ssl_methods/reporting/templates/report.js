@@ -63,7 +63,7 @@ for (const stack of document.querySelectorAll(".stack")) {
   const input = stack.querySelector("input"), text = stack.querySelector("label");
   const show = () => {
     leaves.forEach((leaf, i) => leaf.classList.toggle("shown", i === Number(input.value)));
-    text.textContent = `slice ${Number(input.value) + 1} of ${leaves.length} (${leaves[input.value].dataset.index})`;
+    if (leaves.length > 1) text.textContent = `slice ${Number(input.value) + 1} of ${leaves.length} (${leaves[input.value].dataset.index})`;
   };
   const enlarge = stack.querySelector(".enlarge");
   enlarge.addEventListener("click", () => {
@@ -73,5 +73,16 @@ for (const stack of document.querySelectorAll(".stack")) {
   stack.querySelector(".slider").hidden = false;
   input.hidden = leaves.length < 2;
   input.addEventListener("input", show);
+  show();
+}
+
+// Of the other cases show the one that is chosen.
+for (const box of document.querySelectorAll(".chosen")) {
+  const cases = [...box.querySelectorAll(".stack")], select = document.createElement("select");
+  select.setAttribute("aria-label", "Test case");
+  select.append(...cases.map(stack => new Option(stack.querySelector("h3").textContent)));
+  const show = () => cases.forEach((stack, i) => { stack.hidden = i !== select.selectedIndex; });
+  select.addEventListener("input", show);
+  box.querySelector(".stack").before(select);
   show();
 }

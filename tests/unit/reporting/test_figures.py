@@ -20,8 +20,7 @@ from ssl_methods.reporting.figures.level_set_panel import level_set_panel
 from ssl_methods.reporting.figures.training_curves import training_curves
 from ssl_methods.reporting.looks import FAMILIES, Look, looks
 from ssl_methods.reporting.overlays import best_median_worst
-from ssl_methods.reporting.saving import save
-from ssl_methods.reporting.style import BLUE, GREEN
+from ssl_methods.reporting.style import BLUE, GREEN, save
 
 
 def test_dice_figure_draws_the_means_and_a_dot_per_run(tmp_path):

@@ -20,8 +20,7 @@ from ssl_methods.reporting.figures.metric_distributions import (
 )
 from ssl_methods.reporting.figures.time_vs_dice import time_vs_dice
 from ssl_methods.reporting.figures.training_curves import training_curves
-from ssl_methods.reporting.saving import save
-from ssl_methods.reporting.style import RC
+from ssl_methods.reporting.style import RC, save
 
 pytestmark = pytest.mark.system  # whole reports
 

@@ -16,8 +16,8 @@ from ssl_methods.config import TrainingConfig
 from ssl_methods.reporting.paragraph import in_latex, in_words, optimiser, paragraph
 from ssl_methods.reporting.report import question, reading
 from ssl_methods.reporting.results import Results
-from ssl_methods.reporting.saving import TALLEST, save
-from ssl_methods.reporting.stacks import contour, picture, stacks
+from ssl_methods.reporting.stacks import contour, other_cases, picture, stacks
+from ssl_methods.reporting.style import TALLEST, save
 
 
 def corners(path: str) -> list[list[tuple[float, float]]]:
@@ -172,6 +172,17 @@ def test_a_figure_of_hundreds_of_rows_has_a_picture_of_bounded_height(tmp_path):
     with Image.open(tmp_path / "usual.png") as usual, Image.open(tmp_path / "tall.png") as tall:
         assert usual.size == (300, 600)
         assert 0.9 * TALLEST < tall.height <= TALLEST
+
+
+def test_every_other_case_has_its_slice(found, monkeypatch):
+    with_stacks = {stack.case for stack in stacks(found)}
+    shown = other_cases(found)
+    every = set(found.measured["case"])
+    assert {stack.case for stack in shown} == every - with_stacks and with_stacks < every
+    assert all(len(stack.leaves) == 1 and stack.leaves[0].reference for stack in shown)
+    assert {len(stack.leaves[0].panels) for stack in shown} == {len(found.overlay_runs)}
+    monkeypatch.setattr("ssl_methods.reporting.stacks.MOST_PANELS", len(found.overlay_runs))
+    assert [stack.case for stack in other_cases(found)] == [shown[0].case]
 
 
 def test_of_many_methods_the_first_have_stacks(found, monkeypatch):
