@@ -106,6 +106,11 @@ class Console(logging.Handler):
 
     # ---- from the start to the end ---------------------------------------------------------------
 
+    def preview(self, experiment: Experiment, results: Path, at_a_time: int) -> None:
+        """After a dry run: how many runs there are to do, and how long they would take."""
+        sweep = Sweep(experiment, results, measures=True, reports=True, since=time.time())
+        self.say(words.headline(sweep.now(at_a_time)))
+
     def start(
         self,
         experiment: Experiment,

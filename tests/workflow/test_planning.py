@@ -50,6 +50,12 @@ def test_without_a_config_file_it_is_the_quickstart(workflow: Workflow):
     assert workflow.planned()["train"] == len(list(quickstart.runs()))
 
 
+def test_the_last_line_of_a_dry_run_is_what_it_would_take(workflow: Workflow):
+    last = workflow.snakemake("-n", experiment=TINY).stdout.strip().splitlines()[-1]
+    runs = len(list(load_experiment(TINY).runs()))
+    assert last.startswith(f"{TINY['name']}: 0 of {runs} runs done, {runs} to come; time left: ")
+
+
 @pytest.mark.system
 def test_a_config_file_is_not_merged_with_the_quickstart(workflow: Workflow):
     # `subsets` is 2 in the quickstart and 3 by default.

@@ -1,6 +1,7 @@
 # Names of the grid, as the rules write them, and what they may be. What they stand for, and what a job rests on,
 # is in ssl_methods/grid.py.
 
+import atexit
 import gc
 import os
 import re
@@ -125,6 +126,18 @@ def was_wanted(*rules):
     return any(job.rule.name in rules for job in workflow.dag.jobs)
 
 
+def at_a_time():
+    """How many jobs run side by side."""
+    resources, settings = workflow.global_resources, workflow.resource_settings
+    gpus = resources["gpu"].value if "gpu" in resources else None
+    # (workflow.cores is an error on a cluster, which is told of no cores but of so many jobs.)
+    if workflow.local_exec:
+        jobs = (settings.cores or 1) // TRAINING.cpu_threads
+    else:
+        jobs = settings.nodes
+    return max(1, gpus or jobs or 1)
+
+
 def at_the_start():
     look_for_garbage()
     if TURN is None:
@@ -132,21 +145,12 @@ def at_the_start():
     ahead = list(workflow.dag.needrun_jobs())
     grid.mend_times(file for job in ahead for file in job.input)
     GRID.declare(studies=was_wanted("tuning_layout", "tuning_work", "tuning_answers"))
-    resources = workflow.global_resources
-    gpus = resources["gpu"].value if "gpu" in resources else None
-    # (workflow.cores is an error on a cluster, which is told of no cores but of so many jobs.)
-    settings = workflow.resource_settings
-    jobs = (
-        (settings.cores or 1) // TRAINING.cpu_threads
-        if workflow.local_exec
-        else settings.nodes
-    )
     CONSOLE.start(
         GRID.experiment,
         GRID.results,
         GRID.waiting(),
         rules={job.rule.name for job in ahead},
-        at_a_time=max(1, gpus or jobs or 1),
+        at_a_time=at_a_time(),
         terminate=terminate,
     )
 
@@ -162,3 +166,7 @@ if workflow.is_main_process and workflow.local_exec:
     slots = grid.gpu_slots(TRAINING, visible_gpus())
     if slots and "gpu" not in workflow.global_resources:
         workflow.register_resource("gpu", slots)
+
+# Nothing starts in a dry run; what it would take is its last line.
+if DRY and workflow.is_main_process and not GRID.is_study:
+    atexit.register(lambda: CONSOLE.preview(GRID.experiment, GRID.results, at_a_time()))
