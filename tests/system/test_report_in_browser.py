@@ -10,6 +10,8 @@ import io
 import json
 import re
 import shutil
+from importlib.util import find_spec
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -20,6 +22,7 @@ from selenium.webdriver.common.keys import Keys
 from support import simulated
 
 from ssl_methods.analysis.collect import collect
+from ssl_methods.analysis.names import label
 from ssl_methods.reporting.report import report
 
 pytestmark = pytest.mark.skipif(
@@ -131,7 +134,7 @@ def test_the_main_table_in_order_of_dice_is_that_of_the_measurements(page, writt
     heading(table, "Dice %").click()
     shown = [row[0] for row in rows_of(table)]
     dice = summary.sort_values("dice", kind="stable")
-    assert shown == list(dice["method"])
+    assert shown == [label(name) for name in dice["method"]]
 
 
 def test_the_slider_moves_and_the_picture_changes(page):
@@ -191,6 +194,31 @@ def test_text_is_legible(page, scheme):
         assert (high + 0.05) / (low + 0.05) >= 4.5, f"{text}: {ink} on {behind}"
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_core_finds_nothing(page, scheme):
+    """Accessibility rules by a tool of their own, everything opened."""
+    package = find_spec("axe_core_python")
+    if package is None or not package.submodule_search_locations:
+        pytest.skip("axe-core-python is not installed")
+    script = Path(package.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8")
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    page.execute_script("for (const it of document.querySelectorAll('details')) it.open = true")
+    page.execute_script(script)
+    page.set_script_timeout(120)
+    found = page.execute_async_script("const done = arguments[0]; axe.run().then(done)")
+    assert len(found["passes"]) > 20
+    assert [(it["id"], it["nodes"][0]["html"][:200]) for it in found["violations"]] == []
+
+
+def test_another_case_is_chosen(page):
+    page.find_element(By.CSS_SELECTOR, ".chosen summary").click()
+    cases = page.find_elements(By.CSS_SELECTOR, ".chosen .stack")
+    names = [it.get_attribute("aria-label") for it in cases]
+    page.find_element(By.CSS_SELECTOR, ".chosen select").send_keys(Keys.ARROW_DOWN)
+    assert [name for it, name in zip(cases, names, strict=True) if it.is_displayed()] == names[1:2]
+
+
 def test_a_phone_does_not_scroll_the_page_sideways(page):
     screen = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
@@ -202,7 +230,7 @@ def test_it_prints(page):
     assert len(reader.pages) > 1
     text = " ".join(" ".join(sheet.extract_text() for sheet in reader.pages).split())
     for words in (
-        "Compared with supervised",
+        "Compared with Supervised",
         "mean_teacher",
         "What the spread is made of",
         "Audits",
@@ -222,7 +250,7 @@ def test_without_javascript_all_is_there(page, written):
     assert page.find_elements(By.CSS_SELECTOR, "th button") == []
     assert not page.find_element(By.CLASS_NAME, "slider").is_displayed()
     assert len(page.find_elements(By.TAG_NAME, "td")) == with_scripts
-    assert len(page.find_elements(By.CLASS_NAME, "leaf")) == 15
+    assert len(page.find_elements(By.CSS_SELECTOR, ".leaf")) == 18  # 3 x 5, and 3 others
 
 
 def _folded(element) -> bool:

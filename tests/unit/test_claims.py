@@ -85,7 +85,7 @@ def test_few_labels(dtc, verdict):
     found = judge_claims(*tables({"supervised": 0.72, "mean_teacher": 0.72, "dtc": dtc}))
     assert whole(found, 2)["verdict"] == verdict
     assert set(parts(found, 2)["verdict"]) == {verdict}
-    assert "not in the experiment: entropy_minimization, dan, ua_mt" in whole(found, 2)["reason"]
+    assert "not in the experiment: Entropy minimization, DAN, UA-MT" in whole(found, 2)["reason"]
 
 
 def test_one_part_the_other_way_contradicts_the_whole():
@@ -93,7 +93,7 @@ def test_one_part_the_other_way_contradicts_the_whole():
     assert parts(found, 2).loc["supervised", "verdict"] == "supported"
     assert parts(found, 2).loc["ua_mt", "verdict"] == "contradicted"
     assert whole(found, 2)["verdict"] == "contradicted"
-    assert "2 of 3 parts supported; contradicted: ua_mt" in whole(found, 2)["reason"]
+    assert "2 of 3 parts supported; contradicted: UA-MT" in whole(found, 2)["reason"]
 
 
 def test_numbers_are_those_of_the_comparisons():
@@ -118,7 +118,7 @@ def test_a_part_whose_method_has_no_runs_is_not_run():
     assert own.loc["supervised", "method"] == "dtc" and own.loc["supervised", "budget"] == "1.0"
     assert own.loc["level_set_only", "verdict"] == "not run"
     assert whole(found, 1)["verdict"] == "undecided"
-    assert "not run: level_set_only" in whole(found, 1)["reason"]
+    assert "not run: Level set only" in whole(found, 1)["reason"]
     found = judge_claims(*tables(TRUTH | {"level_set_only": 0.70}))
     assert parts(found, 1)["verdict"].tolist() == ["supported"] * 3
     assert whole(found, 1)["verdict"] == "supported"

@@ -10,6 +10,7 @@ import pandas as pd
 from ssl_methods.analysis.claims.declared import CLAIMS, EACH_OTHER, KIN, Claim, Part
 from ssl_methods.analysis.claims.measured import measure
 from ssl_methods.analysis.families import holm
+from ssl_methods.analysis.names import labels
 from ssl_methods.analysis.tables import CELL, overall, roles
 
 COLUMNS = [
@@ -90,7 +91,7 @@ def _whole(parts: list[dict[str, object]], left_out: list[str]) -> dict[str, obj
     reasons = [f"{supported} of {len(parts)} parts supported"]
     for other in ("contradicted", "equivalent", "undecided", "not run"):
         if other in named:
-            reasons.append(f"{other}: {', '.join(dict.fromkeys(named[other]))}")
+            reasons.append(f"{other}: {labels(dict.fromkeys(named[other]))}")
     if left_out:
-        reasons.append(f"not in the experiment: {', '.join(left_out)}")
+        reasons.append(f"not in the experiment: {labels(left_out)}")
     return {"verdict": verdict, "reason": "; ".join(reasons)}
