@@ -114,7 +114,7 @@ def _collect(experiment: Experiment, results: Path, folder: Path) -> None:
 
 
 def first_records(done: list[Run], results: Path) -> Iterator[tuple[Run, dict[str, Any]]]:
-    """Of each row one run and what it recorded."""
+    """One run of each row, and what it recorded."""
     for run in {run.name: run for run in reversed(done)}.values():
         yield run, read_run_record(results / run.folder / "run.yaml")
 

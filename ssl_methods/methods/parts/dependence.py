@@ -16,7 +16,7 @@ SPREAD = 1e-3  # of new mixes
 
 
 def filters(network: nn.Module) -> list[Tensor]:
-    """Of every convolution, one filter a row: (rows, the rest)."""
+    """The filters of every convolution, one a row: (rows, the rest)."""
     return [weight.flatten(1) for weight in network.parameters() if weight.ndim > 3]
 
 
