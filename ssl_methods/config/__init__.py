@@ -30,7 +30,13 @@ from ssl_methods.config.datasets import (
 from ssl_methods.config.evaluation import EvaluationConfig
 from ssl_methods.config.experiment import Experiment
 from ssl_methods.config.given import as_given
-from ssl_methods.config.methods import RELEASED_LOOP, MethodConfig, RampedConfig, largest_weight
+from ssl_methods.config.methods import (
+    RELEASED_LOOP,
+    MethodConfig,
+    RampedConfig,
+    largest_weight,
+    teacher_decay,
+)
 from ssl_methods.config.network import NetworkConfig
 from ssl_methods.config.reading import (
     declared_run,
@@ -91,4 +97,5 @@ __all__ = [
     "read_yaml",
     "rounds_more",
     "setting",
+    "teacher_decay",
 ]

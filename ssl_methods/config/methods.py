@@ -67,6 +67,12 @@ def largest_weight(
     return setting(default, meaning, source=source, ge=0, search=("log", *search))
 
 
+def teacher_decay(default: float, source: str = "") -> Any:
+    """The field of a method's ``decay``: its default, where that is from."""
+    search = ("linear", 0.9, 0.999)
+    return setting(default, "EMA decay of the teacher", source=source, ge=0, lt=1, search=search)
+
+
 class RampedConfig(MethodConfig):
     """Settings of a method with an unlabeled term whose weight warms up."""
 

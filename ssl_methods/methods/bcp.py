@@ -24,10 +24,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ssl_methods.config import RampedConfig, TrainingConfig, largest_weight, setting
+from torch import Tensor, nn
+
+from ssl_methods.config import RampedConfig, TrainingConfig, largest_weight, setting, teacher_decay
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress
 from ssl_methods.methods.base import unlabeled_weight as weight_at
 from ssl_methods.methods.parts import copy_paste
+from ssl_methods.methods.parts.copy_paste import Mix
 from ssl_methods.methods.parts.largest_component import largest_component
 from ssl_methods.methods.parts.teacher import Teacher
 
@@ -41,14 +44,7 @@ class BCPConfig(RampedConfig):
     ramp: Literal["gaussian", "stepwise", "constant"] = setting(
         "constant", "how the weight rises; in the BCP code not at all", source="BCP code"
     )
-    decay: float = setting(
-        0.99,
-        "EMA decay of the teacher",
-        source="BCP code",
-        ge=0,
-        lt=1,
-        search=("linear", 0.9, 0.999),
-    )
+    decay: float = teacher_decay(0.99, "BCP code")
     decay_ramp: bool = setting(
         True, "whether the teacher's decay starts as 0, 1/2, 2/3, ...", source="BCP code: false"
     )
@@ -96,14 +92,26 @@ class BCP(Method):
         outside = copy_paste.outside_cuboid(images, self.config.mask_ratio)
         if not len(others) or not self.in_stage_two(progress.t, progress.t_max):
             image, label = (copy_paste.paste(x, x.roll(1, 0), outside) for x in (images, labels))
-            return self.segmentation_terms(self.network(image)[0], label)
+            return self.on_labeled(image, label)
         mixes = copy_paste.both_ways(len(images), len(others), outside)
-        mixed, passes = copy_paste.mixed_images(images, others, mixes), 1 + self.config.apart
-        logits = copy_paste.seen_by(self.network, mixed, passes)
-        guess = copy_paste.seen_by(self.teacher, others, passes)
+        guess = self.seen_by(self.teacher, others)
         guesses = largest_component(guess >= 0).float()  # probability 0.5
-        weight = weight_at(self.config, progress)
+        mixed = copy_paste.mixed_images(images, others, mixes)
+        return self.on_mixed(mixed, mixes, labels, guesses, weight_at(self.config, progress))
+
+    def on_labeled(self, image: Tensor, label: Tensor) -> LossTerms:
+        """Stage one: labeled images pasted into each other."""
+        return self.segmentation_terms(self.network(image)[0], label)
+
+    def on_mixed(
+        self, mixed: Tensor, mixes: tuple[Mix, Mix], labels: Tensor, guesses: Tensor, weight: float
+    ) -> LossTerms:
+        """Stage two: labeled and unlabeled images in one, guesses of this weight."""
+        logits = self.seen_by(self.network, mixed)
         return copy_paste.both_ways_terms(self.config, logits, mixes, labels, guesses, weight)
+
+    def seen_by(self, network: nn.Module, images: Tensor) -> Tensor:
+        return copy_paste.seen_by(network, images, 1 + self.config.apart)
 
     def after_step(self, progress: Progress) -> None:
         if self.in_stage_two(progress.t + 1, progress.t_max):  # the first time, it is copied

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ssl_methods import losses
-from ssl_methods.config import largest_weight, setting
+from ssl_methods.config import largest_weight, setting, teacher_decay
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
 from ssl_methods.methods.base import unlabeled_weight as weight_at
 from ssl_methods.methods.parts.mixup import mix, random_shares
@@ -38,14 +38,7 @@ class ICTConfig(SSL4MISConfig):
     as_released = {**SSL4MISConfig.as_released, "mixes": "pairs"}
 
     weight: float = largest_weight(0.1, "SSL4MIS")
-    decay: float = setting(
-        0.99,
-        "EMA decay of the teacher",
-        source="SSL4MIS: 0.99",
-        ge=0,
-        lt=1,
-        search=("linear", 0.9, 0.999),
-    )
+    decay: float = teacher_decay(0.99, "SSL4MIS: 0.99")
     alpha: float = setting(
         0.2, "alpha of Beta(alpha, alpha)", source="SSL4MIS", gt=0, search=("log", 0.05, 2.0)
     )

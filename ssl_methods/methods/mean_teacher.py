@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ssl_methods import losses
-from ssl_methods.config import RampedConfig, largest_weight, setting
+from ssl_methods.config import RampedConfig, largest_weight, setting, teacher_decay
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -40,14 +40,7 @@ class MeanTeacherConfig(RampedConfig):
     as_released = {"ramp": "stepwise"}
 
     weight: float = largest_weight(0.1, "UA-MT code")
-    decay: float = setting(
-        0.99,
-        "EMA decay of the teacher",
-        source="UA-MT code",
-        ge=0,
-        lt=1,
-        search=("linear", 0.9, 0.999),
-    )
+    decay: float = teacher_decay(0.99, "UA-MT code")
     noise: float = setting(0.1, "spread of the teacher's input noise", source="UA-MT code", ge=0)
 
 

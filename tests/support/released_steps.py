@@ -41,6 +41,7 @@ SSL4MIS = (
     "ict",
     "r_drop",
 )
+STEPS["sdcl"] = (9_000, 14_200)
 STEPS |= dict.fromkeys(SSL4MIS, (28_456, 30_000)) | {"cross_match": (8_000, 14_000)}
 STEPS["ad_mt"] = (4_325, 15_000)  # one of the second teacher's turns with the seed below
 SLICES = ("cct", "unimatch")  # methods whose released code is of 2D images
@@ -89,7 +90,7 @@ def wave(shape: tuple[int, ...], step: float, phase: float) -> Tensor:
 
 def make_batch(name: str) -> Batch:
     """Balls, and images in which they are brighter; 2 + 2 patches, or as many as the recipe has."""
-    labeled, unlabeled = {"supervised": (4, 0), "bcp": (4, 4)}.get(name, (2, 2))
+    labeled, unlabeled = {"supervised": (4, 0), "bcp": (4, 4), "sdcl": (4, 4)}.get(name, (2, 2))
     dimensions = 2 if name in SLICES else 3
     grid = np.stack(np.meshgrid(*[np.arange(SIZE)] * dimensions, indexing="ij"))
     masks = []
@@ -394,6 +395,26 @@ def bcp_formula(method, batch, t):
     return first + loss(z2, y[2:], 1 - m) + 0.5 * loss(z2, g[2:], m)
 
 
+def sdcl(method, batch, t):
+    m = cuboid(batch.labeled_images)
+    x, y, u = batch.labeled_images, batch.labels, batch.unlabeled_images
+    guess = torch.cat([method.teacher(half)[0] for half in u.chunk(2)]) >= 0
+    g, total = largest_component(guess).float(), bcp_formula(method, batch, t)
+    first, method.network = method.network, method.second
+    total, method.network = total + bcp_formula(method, batch, t), first
+    for region, of_x, of_u in ((m, x[:2], u[:2]), (1 - m, x[2:], u[2:])):
+        at = slice(0, 2) if region is m else slice(2, 4)
+        image, target = (a * region + b * (1 - region) for a, b in ((of_x, of_u), (y[at], g[at])))
+        zs = [f(image)[0] for f in (method.network, method.second)]
+        w, differ = region + 0.5 * (1 - region), ((zs[0] > 0) != (zs[1] > 0)).float()
+        for z in zs:
+            p, wrong = z.sigmoid(), differ * ((z > 0).float() != target).float()
+            total = total + 0.5 * (differ * w * (p - target) ** 2).sum() / differ.sum()
+            doubt = -(p.log() + (1 - p).log()) / 2
+            total = total + 0.05 * (wrong * w * doubt).sum() / wrong.sum()
+    return total
+
+
 def fixmatch_formula(method, batch, t):
     u = batch.unlabeled_images
     (z,) = method.network(torch.cat([batch.labeled_images, u, strong_view(u)]))
@@ -506,6 +527,7 @@ FORMULAS = {
     "mean_teacher": mean_teacher,
     "r_drop": r_drop,
     "sassnet": sassnet,
+    "sdcl": sdcl,
     "sdf_multitask": sdf_multitask,
     "supervised": supervised,
     "ua_mt": ua_mt,
