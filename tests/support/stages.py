@@ -142,7 +142,8 @@ def made(workflow: Workflow) -> dict[str, tuple[int, int]]:
     return {
         str(path.relative_to(results)): (path.stat().st_ino, path.stat().st_mtime_ns)
         for path in paths
-        if path.suffix not in {".log", ".tsv"} and not path.name.startswith((".", "checkpoint"))
+        if path.suffix not in {".log", ".tsv", ".jsonl"}  # what a job says is no output
+        and not path.name.startswith((".", "checkpoint"))
     }
 
 

@@ -30,15 +30,15 @@ def test_a_page_with_bounds_and_controls_sets_them_apart(tmp_path):
     )  # fmt: skip
     text = report(declared, tmp_path).read_text()
     rows = [row for row in Page(text).rows if row]
-    order = ["supervised_all", "dtc", "supervised", "empty", "mean_shape"]
+    order = ["Supervised (all labels)", "DTC", "Supervised", "Empty", "Mean shape"]
     assert [row[0] for row in rows[:5]] == order and rows[0][1] == "all"
-    classes = re.findall(r"<tr( class=.*?)?><td>(\w+)</td>", text)[:5]
+    classes = re.findall(r"<tr( class=.*?)?><td>([\w ()]+)</td>", text)[:5]
     assert [name for style, name in classes if "apart" in style] == [order[0], *order[3:]]
-    assert [name for style, name in classes if "starts" in style] == ["dtc", "empty"]
+    assert [name for style, name in classes if "starts" in style] == ["DTC", "Empty"]
     costs = text[text.index('id="costs"') : text.index('id="figures"')]
-    assert "<td>supervised_all</td>" in costs and "<td>empty</td>" not in costs
+    assert "<td>Supervised (all labels)</td>" in costs and "<td>Empty</td>" not in costs
     failures = text[text.index('id="gaps"') : text.index('id="methods"')]
-    assert "controls aside: 1 of 12 measurements" in failures and "<td>empty</td>" not in failures
+    assert "controls aside: 1 of 12 measurements" in failures and "<td>Empty</td>" not in failures
     assert "2, 1 bound, 2 controls" in text
 
 
