@@ -12,6 +12,7 @@ from support import simulated
 from support.page import FIGURES, Page
 
 from ssl_methods.analysis.jensen import jensen_note
+from ssl_methods.analysis.names import label
 from ssl_methods.analysis.shown import UNKNOWN
 from ssl_methods.errors import UserError
 from ssl_methods.reporting import tables
@@ -68,23 +69,23 @@ def test_the_main_table_says_what_the_summary_says(whole):
         dice = (
             f"{row['dice'] * 100:.1f} [{row['dice_low'] * 100:.1f}, {row['dice_high'] * 100:.1f}]"
         )
-        assert shown[row["method"], str(row["labeled"])][3] == dice
-    assert shown["dtc", "16"][2] == "2 of 3" and shown["supervised", "4"][-2] == "1 of 60"
+        assert shown[label(row["method"]), str(row["labeled"])][3] == dice
+    assert shown["DTC", "16"][2] == "2 of 3" and shown["Supervised", "4"][-2] == "1 of 60"
     found = pd.read_csv(path.parent / "tables" / "comparisons.csv", dtype={"budget": str})
     found = found[(found["pair"] == "baseline") & (found["metric"] == "dice")]
     of_dtc = found.set_index("budget").loc["4"]
     difference = "{:+.1f} [{:+.1f}, {:+.1f}]".format(
         *(100 * of_dtc[name] for name in ("difference", "low", "high"))
     )
-    assert shown["dtc", "4"][4:7] == [difference, of_dtc["verdict"], "3 of 3"]
-    assert shown["supervised", "4"][4:7] == [UNKNOWN, UNKNOWN, UNKNOWN]
+    assert shown["DTC", "4"][4:7] == [difference, of_dtc["verdict"], "3 of 3"]
+    assert shown["Supervised", "4"][4:7] == [UNKNOWN, UNKNOWN, UNKNOWN]
 
 
 def test_gaps_failures_and_rules_are_stated(whole):
     text = whole[2].read_text()
     assert "1 of 12 declared runs are missing" in text
-    assert "Not judged yet beside supervised: dtc. To decide dtc: runs of 1 of 3 subsets" in text
-    assert "Better than supervised: dtc" in text
+    assert "Not judged yet beside Supervised: DTC. To decide DTC: runs of 1 of 3 subsets" in text
+    assert "Better than Supervised: DTC" in text
     assert "Checkpoint: the last. Post-processing: none." in text
     assert "4 of 4 rows pass the Jensen check" in text
     assert "snakemake --cores all --configfile configs/experiments/simulated.yaml" in text
