@@ -108,7 +108,7 @@ def with_collapsed(tmp_path_factory):
 def test_a_collapsed_run_is_named_and_a_control_is_none(with_collapsed):
     assert collapsed(with_collapsed) == [
         "Supervised at budget 4, subset 2, seed 0 (3 of 4)",
-        "dtc at budget 4, subset 0, seed 0 (3 of 4)",
+        "DTC at budget 4, subset 0, seed 0 (3 of 4)",
     ]
 
 
