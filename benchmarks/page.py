@@ -74,7 +74,8 @@ def origin(name: str) -> str:
     gpu = f"; {seen['gpu']}" if seen["gpu"] else "; no GPU"
     versions = ", ".join(f"{key} {value}" for key, value in seen["versions"].items() if value)
     load = f"; load before the start {seen['load']:.1f}" if "load" in seen else ""
-    return f"{seen['cpu']}, {seen['cores']} cores{gpu}{load}; {versions}."
+    code = f"; code of {seen['commit']}" if seen.get("commit") else ""
+    return f"{seen['cpu']}, {seen['cores']} cores{gpu}{load}; {versions}{code}."
 
 
 def table(rows: list[dict[str, Any]]) -> str:

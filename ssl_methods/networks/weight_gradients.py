@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.backends import cudnn
 from torch.nn import functional
 
 LARGEST = 2**26  # elements of a matrix of neighbourhoods: 256 MB
@@ -40,8 +41,6 @@ class ConvTranspose3d(nn.ConvTranspose3d):
 
 def is_quicker(x: Tensor) -> bool:
     """Whether cuDNN would compute in float32 on a GPU, TF32 not allowed."""
-    from torch.backends import cudnn
-
     return (
         x.is_cuda
         and x.dtype == torch.float32
