@@ -203,7 +203,7 @@ def publish(folder: Path, measured: Path) -> list[Path]:
     write("precision", [row for row in read("precision*.json") if row["term"]])
     write("full_size", read("evaluation.json"))
     for name in [file.stem for file in written]:
-        write_json(measured / f"{name}.machine.json", seen["machine"] | {"load": 0.0})
+        write_json(measured / f"{name}.machine.json", seen["machine"])
     return written
 
 
