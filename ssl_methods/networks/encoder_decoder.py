@@ -57,7 +57,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Features of every level to logits at full resolution: per scale (finest first), per head."""
+    """Features of every level to logits at full resolution: per scale (finest first), per head.
+
+    ``features``: after them, what the finest heads see.
+    """
 
     def __init__(
         self,
@@ -69,8 +72,10 @@ class Decoder(nn.Module):
         upsampling: Upsampling,
         heads: int,
         scales: int,
+        features: bool,
     ) -> None:
         super().__init__()
+        self.gives_features = features
         self.concatenates, depth = name == "unet", depths(name, len(filters))
         self.up = nn.ModuleList(
             upsample(coarse, fine, dimensions, upsampling) for fine, coarse in pairwise(filters)
@@ -97,11 +102,11 @@ class Decoder(nn.Module):
             x = block(torch.cat([x, skip], dim=1) if self.concatenates else x + skip)
             outputs.insert(0, x)
         per_scale, logits = len(self.heads) // len(self.enlarge), []
+        seen = [self.dropout(output) for output in outputs[: len(self.enlarge)]]
         for scale, enlarge in enumerate(self.enlarge):
-            shared = self.dropout(outputs[scale])
             heads = self.heads[scale * per_scale : (scale + 1) * per_scale]
-            logits += [enlarge(to_logits(shared)) for to_logits in heads]
-        return logits
+            logits += [enlarge(to_logits(seen[scale])) for to_logits in heads]
+        return [*logits, seen[0]] if self.gives_features else logits
 
 
 class EncoderDecoder(nn.Module):
@@ -120,6 +125,8 @@ class EncoderDecoder(nn.Module):
         dropout: probability of dropping a channel; 0 for none.
         decoders: how each decoder doubles the resolution; one decoder per entry.
         scales: resolutions with heads, from the finest (deep supervision), at most levels - 1.
+        features: whether each decoder's logits are followed by what its finest heads see: the
+            features (N, width, *spatial) of its last block, after dropout.
     """
 
     def __init__(
@@ -135,18 +142,19 @@ class EncoderDecoder(nn.Module):
         dropout: float = 0.5,
         decoders: Sequence[Upsampling] = ("transposed",),
         scales: int = 1,
+        features: bool = False,
     ) -> None:
         super().__init__()
         filters = [width * 2**level for level in range(levels)]
         self.encoder = Encoder(name, in_channels, filters, dimensions, dropout)
         self.decoders = nn.ModuleList(
-            Decoder(name, out_channels, filters, dimensions, dropout, by, heads, scales)
+            Decoder(name, out_channels, filters, dimensions, dropout, by, heads, scales, features)
             for by in decoders
         )
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        features = self.encoder(image)
-        return [logits for decoder in self.decoders for logits in decoder(features)]
+        levels = self.encoder(image)
+        return [output for decoder in self.decoders for output in decoder(levels)]
 
 
 def depths(name: str, levels: int) -> list[int]:

@@ -30,6 +30,7 @@ class MakeNetwork:
         *,
         decoders: Sequence[Upsampling] = ("transposed",),
         scales: int = 1,
+        features: bool = False,
         config: NetworkConfig | None = None,
     ) -> Network:
         """A network: image (N, C, *spatial) to a list of logits (N, K, *spatial).
@@ -38,6 +39,8 @@ class MakeNetwork:
             heads: outputs on each decoder.
             decoders: one per entry, by how it doubles the resolution.
             scales: resolutions with heads of their own, their logits enlarged to full size.
+            features: whether each decoder's logits are followed by the features (N, width,
+                *spatial) that its finest heads see.
             config: another kind or size than the experiment's.
 
         Raises UserError if the kind of network cannot give these.
@@ -57,10 +60,16 @@ class MakeNetwork:
                 dimensions=self.dimensions,
                 decoders=decoders,
                 scales=scales,
+                features=features,
             )
-        if len(decoders) > 1 or scales > 1:
-            several = len(decoders) > 1
-            raise cannot_give(config, "several decoders" if several else "deep supervision")
+        beyond = {
+            "several decoders": len(decoders) > 1,
+            "deep supervision": scales > 1,
+            "the features before its head": features,
+        }
+        for wanted, asked in beyond.items():
+            if asked:
+                raise cannot_give(config, wanted)
         return MonaiNetwork(
             config.name.removeprefix("monai:"),
             dict(config.arguments),
@@ -70,12 +79,14 @@ class MakeNetwork:
             self.dimensions,
         )
 
-    def in_parts(self, *, decoders: Sequence[Upsampling] = ("transposed",)) -> EncoderDecoder:
+    def in_parts(
+        self, *, decoders: Sequence[Upsampling] = ("transposed",), features: bool = False
+    ) -> EncoderDecoder:
         """A network whose encoder and decoders the method calls itself.
 
         Raises UserError if the experiment's kind of network has no such parts.
         """
-        network = self(decoders=decoders)
+        network = self(decoders=decoders, features=features)
         if not isinstance(network, EncoderDecoder):
             raise cannot_give(self.config, "an encoder's features")
         return network

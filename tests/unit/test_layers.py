@@ -81,7 +81,9 @@ def test_what_monai_refuses_is_said(name, arguments, said):
         MakeNetwork(NetworkConfig(name=name, arguments=arguments))()
 
 
-@pytest.mark.parametrize("wanted", [{"decoders": ("linear", "nearest")}, {"scales": 2}])
+@pytest.mark.parametrize(
+    "wanted", [{"decoders": ("linear", "nearest")}, {"scales": 2}, {"features": True}]
+)
 def test_what_a_backbone_cannot_give_is_said(wanted):
     with pytest.raises(UserError, match="use vnet or unet"):
         MakeNetwork(NetworkConfig(name="monai:SegResNet"))(**wanted)

@@ -28,6 +28,26 @@ def test_one_output_per_head_at_full_resolution(dimensions, levels):
     assert [tuple(output.shape) for output in outputs] == [(2, 2, *spatial)] * 3
 
 
+@pytest.mark.parametrize("name", ["vnet", "unet"])
+def test_features_follow_the_logits_and_are_what_the_finest_heads_see(name):
+    shape = {"heads": 2, "scales": 2, "decoders": ("transposed", "nearest"), "width": 2}
+    network = EncoderDecoder(1, 3, name=name, levels=3, features=True, **shape)
+    plain = EncoderDecoder(1, 3, name=name, levels=3, **shape)
+    plain.load_state_dict(network.state_dict())
+    image, found = torch.randn(2, 1, 16, 8, 16), []
+    for one in (network, plain):
+        torch.manual_seed(0)  # dropout
+        found.append(one.train()(image))
+    for decoder, given in zip(network.decoders, (found[0][:5], found[0][5:]), strict=True):
+        *logits, features = given
+        assert features.shape == (2, 2, 16, 8, 16)
+        for head, expected in zip(decoder.heads, logits[:2], strict=False):
+            torch.testing.assert_close(head(features), expected)
+    assert len(found[1]) == 8
+    for left, right in zip(found[0][:4] + found[0][5:9], found[1], strict=True):
+        assert torch.equal(left, right)
+
+
 def test_dropout_acts_in_training_alone():
     network, image = EncoderDecoder(width=2, levels=3), torch.randn(2, 1, 16, 16, 16)
     network.train()
