@@ -43,6 +43,7 @@ SSL4MIS = (
 )
 STEPS["sdcl"] = (9_000, 14_200)
 STEPS |= dict.fromkeys(SSL4MIS, (28_456, 30_000)) | {"cross_match": (8_000, 14_000)}
+STEPS["ss_net"] = (4_499, 15_000)
 STEPS["ad_mt"] = (4_325, 15_000)  # one of the second teacher's turns with the seed below
 SLICES = ("cct", "unimatch")  # methods whose released code is of 2D images
 
@@ -199,6 +200,10 @@ def dice(p: Tensor, y: Tensor) -> Tensor:
 
 def dice_both(p: Tensor, y: Tensor) -> Tensor:
     return (dice(p, y) + dice(1 - p, 1 - y)) / 2
+
+
+def pooled_dice(p: Tensor, y: Tensor) -> Tensor:
+    return 1 - (2 * (p * y).sum() + 1e-8) / (p.sum() + y.sum() + 1e-8)
 
 
 def known(z: Tensor, batch: Batch, measure=dice) -> Tensor:
@@ -368,7 +373,7 @@ def cct(method, batch, t):
 def mc_net(method, batch, t):
     p = [z.sigmoid() for z in method.network(everything(batch))]
     y = batch.labels
-    dices = [1 - (2 * (q[:2] * y).sum() + 1e-8) / (q[:2].sum() + y.sum() + 1e-8) for q in p]
+    dices = [pooled_dice(q[:2], y) for q in p]
     sharp = [q**10 / (q**10 + (1 - q) ** 10) for q in p]
     mutual = sum((p[i] - sharp[j]).square().mean() for i, j in permutations(range(len(p)), 2))
     return 0.5 * sum(dices) + ramp(40, t + 1) * mutual
@@ -496,6 +501,35 @@ def ad_mt_formula(method, batch, t):
     return known(z, batch, dice_both) + 2 * ramp(40, t) * entropy(z[4:][sure], label[sure])
 
 
+def ss_net(method, batch, t):
+    x, y, part = everything(batch), batch.labels, method.contrast
+    z, features = method.network(x)
+    f = features.permute(0, 2, 3, 4, 1).reshape(len(x), -1, features.shape[1])
+    true, found = (y > 0).flatten(1), (z > 0).flatten(1)
+    part.projection.eval()
+    kept = part.projection(f[:2].flatten(0, 1)).detach()[(true & found[:2]).flatten()]
+    part.projection.train()
+    kept = kept[part.scorers[0](kept).flatten().sort().indices[:32]]
+    total = pooled_dice(z[:2].sigmoid(), y)
+    for own, mask in ((f[:2], true), (f[2:], found[2:])):
+        q = part.prediction(part.projection(own.flatten(0, 1)))[mask.flatten()]
+        w = part.scorers[0](q.detach()).sigmoid()
+        distances = 1 - functional.cosine_similarity(q[:, None], kept, dim=2)
+        total = total + 0.1 * ramp(40, t + 1) * (w / w.mean() * distances).mean() / 2
+
+    def unit(v):
+        return v / v.square().sum((1, 2, 3, 4), keepdim=True).sqrt()
+
+    def both(changed):
+        q = method.network(changed)[0].sigmoid()
+        return 1 - (p * q + (1 - p) * (1 - q)).mean()
+
+    p = z.detach().sigmoid()
+    d = unit(torch.rand(x.shape) - 0.5).requires_grad_()
+    (d,) = torch.autograd.grad(both(x + 10 * d), d)
+    return total + ramp(40, t + 1) * both(x + 10 * unit(d))
+
+
 def r_drop(method, batch, t):
     images = everything(batch)
     zp, zq = method.network(torch.cat([images, images]))[0].chunk(2)
@@ -529,6 +563,7 @@ FORMULAS = {
     "sassnet": sassnet,
     "sdcl": sdcl,
     "sdf_multitask": sdf_multitask,
+    "ss_net": ss_net,
     "supervised": supervised,
     "ua_mt": ua_mt,
     "unimatch": unimatch_formula,

@@ -69,7 +69,7 @@ def test_several_published_values_of_one_method_and_budget_are_all_kept(rows):
 def test_every_method_is_ours_or_known_not_to_be(rows):
     ours = {path.stem for path in (FOLDER.parents[1] / "ssl_methods/methods").glob("*.py")}
     assert {row.method for row in rows} - ours == {
-        "LG-ER-MT", "DUWM", "SS-Net", "TraCoCo", "CoraNet", "vanilla V-Net", "DML",
+        "LG-ER-MT", "DUWM", "TraCoCo", "CoraNet", "vanilla V-Net", "DML",
         "CAML", "CC-Net", "PS-MT", "CauSSL on BCP", "ABD",
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Adversarial images: the small step of the images that raises a loss the most."""
+"""Adversarial images: the change of the images that raises a loss the most."""
 
 from __future__ import annotations
 
@@ -22,3 +22,9 @@ def adversarial_images(images: Tensor, loss: Tensor, epsilon: float) -> Tensor:
     """
     (gradient,) = torch.autograd.grad(loss, images, retain_graph=True)
     return images.detach() + epsilon * gradient.sign()
+
+
+def unit(direction: Tensor) -> Tensor:
+    """Each image's direction (N, ...) at length 1; shorter if it is not long beside 1e-8."""
+    length = direction.flatten(1).norm(dim=1).view(-1, *[1] * (direction.ndim - 1))
+    return direction / (length + 1e-8)
