@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ssl_methods.classes import Classes
+
 
 def signed_distance(mask: NDArray, spacing: Sequence[float] | None = None) -> NDArray[np.float32]:
     """The normalised signed distance map of one mask (DTC paper, eq. 1, in its released form).
@@ -64,18 +66,23 @@ def _inner_contour(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return contour & inside
 
 
-def to_probability(level_set: Tensor, k: float) -> Tensor:
+def to_probability(level_set: Tensor, k: float, classes: Classes | None = None) -> Tensor:
     """T⁻¹(z) = sigmoid(-k z): DTC paper, eq. 2, with the sign that its eq. 1 needs.
+
+    Of exclusive classes, each with a level set of its own, it is the softmax of -k z and a 0 for
+    background: what the sigmoids say of them, given that at most one can be true.
 
     Computed in float32, which does not undo what was rounded before: k multiplies the error of z,
     and at k = 1500 that of layers in bfloat16, or TF32, makes noise of the gradient whatever the
     precision from here on. So the methods that use it ask for float32 (`least_precision`).
 
     Args:
-        level_set: any shape, in [-1, 1], negative inside.
+        level_set: (N, K, *spatial) in [-1, 1], negative inside; of independent classes any shape.
         k: steepness, > 0; the paper uses 1500.
+        classes: whether they exclude one another; None: they do not.
 
     Returns:
-        float32 of the same shape, in [0, 1]; 0.5 on the contour.
+        float32 of the same shape, in [0, 1]; 0.5 on a contour.
     """
-    return (-k * level_set.float()).sigmoid()
+    logits = -k * level_set.float()
+    return logits.sigmoid() if classes is None else classes.probability(logits)

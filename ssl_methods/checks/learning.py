@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,10 +45,11 @@ from ssl_methods.training.loop import step, weighted_sum
 @check(trained)
 def learns_one_batch(name: str) -> None:
     """Seen again and again, the labels of one batch are predicted better and better."""
-    shapes = [("unified", 1, 3), ("unified", 3, 3), ("unified", 2, 2)]
-    shapes += [(recipe, 2, 2) for recipe in recipes(name)[1:]]
-    for recipe, classes, dimensions in shapes:
-        shape = {"classes": classes, "dimensions": dimensions}
+    shapes = [("unified", 1, 3, ""), ("unified", 3, 3, ""), ("unified", 2, 2, "exclusive ")]
+    shapes += [(recipe, 2, 2, "") for recipe in recipes(name)[1:]]
+    for recipe, classes, dimensions, kind in shapes:
+        shape: dict[str, Any] = {"classes": classes, "dimensions": dimensions}
+        shape["exclusive"] = bool(kind)
         method, batch = make(name, recipe=recipe, dropout=0.0, **shape), make_batch(**shape)
 
         def error(method: Method = method, batch: Batch = batch) -> float:
@@ -60,7 +62,7 @@ def learns_one_batch(name: str) -> None:
         need(
             after < before,
             f"its cross-entropy on that batch went from {before:.3f} to {after:.3f}"
-            f" ({recipe}, {classes} classes, {dimensions}D)",
+            f" ({recipe}, {classes} {kind}classes, {dimensions}D)",
         )
 
 

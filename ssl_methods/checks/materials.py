@@ -59,28 +59,41 @@ def make(
     classes: int = 1,
     dimensions: int = 3,
     dropout: float = 0.5,
+    exclusive: bool = False,
     **settings: Any,
 ) -> Method:
     """A method as it is before training."""
     network = NetworkConfig(width=2, levels=levels(name), dropout=dropout)
+    network = network.model_copy(update={"classes": "exclusive"}) if exclusive else network
     torch.manual_seed(seed)  # after the levels, the first question for which makes networks
     method = methods.create(
         name, network=network, classes=classes, dimensions=dimensions, **settings
     )
-    method.before_training(list(make_batch(classes=classes, dimensions=dimensions).labels))
+    cases = make_batch(classes=classes, dimensions=dimensions, exclusive=exclusive)
+    method.before_training(list(cases.labels))
     return method
 
 
 def make_batch(
-    seed: int = 0, *, unlabeled: int = 2, classes: int = 1, dimensions: int = 3
+    seed: int = 0,
+    *,
+    unlabeled: int = 2,
+    classes: int = 1,
+    dimensions: int = 3,
+    exclusive: bool = False,
 ) -> Batch:
-    """Noise with one bright box per class, the brighter the higher the class: quickly learnt."""
+    """Noise with one bright box per class, the brighter the higher the class: quickly learnt.
+
+    Of exclusive classes a voxel in several boxes is of the highest class alone.
+    """
     generator = torch.Generator().manual_seed(seed)
     space = (SIZE,) * dimensions
     labels = torch.zeros(2 + unlabeled, classes, *space)
     for mask in labels.flatten(0, 1):
         corner = torch.randint(1, 4, (dimensions,), generator=generator).tolist()
         mask[tuple(slice(start, start + 12) for start in corner)] = 1
+    for lower in range(classes - 1 if exclusive else 0):
+        labels[:, lower] *= 1 - labels[:, lower + 1 :].amax(1)
     brightness = torch.arange(2.0, 2 * classes + 1, 2).view(-1, *[1] * dimensions)
     noise = 0.5 * torch.randn(2 + unlabeled, 1, *space, generator=generator)
     images = (brightness * labels).sum(1, keepdim=True) + noise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
 
@@ -29,6 +29,11 @@ class NetworkConfig(Settings):
         source="DTC code: 0.5",
         ge=0,
         lt=1,
+    )
+    classes: Literal["independent", "exclusive"] = setting(
+        "independent",
+        "what several classes are to one another; independent: each has a sigmoid of its own; "
+        "exclusive: a voxel is of one class or background, by a softmax",
     )
     arguments: dict[str, Any] = setting(
         {}, "arguments of a MONAI network, instead of width, levels and dropout"

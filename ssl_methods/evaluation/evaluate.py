@@ -11,11 +11,11 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ssl_methods import rests_on
@@ -27,17 +27,16 @@ from ssl_methods.data.splits import Split
 from ssl_methods.data.store import Store
 from ssl_methods.data.volumes import Volume, write_label
 from ssl_methods.devices.claim import computing, described
-from ssl_methods.devices.placement import place
 from ssl_methods.evaluation import kept_weights
-from ssl_methods.evaluation.inference import Predict, label_map, predicted
+from ssl_methods.evaluation.inference import Predictor
 from ssl_methods.evaluation.metrics import case_metrics, columns, overlap
 from ssl_methods.evaluation.own_metrics import measured
 from ssl_methods.evaluation.slices import STACKS, best_slice, stack
 from ssl_methods.evaluation.trained import (
     in_source_values,
     label_values,
+    predictor_of,
     restore,
-    window_size,
 )
 from ssl_methods.files import file_sha256, write_text, write_with
 from ssl_methods.locks import alone
@@ -117,24 +116,13 @@ def _evaluate(
 
     with computing(run.training, f"evaluate {run_folder}") as device:
         report.computes(described(device, run.training), len(ids))
-        rows, slices = evaluate_cases(
-            place(method, run.training.patch_size, device).predict,
-            store,
-            ids,
-            window_size(method, run),
-            evaluation,
-            device,
-            save if evaluation.save_predictions else None,
-            report.at,
-        )
+        predictor = predictor_of(method, run, store, evaluation, device)
+        kept = save if evaluation.save_predictions else None
+        rows, slices = evaluate_cases(predictor, store, ids, kept, report.at)
         if outside:
-            window = window_size(method, run)
-            write_level(
-                out / LEVEL,
-                dice_of_cases(method.predict, store, outside, window, evaluation, device),
-            )
+            write_level(out / LEVEL, dice_of_cases(predictor, store, outside))
         if run.training.snapshots > 1:
-            text = measured_snapshots(method, run_folder, run, store, split, evaluation, device)
+            text = measured_snapshots(method, run_folder, run, store, split, predictor)
             write_text(out / "snapshots.csv", text)
     write_with(out / "slices.npz", lambda file: np.savez_compressed(file, **slices))
     programs = rests_on.measuring_programs(run, evaluation)
@@ -150,18 +138,17 @@ def measured_snapshots(
     run: Run,
     store: Store,
     split: Split,
-    evaluation: EvaluationConfig,
-    device: torch.device,
+    predictor: Predictor,
 ) -> str:
     """The text of ``snapshots.csv``. A control has no weights but its last."""
-    window = window_size(method, run)
-    of_papers = evaluation.model_copy(update={"metrics": ()})
+    of_papers = predictor.evaluation.model_copy(update={"metrics": ()})
 
     def validate(method: Method) -> float:
-        return mean_dice(method.predict, store, split.validation, window, evaluation, device)
+        return mean_dice(replace(predictor, predict=method.predict), store, split.validation)
 
     def measure(method: Method) -> list[Row]:
-        return evaluate_cases(method.predict, store, split.test, window, of_papers, device)[0]
+        other = replace(predictor, predict=method.predict, evaluation=of_papers)
+        return evaluate_cases(other, store, split.test)[0]
 
     path = None if method.role == "control" else run_folder / "snapshots.pt"
     rows = kept_weights.snapshot_rows(
@@ -171,29 +158,25 @@ def measured_snapshots(
 
 
 def evaluate_cases(
-    predict: Predict,
+    predictor: Predictor,
     store: Store,
     ids: Sequence[str],
-    patch_size: Sequence[int] | None,
-    evaluation: EvaluationConfig,
-    device: torch.device,
     save: Callable[[str, Label], None] | None = None,
     tell: Callable[[int], None] | None = None,
 ) -> tuple[list[Row], dict[str, Any]]:
     """The rows of ``cases.csv`` (per case, then per class) and the arrays of ``slices.npz``.
 
-    ``predict`` maps (N, C, *patch) on ``device`` to probabilities (N, K, *patch); all is float32.
     ``save`` is given each case's id and predicted label map, on another thread; ``tell`` how many
     cases are measured. While one case is predicted, the next is read and the one before measured.
     Raises UserError for a case without a label, or for a metric of one's own
     (``own_metrics.measured``).
     """
+    evaluation = predictor.evaluation
     metrics = named(evaluation.metrics, "evaluation.metrics")
 
     def labels() -> Iterator[tuple[Case, Label]]:
         for case in read_ahead(store, ids):
-            classes = len(store.classes)
-            yield case, predict_labels(predict, case[1], patch_size, classes, evaluation, device)
+            yield case, predictor.labels(case[1])
 
     def measure(item: tuple[Case, Label]) -> tuple[list[Row], dict[str, Any]]:
         (case_id, image, label), prediction = item
@@ -223,54 +206,29 @@ def evaluate_cases(
 
 
 def mean_dice(
-    predict: Predict,
+    predictor: Predictor,
     store: Store,
     ids: Sequence[str],
-    patch_size: Sequence[int] | None,
-    evaluation: EvaluationConfig,
-    device: torch.device,
 ) -> float:
     """Dice averaged over cases, 0..1: what validation watches; NaN if no case has a class."""
-    found = dice_of_cases(predict, store, ids, patch_size, evaluation, device)
+    found = dice_of_cases(predictor, store, ids)
     return float(np.mean([*found.values()])) if found else float("nan")
 
 
 def dice_of_cases(
-    predict: Predict,
+    predictor: Predictor,
     store: Store,
     ids: Sequence[str],
-    patch_size: Sequence[int] | None,
-    evaluation: EvaluationConfig,
-    device: torch.device,
 ) -> dict[str, float]:
     """Case -> Dice averaged over the classes that the case has, 0..1; a case without any is out."""
     found = {}
     for case_id, image, label in read_ahead(store, ids):
-        prediction = predict_labels(
-            predict, image, patch_size, len(store.classes), evaluation, device
-        )
+        prediction = predictor.labels(image)
         values = range(1, len(store.classes) + 1)
         has = [(prediction == value, label == value) for value in values if (label == value).any()]
         if has:
             found[case_id] = float(np.mean([overlap(*pair)["dice"] for pair in has]))
     return found
-
-
-def predict_labels(
-    predict: Predict,
-    image: NDArray[np.float32],
-    patch_size: Sequence[int] | None,
-    classes: int,
-    evaluation: EvaluationConfig,
-    device: torch.device,
-) -> Label:
-    """A prepared image (C, *spatial) to its label map (*spatial), values 0..classes.
-
-    Arguments as of ``inference.predicted``.
-    """
-    probabilities = predicted(predict, image, patch_size, classes, evaluation, device)
-    labels: Label = label_map(probabilities).cpu().numpy()
-    return labels
 
 
 def read_ahead(store: Store, ids: Sequence[str]) -> Iterator[Case]:

@@ -9,6 +9,7 @@ MONAI's inferer does the same with the same windows, but takes about three secon
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -19,30 +20,54 @@ from torch.nn import functional
 
 from ssl_methods.config import EvaluationConfig
 from ssl_methods.devices.precision import tf32
+from ssl_methods.errors import UserError
 
+ROUNDING = 1e-4  # of probabilities that sum to 1, averaged over windows
 Predict = Callable[[Tensor], Tensor]  # (N, C, *patch) -> (N, K, *patch) probabilities
 Window = tuple[slice, ...]  # within (channels, *spatial)
 
 
-def predicted(
-    predict: Predict,
-    image: NDArray[np.float32],
-    patch_size: Sequence[int] | None,
-    classes: int,
-    evaluation: EvaluationConfig,
-    device: torch.device,
-) -> Tensor:
-    """A prepared image (C, *spatial) to probabilities (K, *spatial), on the device.
+@dataclass(frozen=True)
+class Predictor:
+    """A trained method for whole prepared images.
 
-    Without a ``patch_size``, ``predict`` is given the whole image at once. In float32, whatever the
-    precision of training.
+    ``predict``: patches (N, C, *patch) on the device to probabilities (N, K, *patch).
+    ``patch_size``: of its windows; None if it is given the whole image at once.
+    ``classes``: K; ``exclusive``: whether they exclude one another.
     """
-    if patch_size is None:
-        patch_size, evaluation = image.shape[1:], evaluation.model_copy(update={"stride": None})
-    stride = evaluation.stride or [max(size // 2, 1) for size in patch_size]
-    with torch.inference_mode(), tf32(False):
-        volume = torch.from_numpy(image).to(device)
-        return sliding_window(predict, volume, patch_size, stride, classes, evaluation.window_batch)
+
+    predict: Predict
+    patch_size: Sequence[int] | None
+    classes: int
+    evaluation: EvaluationConfig
+    device: torch.device
+    exclusive: bool = False
+
+    def probabilities(self, image: NDArray[np.float32]) -> Tensor:
+        """Of a prepared image (C, *spatial), (K, *spatial), on the device.
+
+        In float32, whatever the precision of training. Raises UserError if those of exclusive
+        classes sum to more than 1.
+        """
+        patch_size: Sequence[int] = self.patch_size or image.shape[1:]
+        declared = self.evaluation.stride if self.patch_size else None
+        stride = declared or [max(size // 2, 1) for size in patch_size]
+        batch = self.evaluation.window_batch
+        with torch.inference_mode(), tf32(False):
+            volume = torch.from_numpy(image).to(self.device)
+            found = sliding_window(self.predict, volume, patch_size, stride, self.classes, batch)
+            if self.exclusive and (largest := float(found.sum(0).max())) > 1 + ROUNDING:
+                raise UserError(
+                    f"network.classes: is exclusive, but the probabilities of the method sum to "
+                    f"{largest:.3f}; its predict() must give self.classes.probability(logits)"
+                )
+            return found
+
+    def labels(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Of a prepared image (C, *spatial) its label map (*spatial), values 0..K."""
+        found = label_map(self.probabilities(image), self.exclusive)
+        labels: NDArray[np.uint8] = found.cpu().numpy()
+        return labels
 
 
 def sliding_window(
@@ -112,10 +137,12 @@ def window_starts(size: int, patch: int, step: int) -> list[int]:
     return [*range(0, size - patch, step), size - patch]
 
 
-def label_map(probabilities: Tensor, threshold: float = 0.5) -> Tensor:
+def label_map(probabilities: Tensor, exclusive: bool = False) -> Tensor:
     """(K, *spatial) probabilities to (*spatial) uint8: the likeliest class, 1..K, or 0.
 
-    It is 0 where no probability is above ``threshold``; of equal ones the first class wins.
+    It is 0 where no probability is above 0.5 or, of exclusive classes, above the background's,
+    which is what they lack to 1; of equal ones the first class wins.
     """
     highest, winner = probabilities.max(dim=0)
-    return torch.where(highest > threshold, winner + 1, 0).to(torch.uint8)
+    rest = 1 - probabilities.sum(0) if exclusive else 0.5
+    return torch.where(highest > rest, winner + 1, 0).to(torch.uint8)

@@ -17,10 +17,9 @@ from ssl_methods import methods
 from ssl_methods.config import Run
 from ssl_methods.data.inputs import open_inputs
 from ssl_methods.devices.claim import computing
-from ssl_methods.devices.placement import place
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import Label, as_csv, evaluate_cases
-from ssl_methods.evaluation.trained import window_size
+from ssl_methods.evaluation.trained import predictor_of
 from ssl_methods.files import write_text
 from ssl_methods.measures import LARGEST, OF_PAPERS
 from ssl_methods.networks.released_weights import load_released
@@ -65,9 +64,8 @@ def score(file: Path, run: Run, results: Path, out: Path) -> Score:
         log.info("%s: measured", case_id)
 
     with computing(run.training, f"score {file}") as device:
-        placed = place(method.eval(), run.training.patch_size, device)
-        window = window_size(method, run)
-        rows, _ = evaluate_cases(placed.predict, store, ids, window, run.evaluation, device, said)
+        predictor = predictor_of(method.eval(), run, store, run.evaluation, device)
+        rows, _ = evaluate_cases(predictor, store, ids, said)
     table = out / "cases.csv"
     write_text(table, as_csv(rows, run.evaluation))
     return Score(len(ids), means(rows), means(rows, LARGEST), table)

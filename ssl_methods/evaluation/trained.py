@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssl_methods import methods
-from ssl_methods.config import DatasetBase, Run, differences
+from ssl_methods.config import DatasetBase, EvaluationConfig, Run, differences
 from ssl_methods.data.geometry import Affine, affine_of, restore_label, restore_values
 from ssl_methods.data.preprocessing import prepare_image
 from ssl_methods.data.splits import labeled_count
@@ -27,7 +27,7 @@ from ssl_methods.data.store import STAIN_REFERENCE, BrokenData, Store, store_fol
 from ssl_methods.devices.placement import place
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.archive import folders_of
-from ssl_methods.evaluation.inference import label_map, predicted
+from ssl_methods.evaluation.inference import Predictor, label_map
 from ssl_methods.evaluation.metrics import largest_component
 from ssl_methods.files import file_sha256
 from ssl_methods.methods.base import Method
@@ -42,9 +42,18 @@ Label = NDArray[np.unsignedinteger[Any]]
 OF_THE_CASES = {"name", "path", "test_cases", "split_seed"}
 
 
-def window_size(method: Method, run: Run) -> Sequence[int] | None:
-    """What a method is given at a time: a training patch, or (None) the whole image."""
-    return None if method.whole_image else run.training.patch_size
+def predictor_of(
+    method: Method, run: Run, store: Store, evaluation: EvaluationConfig, device: torch.device
+) -> Predictor:
+    """What a run's method gives for whole images; the method is placed on the device.
+
+    Its windows are as large as the patches of training, or the whole image.
+    """
+    patch_size = run.training.patch_size
+    window = None if method.whole_image else patch_size
+    predict = place(method, patch_size, device).predict
+    classes, exclusive = len(store.classes), method.classes.exclusive
+    return Predictor(predict, window, classes, evaluation, device, exclusive)
 
 
 def restore(record: Record, store: Store) -> Method:
@@ -106,6 +115,11 @@ class Trained:
     @property
     def run(self) -> Run:
         return self.record.run
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether its classes exclude one another."""
+        return self.method.classes.exclusive
 
     def portable_record(self) -> dict[str, Any]:
         """The content of a ``run.yaml`` that needs no prepared store and no other record."""
@@ -208,16 +222,12 @@ class Model:
         prepared, prepared_affine = self._prepared(image, spacing, affine, self.dataset)
         total = torch.zeros((len(self.classes), *prepared.shape[1:]), device=self.device)
         for member in self.members:
-            total += predicted(
-                member.method.predict,
-                prepared,
-                window_size(member.method, member.run),
-                len(self.classes),
-                member.run.evaluation,
-                self.device,
+            predictor = predictor_of(
+                member.method, member.run, self.data, member.run.evaluation, self.device
             )
-        mean = (total / len(self.members)).cpu()
-        return Segmentation(mean, prepared_affine, image.shape[1:], placed, self.values)
+            total += predictor.probabilities(prepared)
+        mean, exclusive = (total / len(self.members)).cpu(), self.members[0].exclusive
+        return Segmentation(mean, prepared_affine, image.shape[1:], placed, self.values, exclusive)
 
     def check(
         self, image: NDArray[Any], spacing: Sequence[float], affine: Affine | None = None
@@ -266,10 +276,11 @@ class Segmentation:
     scan_shape: tuple[int, ...]
     scan_affine: Affine
     values: Sequence[int]
+    exclusive: bool = False
 
     def label(self, largest: bool = False) -> Label:
         """The label map (*spatial) on the scan's grid; 0 and ``values``."""
-        label = label_map(self.probabilities).numpy()
+        label = label_map(self.probabilities, self.exclusive).numpy()
         if largest:
             kept = np.zeros_like(label)
             for number in range(1, len(self.values) + 1):
@@ -347,6 +358,7 @@ def _check_alike(first: Trained, other: Trained) -> None:
         {
             "data": {key: it for key, it in one.data.form().items() if key != "dataset"},
             "dataset": one.run.dataset.model_dump(mode="json", exclude=OF_THE_CASES),
+            "network": {"classes": "exclusive" if one.exclusive else "independent"},
         }
         for one in (first, other)
     )

@@ -19,7 +19,7 @@ Deviations
   turn it is copies the student for 80 of 15000 iterations.
 - Code: NaN where no voxel is sure, here 0. No turn is longer than a quarter of the run here.
 - Code: brightness and contrast (probability 0.8) and noise (0.2); here the changes of `unimatch`.
-- Its 2D code has the Dice loss, confidence 0.95, and softmax over classes: not followed.
+- Its 2D code has the Dice loss and confidence 0.95: not followed.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ssl_methods.config import largest_weight, setting
+from ssl_methods.losses import cross_entropies
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
 from ssl_methods.methods.base import unlabeled_weight as weight_at
 from ssl_methods.methods.parts.boxed_views import BoxedViewsConfig
 from ssl_methods.methods.parts.boxes import beta_boxes
-from ssl_methods.methods.parts.confident import confident, mean_over
+from ssl_methods.methods.parts.confident import mean_over
 from ssl_methods.methods.parts.modes import evaluating
 from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.methods.parts.strong_augmentation import other_intensities
@@ -89,15 +89,14 @@ class ADMT(Method):
         view = other_intensities(images, config.strength) if first else mixed(images)
         (logits,) = self.network(torch.cat([self.images(batch), view]))
         known, plain, learns = logits.split([labeled, len(images), len(images)])
-        own = plain.detach().float().sigmoid()
+        own = self.classes.probability(plain.detach())
         if not first:
             guess, disagree = mixed(guess), mixed(disagree)
             own = mixed(own) if config.alike else own
-        surer = (own - 0.5).abs() > (guess - 0.5).abs()
-        target = torch.where(disagree & surer & ((own > 0.5) != (guess > 0.5)), own, guess)
-        label = (target > 0.5).float()
-        each = binary_cross_entropy_with_logits(learns.float(), label, reduction="none")
-        value = mean_over(each, confident(target, config.confidence))
+        surer = self.classes.sureness(own) > self.classes.sureness(guess)
+        target = torch.where(disagree & surer & self.classes.differ(own, guess), own, guess)
+        each = cross_entropies(learns, self.classes.likeliest(target), self.classes)
+        value = mean_over(each, self.classes.sureness(target) >= config.confidence)
         terms = self.segmentation_terms(known, batch.labels)
         return terms | {"pseudo_label": Term(value, weight_at(config, progress))}
 
@@ -105,9 +104,10 @@ class ADMT(Method):
     def guess(self, images: Tensor, first: bool) -> tuple[Tensor, Tensor]:
         """What the teachers say together, (N, K, *spatial), and where their classes differ."""
         with evaluating(self.second if first else self.first):
-            p, q = (teacher(images)[0].float().sigmoid() for teacher in (self.first, self.second))
-        h, k = ((torch.special.entr(x) + torch.special.entr(1 - x)) / math.log(2) for x in (p, q))
-        return q.lerp(p, (k - h).sigmoid()), (p > 0.5) != (q > 0.5)
+            z = [teacher(images)[0] for teacher in (self.first, self.second)]
+        p, q = map(self.classes.probability, z)
+        h, k = (self.classes.entropy(x) / math.log(2) for x in (p, q))
+        return q.lerp(p, (k - h).sigmoid()), self.classes.differ(p, q)
 
     def turn_of_first(self, progress: Progress) -> bool:
         longest = max(1, min(self.config.turn, progress.t_max // 4))

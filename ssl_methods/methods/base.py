@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 
 from ssl_methods import losses, schedules
 from ssl_methods.batch import Batch, Loss, LossTerms, Progress, Term
+from ssl_methods.classes import Classes
 from ssl_methods.config import MethodConfig, Precision, RampedConfig, TrainingConfig
 from ssl_methods.networks import MakeNetwork
 from ssl_methods.optimiser import make_optimizer
@@ -67,10 +68,12 @@ class Method(nn.Module):
     least_precision: ClassVar[Precision] = "bfloat16"
     least_patches: ClassVar[int] = 1
     network: nn.Module  # the one that predicts
+    classes: Classes  # whether they exclude one another: what its logits mean
 
     def __init__(self, config: MethodConfig, make_network: MakeNetwork) -> None:
         super().__init__()
         self.config = config
+        self.classes = make_network.meaning
 
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:
         """The named terms of one step; gradients flow to every parameter that requires them."""
@@ -92,8 +95,7 @@ class Method(nn.Module):
 
     def predict(self, image: Tensor) -> Tensor:
         """Image (N, C, *spatial) to foreground probability per class (N, K, *spatial), float32."""
-        probability: Tensor = self.network(image)[0].float().sigmoid()
-        return probability
+        return self.classes.probability(self.network(image)[0])
 
     # ---- pieces that methods share ----
 
@@ -116,12 +118,23 @@ class Method(nn.Module):
         out."""
         config, terms = self.config, {}
         if config.ce_weight:
-            terms["cross_entropy"] = Term(losses.cross_entropy(logits, labels), config.ce_weight)
+            value = losses.cross_entropy(logits, labels, self.classes)
+            terms["cross_entropy"] = Term(value, config.ce_weight)
         if config.dice_weight:
-            probability = logits.float().sigmoid()
-            value = losses.dice(probability, labels, config.dice_form, config.dice_over)
+            value = self.dice(self.classes.probability(logits), labels)
             terms["dice"] = Term(value, config.dice_weight)
         return terms
+
+    def dice(self, probability: Tensor, target: Tensor, region: Tensor | None = None) -> Tensor:
+        """Dice loss in the form of the settings, where ``region`` is 1."""
+        config = self.config
+        return losses.dice(
+            probability, target, config.dice_form, config.dice_over, region, self.classes
+        )
+
+    def difference(self, left: Tensor, right: Tensor) -> Tensor:
+        """Mean squared difference of two probabilities."""
+        return losses.mean_squared(left, right, self.classes)
 
 
 def unlabeled_weight(config: RampedConfig, progress: Progress) -> float:

@@ -95,7 +95,9 @@ class BCP(Method):
             return self.on_labeled(image, label)
         mixes = copy_paste.both_ways(len(images), len(others), outside)
         guess = self.seen_by(self.teacher, others)
-        guesses = largest_component(guess >= 0).float()  # probability 0.5
+        several = self.classes.exclusive
+        likely = self.classes.likeliest_of(guess) > 0 if several else guess >= 0  # p >= 0.5
+        guesses = largest_component(likely).float()
         mixed = copy_paste.mixed_images(images, others, mixes)
         return self.on_mixed(mixed, mixes, labels, guesses, weight_at(self.config, progress))
 
@@ -108,7 +110,7 @@ class BCP(Method):
     ) -> LossTerms:
         """Stage two: labeled and unlabeled images in one, guesses of this weight."""
         logits = self.seen_by(self.network, mixed)
-        return copy_paste.both_ways_terms(self.config, logits, mixes, labels, guesses, weight)
+        return copy_paste.both_ways_terms(self, logits, mixes, labels, guesses, weight)
 
     def seen_by(self, network: nn.Module, images: Tensor) -> Tensor:
         return copy_paste.seen_by(network, images, 1 + self.config.apart)

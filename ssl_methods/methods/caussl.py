@@ -96,7 +96,7 @@ class CauSSL(Method):
         views = [self.network(images)[0], self.second(images)[0]]
         terms = summed(*(self.segmentation_terms(z[:labeled], batch.labels) for z in views))
         if len(images) > labeled:
-            value = cross_supervision(*(z[labeled:] for z in views))
+            value = cross_supervision(views[0][labeled:], views[1][labeled:], self.classes)
             terms["cross_supervision"] = Term(value, unlabeled_weight(self.config, progress))
         if self.started(progress):
             mixes = detached(self.to_first), detached(self.to_second)

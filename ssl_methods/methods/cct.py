@@ -23,7 +23,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ssl_methods import losses
 from ssl_methods.config import largest_weight, setting
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
 from ssl_methods.methods.base import unlabeled_weight as weight_at
@@ -83,12 +82,12 @@ class CCT(Method):
             others = [self.segmentation_terms(z, batch.labels) for z in known]
             terms = average_terms([terms, *others])
         if len(unlabeled):
-            target = unlabeled.float().sigmoid().expand_as(guesses)
-            agreement = losses.mean_squared(guesses.float().sigmoid(), target)
+            target = self.classes.probability(unlabeled)
+            each = [self.difference(self.classes.probability(z), target) for z in guesses]
+            agreement = torch.stack(each).mean()
             terms["consistency"] = Term(agreement, weight_at(config, progress))
         return terms
 
     def predict(self, image: Tensor) -> Tensor:
         """The main decoder alone."""
-        probability: Tensor = self.network.decoders[0](self.network.encoder(image))[0]
-        return probability.float().sigmoid()
+        return self.classes.probability(self.network.decoders[0](self.network.encoder(image))[0])

@@ -19,7 +19,7 @@ Deviations
 - Code: boxes show images of a second unlabeled batch; here each the one before it in its batch.
 - Code: the axes of a box are swapped, which cuts it off where the patch is shorter.
 - Code: a strong view has a bias field, another gamma, blur; here the changes of `unimatch`.
-- Its 2D code (`ACDC`) has softmax over classes, confidence 0.95 and half of K: not followed.
+- Its 2D code (`ACDC`) has confidence 0.95 and half of K: not followed.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ class CrossMatch(Method):
         plain, w, m = self.three_ways(self.images(batch), labeled)
         views, *boxes = boxed_views(images, config.strength)
         seen, w2, m2 = self.three_ways(views, len(images))
-        others = [z.float().sigmoid() for z in aside]
-        guesses = [z.detach().float().sigmoid() for z in (plain[labeled:], w, m)]
+        others = [self.classes.probability(z) for z in aside]
+        guesses = [self.classes.probability(z.detach()) for z in (plain[labeled:], w, m)]
         p, p1 = guesses[0], torch.where(boxes[0], others[0], guesses[0])
         p2, of_w, of_m = (torch.where(boxes[1], *x) for x in zip(others, guesses, strict=True))
         (s1, s2), weight = seen.chunk(2), weight_at(config, progress)
@@ -104,7 +104,8 @@ class CrossMatch(Method):
         least = rising if config.threshold == "rising" else config.confidence
 
         def taught(*pairs: tuple[Tensor, Tensor]) -> Tensor:
-            dices = [confident_dice(config, z, q, least, config.dice_over) for z, q in pairs]
+            over, classes = config.dice_over, self.classes
+            dices = [confident_dice(config, z, q, least, over, classes) for z, q in pairs]
             return torch.stack(dices).mean()
 
         by_plain = taught((w, p), (m, p), (w2, p2), (m2, p2))

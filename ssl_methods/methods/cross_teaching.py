@@ -36,7 +36,6 @@ from ssl_methods.methods.base import (
 from ssl_methods.methods.parts.partner import PartnerConfig, make_partner
 from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.methods.parts.summing import summed
-from ssl_methods.methods.parts.two_networks import hard_labels
 
 
 class CrossTeachingConfig(PartnerConfig, SSL4MISConfig):
@@ -64,11 +63,11 @@ class CrossTeaching(Method):
         terms = summed(*(self.segmentation_terms(z[:labeled], batch.labels) for z in views))
         if len(images) > labeled:
             z1, z2 = (z[labeled:] for z in views)
-            value = self.dice(z1, z2) + self.dice(z2, z1)
+            value = self.taught(z1, z2) + self.taught(z2, z1)
             terms["cross_teaching"] = Term(value, unlabeled_weight(self.config, progress))
         return terms
 
-    def dice(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def taught(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Dice loss of one network's prediction against the other's hard labels; from logits."""
-        p, y = student.float().sigmoid(), hard_labels(teacher)
-        return losses.dice(p, y, self.config.dice_form, "both")
+        p, y = self.classes.probability(student), self.classes.likeliest_of(teacher)
+        return losses.dice(p, y, self.config.dice_form, "both", classes=self.classes)

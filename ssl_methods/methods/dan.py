@@ -13,7 +13,7 @@ Deviations
 - SSL4MIS: D has 64 filters, here 4 per filter of the network; the weight rises in 200 steps, Dice
   of the background too, rate (1 - t/t_max)^0.9: `as_released`.
 - Released: D averages its last features as one patch size makes them, here over any patch, and
-  sees two softmax maps, here one sigmoid map for each class (logits within 1e-7 at 96 voxels).
+  sees two softmax maps, here one map for each class (logits within 1e-7 at 96 voxels).
 - Released: D learns from a second pass of the network, after its step and without dropout; here
   from the maps of the step itself, one pass less: 0.1 % of D's loss, 22 % of its gradient (medians
   of 100 steps of a small network).
@@ -53,4 +53,4 @@ class DAN(AgainstDiscriminator):
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:
         (logits,) = self.network(self.images(batch))
         terms = self.segmentation_terms(logits[: len(batch.labeled_images)], batch.labels)
-        return terms | self.adversarial_terms(logits.float().sigmoid(), batch, progress)
+        return terms | self.adversarial_terms(self.classes.probability(logits), batch, progress)

@@ -42,7 +42,6 @@ from ssl_methods.methods.base import (
 from ssl_methods.methods.parts.adversarial import adversarial_images
 from ssl_methods.methods.parts.jensen_shannon import jensen_shannon
 from ssl_methods.methods.parts.summing import summed
-from ssl_methods.methods.parts.two_networks import hard_labels
 
 
 class DeepCoTrainingConfig(RampedConfig):
@@ -81,7 +80,8 @@ class DeepCoTraining(Method):
         terms = summed(*(self.segmentation_terms(z[:labeled], batch.labels) for z in views))
         if len(images) > labeled:
             weight = unlabeled_weight(self.config, progress)
-            terms["agreement"] = Term(jensen_shannon(*(z[labeled:] for z in views)), weight)
+            value = jensen_shannon(views[0][labeled:], views[1][labeled:], self.classes)
+            terms["agreement"] = Term(value, weight)
             if self.config.difference:
                 first = self.resistance(views[0], self.second, images, batch.labels)
                 second = self.resistance(views[1], self.network, images, batch.labels)
@@ -90,6 +90,9 @@ class DeepCoTraining(Method):
 
     def resistance(self, z: Tensor, other: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """CE of the other network on images that are adversarial for the one with logits z."""
-        loss = cross_entropy(z, torch.cat([labels, hard_labels(z[len(labels) :])]))
+        own = self.classes.likeliest_of(z[len(labels) :])
+        loss = cross_entropy(z, torch.cat([labels, own]), self.classes)
         adversary = adversarial_images(images, loss, self.config.epsilon)
-        return cross_entropy(other(adversary)[0], z.detach().float().sigmoid())
+        return cross_entropy(
+            other(adversary)[0], self.classes.probability(z.detach()), self.classes
+        )

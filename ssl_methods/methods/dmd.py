@@ -19,7 +19,7 @@ Deviations
   two outputs, and for want of a channel axis the Dice loss would meet every prediction with every
   label: 30 % of a step's loss, 26 % of the largest component of its gradient. Here each meets its
   own.
-- Several classes: softmax of z / T in the paper, here a sigmoid for each class, the same for one.
+- Paper: several classes exclude one another; so here with `network.classes: exclusive`.
 - Without unlabeled images the networks agree on the labeled ones.
 - With weight 0 the first network makes the steps of `supervised`, with other draws of dropout.
 """
@@ -85,8 +85,8 @@ class DMD(Method):
         views = [self.network(images)[0], self.second(images)[0]]
         terms = summed(*(self.segmentation_terms(z[:labeled], batch.labels) for z in views))
         if self.wants_unlabeled:
-            soft = [(z.float() / self.config.temperature).sigmoid() for z in views]
+            soft = [self.classes.probability(z.float() / self.config.temperature) for z in views]
             # Squared denominators whatever the supervised form: with sums, agreement is no minimum.
-            value = losses.dice(*soft)
+            value = losses.dice(soft[0], soft[1])
             terms["distillation"] = Term(value, unlabeled_weight(self.config, progress))
         return terms

@@ -22,7 +22,7 @@ Deviations
 
 from __future__ import annotations
 
-from ssl_methods import level_set, losses
+from ssl_methods import level_set
 from ssl_methods.config import RampedConfig, setting
 from ssl_methods.methods.base import Batch, LossTerms, Progress, Term, unlabeled_weight
 from ssl_methods.methods.sdf_multitask import SdfMultitask, SdfMultitaskConfig
@@ -60,7 +60,7 @@ class DTC(SdfMultitask):
         logits, distance = self.both_tasks(self.images(batch))
         terms = self.supervised_terms(logits[:labeled], distance[:labeled], batch)
         if self.config.weight:
-            back = level_set.to_probability(distance, self.config.k)
-            agreement = losses.mean_squared(logits.float().sigmoid(), back)
+            back = level_set.to_probability(distance, self.config.k, self.classes)
+            agreement = self.difference(self.classes.probability(logits), back)
             terms["consistency"] = Term(agreement, unlabeled_weight(self.config, progress))
         return terms

@@ -33,10 +33,10 @@ class Empty(Method):
 
     def __init__(self, config: MethodConfig, make_network: MakeNetwork) -> None:
         super().__init__(config, make_network)
-        self.classes = make_network.classes
+        self.channels = make_network.classes
 
     def optimizers(self, training: TrainingConfig) -> list[tuple[Optimizer, Loss]]:
         return []
 
     def predict(self, image: Tensor) -> Tensor:
-        return image.new_zeros(image.shape[0], self.classes, *image.shape[2:]).float()
+        return image.new_zeros(image.shape[0], self.channels, *image.shape[2:]).float()

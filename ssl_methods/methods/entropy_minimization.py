@@ -6,13 +6,12 @@ Semantic Segmentation", CVPR 2019 (there `MinEnt`, the variant without adversary
 
     L = L_supervised + lambda(t) * mean H(f(x)) / ln 2,   H(p) = -p ln p - (1 - p) ln(1 - p)
 
+With K classes that exclude one another H is that of K + 1 outcomes, and ln (K + 1) divides it.
 The mean is over labeled and unlabeled images, so without unlabeled images the term stays.
 
 Defaults: weight 0.1 (SSL4MIS code).
 
 Deviations
-- ADVENT: softmax over all classes, divided by ln(classes); here one sigmoid per class, divided by
-  ln 2: the same number for one foreground class.
 - ADVENT: on the images of the target domain, which have no labels; SSL4MIS, and here: on all.
 - SSL4MIS adds 1e-6 within the logarithm; here the entropy is computed from logits, exactly: 4e-6
   of the term.
@@ -26,8 +25,8 @@ from __future__ import annotations
 import math
 
 from torch import Tensor
-from torch.nn import functional
 
+from ssl_methods.classes import INDEPENDENT, Classes
 from ssl_methods.config import largest_weight
 from ssl_methods.methods.base import (
     Batch,
@@ -63,15 +62,12 @@ class EntropyMinimization(Method):
         (logits,) = self.network(self.images(batch))
         terms = self.segmentation_terms(logits[: len(batch.labeled_images)], batch.labels)
         if self.wants_unlabeled:
-            value = entropy(logits).mean() / math.log(2)
+            value = entropy(logits, self.classes).mean()
             terms["entropy"] = Term(value, unlabeled_weight(self.config, progress))
         return terms
 
 
-def entropy(logits: Tensor) -> Tensor:
-    """Entropy in nats of sigmoid(logits), elementwise, in [0, ln 2], float32.
-
-    H is even in z; for z = |logit|, ln(1 + e^-z) + z sigmoid(-z) has no cancellation.
-    """
-    z = logits.float().abs()
-    return functional.softplus(-z) + z * (-z).sigmoid()
+def entropy(logits: Tensor, classes: Classes = INDEPENDENT) -> Tensor:
+    """Entropy of the outcomes, divided by the logarithm of their number: 0..1, (N, V, *spatial)."""
+    log_p = classes.log_outcomes(logits)
+    return -(log_p.exp() * log_p).sum(0) / math.log(len(log_p))

@@ -23,12 +23,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from ssl_methods.classes import INDEPENDENT, Classes
 from ssl_methods.config import largest_weight, setting
+from ssl_methods.losses import cross_entropies
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
 from ssl_methods.methods.base import unlabeled_weight as weight_at
-from ssl_methods.methods.parts.confident import confident
 from ssl_methods.methods.parts.ssl4mis import SSL4MISConfig
 from ssl_methods.methods.parts.strong_augmentation import strong
 from ssl_methods.methods.parts.teacher import Teacher
@@ -78,7 +78,7 @@ class FixMatch(Method):
         views = torch.cat([batch.labeled_images, weak, strong(weak, self.config.strength)])
         (logits,) = self.network(views)
         known, plain, changed = logits.split([len(batch.labels), len(weak), len(weak)])
-        value = pseudo_label_loss(changed, plain.detach(), self.config.confidence)
+        value = pseudo_label_loss(changed, plain, self.config.confidence, self.classes)
         terms = self.segmentation_terms(known, batch.labels)
         return terms | {"pseudo_label": Term(value, weight_at(self.config, progress))}
 
@@ -88,12 +88,12 @@ class FixMatch(Method):
 
     def predict(self, image: Tensor) -> Tensor:
         network = self.network if self.average is None else self.average.module
-        return network(image)[0].float().sigmoid()
+        return self.classes.probability(network(image)[0])
 
 
-def pseudo_label_loss(logits: Tensor, weak_logits: Tensor, confidence: float) -> Tensor:
+def pseudo_label_loss(
+    logits: Tensor, weak_logits: Tensor, confidence: float, classes: Classes = INDEPENDENT
+) -> Tensor:
     """Cross-entropy with the weak view's classes where it is sure of them, mean over all voxels."""
-    p = weak_logits.float().sigmoid()
-    sure, target = confident(p, confidence), (p > 0.5).float()
-    each = functional.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
-    return (sure * each).mean()
+    sure = classes.sureness(classes.probability(weak_logits.detach())) >= confidence
+    return (sure * cross_entropies(logits, classes.likeliest_of(weak_logits), classes)).mean()

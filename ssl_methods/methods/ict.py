@@ -13,7 +13,7 @@ Deviations
   sees them in one pass. SSL4MIS makes one mix of two, which the teacher sees apart: `as_released`.
 - SSL4MIS: the weight rises in 200 steps, Dice of the background too, rate (1 - t/t_max)^0.9:
   `as_released`.
-- SSL4MIS: two softmax channels; here one sigmoid channel per class, the same number.
+- SSL4MIS: two softmax channels; here one sigmoid channel, the same number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ssl_methods import losses
 from ssl_methods.config import largest_weight, setting, teacher_decay
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
 from ssl_methods.methods.base import unlabeled_weight as weight_at
@@ -79,14 +78,14 @@ class ICT(Method):
         (logits,) = self.network(torch.cat([batch.labeled_images, mixed]))
         guess = self.guess(first)
         target = mix(guess, self.guess(second) if apart else guess.roll(1, 0), share)
-        agreement = losses.mean_squared(logits[labeled:].float().sigmoid(), target)
+        agreement = self.difference(self.classes.probability(logits[labeled:]), target)
         terms = self.segmentation_terms(logits[:labeled], batch.labels)
         return terms | {"consistency": Term(agreement, weight_at(self.config, progress))}
 
     @torch.no_grad()
     def guess(self, images: Tensor) -> Tensor:
         """The teacher's probability for clean images."""
-        return self.teacher(images)[0].float().sigmoid()
+        return self.classes.probability(self.teacher(images)[0])
 
     def after_step(self, progress: Progress) -> None:
         self.teacher.update_parameters(self.network)

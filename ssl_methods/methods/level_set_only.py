@@ -55,4 +55,5 @@ class LevelSetOnly(Method):
         return {"level_set": Term(losses.mean_squared(z.float().tanh(), batch.level_sets), 1.0)}
 
     def predict(self, image: Tensor) -> Tensor:
-        return level_set.to_probability(self.network(image)[0].float().tanh(), self.config.k)
+        z = self.network(image)[0].float().tanh()
+        return level_set.to_probability(z, self.config.k, self.classes)

@@ -24,7 +24,6 @@ from itertools import permutations
 
 import torch
 
-from ssl_methods import losses
 from ssl_methods.config import RampedConfig, TrainingConfig, setting
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
 from ssl_methods.methods.base import unlabeled_weight as weight_at
@@ -92,11 +91,11 @@ class MCNet(Method):
         labeled, outputs = len(batch.labels), self.network(self.images(batch))
         terms = average_terms([self.segmentation_terms(z[:labeled], batch.labels) for z in outputs])
         if self.wants_unlabeled:
-            guesses = [logits.float().sigmoid() for logits in outputs]
+            guesses = [self.classes.probability(logits) for logits in outputs]
             sources = [p.detach() if self.config.stopped else p for p in guesses]
-            targets = [sharpen(p, self.config.temperature) for p in sources]
+            targets = [sharpen(p, self.config.temperature, self.classes) for p in sources]
             pairs = permutations(range(len(guesses)), 2)
-            values = [losses.mean_squared(guesses[i], targets[j]) for i, j in pairs]
+            values = [self.difference(guesses[i], targets[j]) for i, j in pairs]
             weight = weight_at(self.config, progress)
             terms["consistency"] = Term(torch.stack(values).sum(), weight)
         return terms

@@ -20,7 +20,8 @@ Deviations
 - Code: a V-Net and the encoder of a ResNet-34 with a V-Net's decoder. Here the partner is a U-Net,
   or e.g. `partner: "monai:SegResNet", partner_arguments: {init_filters: 16}`, of residual blocks.
 - Code: the rate falls after 2501 of 6000 steps, here after 2500.
-- Several classes (the paper has one): D is of each class, the better network the same for all.
+- Several classes (the paper has one): D is of each, or one if they exclude one another; the better
+  network is the same for all.
 - Weight 0 leaves the review: two networks on labeled images.
 """
 
@@ -29,7 +30,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ssl_methods import losses
+from ssl_methods.classes import INDEPENDENT, Classes
 from ssl_methods.config import RampedConfig, TrainingConfig, largest_weight, setting
 from ssl_methods.methods.base import (
     Batch,
@@ -88,12 +89,11 @@ class MCF(Method):
         labeled, y, images = len(batch.labels), batch.labels, self.images(batch)
         views = [self.network(images)[0], self.second(images)[0]]
         terms = summed(*(self.segmentation_terms(z[:labeled], y) for z in views))
-        p1, p2 = (z.float().sigmoid() for z in views)
+        p1, p2 = map(self.classes.probability, views)
         known, unknown = (p1[:labeled], p2[:labeled]), (p1[labeled:], p2[labeled:])
-        terms["review"] = Term(review(*known, y), self.config.review)
+        terms["review"] = Term(review(*known, y, self.classes), self.config.review)
         if len(images) > labeled:
-            form, over = self.config.dice_form, self.config.dice_over
-            d1, d2 = (losses.dice(p.detach(), y, form, over) for p in known)
+            d1, d2 = (self.dice(p.detach(), y) for p in known)
             of_first, of_second = self.lesson(*unknown), self.lesson(*reversed(unknown))
             value = torch.where(d1 < d2, of_second, of_first)  # no device is waited for
             terms["correction"] = Term(value, unlabeled_weight(self.config, progress))
@@ -101,13 +101,14 @@ class MCF(Method):
 
     def lesson(self, student: Tensor, teacher: Tensor) -> Tensor:
         """What the student's probabilities lose against the teacher's, sharpened."""
-        return losses.mean_squared(student, sharpen(teacher.detach(), self.config.temperature))
+        target = sharpen(teacher.detach(), self.config.temperature, self.classes)
+        return self.difference(student, target)
 
     def predict(self, image: Tensor) -> Tensor:
-        return joint_prediction(self.config, self.network, self.second, image)
+        return joint_prediction(self.config, self.classes, self.network, self.second, image)
 
 
-def review(first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
+def review(first: Tensor, second: Tensor, labels: Tensor, classes: Classes = INDEPENDENT) -> Tensor:
     """Squared error of both, summed, averaged over where they differ in class; 0 if nowhere."""
-    errors = (first - labels).square() + (second - labels).square()
-    return mean_over(errors, (first > 0.5) ^ (second > 0.5))
+    errors = classes.squares(first, labels) + classes.squares(second, labels)
+    return mean_over(errors, classes.differ(first, second))

@@ -20,7 +20,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ssl_methods import losses
 from ssl_methods.config import RampedConfig, largest_weight, setting, teacher_decay
 from ssl_methods.methods.base import (
     Batch,
@@ -62,7 +61,8 @@ class MeanTeacher(Method):
         (logits,) = self.network(self.images(batch))
         terms = self.segmentation_terms(logits[:labeled], batch.labels)
         if len(logits) > labeled:
-            agreement = losses.mean_squared(logits[labeled:].float().sigmoid(), self.guess(batch))
+            student = self.classes.probability(logits[labeled:])
+            agreement = self.difference(student, self.guess(batch))
             terms["consistency"] = Term(agreement, unlabeled_weight(self.config, progress))
         return terms
 
@@ -72,7 +72,7 @@ class MeanTeacher(Method):
         images = batch.unlabeled_images
         spread = self.config.noise
         noise = (spread * torch.randn_like(images)).clamp(-2 * spread, 2 * spread)
-        return self.teacher(images + noise)[0].float().sigmoid()
+        return self.classes.probability(self.teacher(images + noise)[0])
 
     def after_step(self, progress: Progress) -> None:
         self.teacher.update_parameters(self.network)

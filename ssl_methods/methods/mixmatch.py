@@ -26,7 +26,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ssl_methods import losses
 from ssl_methods.config import RampedConfig, setting
 from ssl_methods.methods import base
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Progress, Term
@@ -68,7 +67,8 @@ class MixMatch(base.Method):
         (logits,) = self.network(images)
         terms = self.segmentation_terms(logits[:labeled], targets[:labeled])
         if len(images) > labeled:
-            value = losses.mean_squared(logits[labeled:].float().sigmoid(), targets[labeled:])
+            student = self.classes.probability(logits[labeled:])
+            value = self.difference(student, targets[labeled:])
             terms["consistency"] = Term(value, base.unlabeled_weight(self.config, progress))
         return terms
 
@@ -79,8 +79,8 @@ class MixMatch(base.Method):
         for _ in range(self.config.guesses):
             coins = torch.rand(2, len(images), *[1] * (images.ndim - 1), device=images.device) < 0.5
             view = flip(images + self.config.noise * torch.randn_like(images), coins)
-            views.append(flip(self.network(view)[0].float().sigmoid(), coins))
-        return sharpen(torch.stack(views).mean(0), self.config.temperature)
+            views.append(flip(self.classes.probability(self.network(view)[0]), coins))
+        return sharpen(torch.stack(views).mean(0), self.config.temperature, self.classes)
 
 
 def flip(images: Tensor, coins: Tensor) -> Tensor:

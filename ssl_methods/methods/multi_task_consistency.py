@@ -74,20 +74,20 @@ class MultiTaskConsistency(Method):
     def __init__(self, config: MultiTaskConsistencyConfig, make_network: MakeNetwork) -> None:
         super().__init__(config, make_network)
         self.network = make_network(len(config.tasks))
-        self.tasks = regression_tasks(config.k, config.margin, config.k_inner)
+        self.tasks = regression_tasks(config.k, config.margin, config.k_inner, self.classes)
 
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:
         labeled = len(batch.labeled_images)
         logits, *raw = self.network(self.images(batch))
         terms = self.segmentation_terms(logits[:labeled], batch.labels)
-        probabilities = [logits.float().sigmoid()]
+        probabilities = [self.classes.probability(logits)]
         for name, head in zip(self.config.tasks[1:], raw, strict=True):
             task, output = self.tasks[name], self.tasks[name].activation(head.float())
             error = losses.mean_squared(output[:labeled], task.target(batch))
             terms[name] = Term(error, self.config.beta)
             probabilities.append(task.to_probability(output))
         if self.config.weight:
-            pairs = [losses.mean_squared(p, q) for p, q in combinations(probabilities, 2)]
+            pairs = [self.difference(p, q) for p, q in combinations(probabilities, 2)]
             agreement = torch.stack(pairs).mean()
             terms["consistency"] = Term(agreement, unlabeled_weight(self.config, progress))
         return terms

@@ -28,6 +28,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ssl_methods.classes import INDEPENDENT, Classes
 from ssl_methods.config import largest_weight
 from ssl_methods.methods.base import (
     Batch,
@@ -71,14 +72,11 @@ class RDrop(Method):
         left = self.segmentation_terms(p[:labeled], batch.labels)
         right = self.segmentation_terms(q[:labeled], batch.labels)
         terms = {key: Term((a.value + right[key].value) / 2, a.weight) for key, a in left.items()}
-        value = symmetric_divergence(p, q).mean()
+        value = symmetric_divergence(p, q, self.classes).mean()
         return terms | {"consistency": Term(value, unlabeled_weight(self.config, progress))}
 
 
-def symmetric_divergence(left: Tensor, right: Tensor) -> Tensor:
-    """(KL(p || q) + KL(q || p)) / 2 of Bernoulli p, q given as logits, elementwise, float32, >= 0.
-
-    The sum of both is (p - q) (logit p - logit q): no logarithm of a probability.
-    """
-    left, right = left.float(), right.float()
-    return (left.sigmoid() - right.sigmoid()) * (left - right) / 2
+def symmetric_divergence(left: Tensor, right: Tensor, classes: Classes = INDEPENDENT) -> Tensor:
+    """(KL(p || q) + KL(q || p)) / 2 of p, q given as logits, (N, V, *spatial), float32, >= 0."""
+    log_p, log_q = classes.log_outcomes(left), classes.log_outcomes(right)
+    return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(0) / 2

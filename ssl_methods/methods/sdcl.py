@@ -21,15 +21,15 @@ Deviations
   or e.g. `partner: "monai:SegResNet", partner_arguments: {init_filters: 16}`, of residual blocks;
   normalisation is that of each network.
 - Code: of two students and their mean, each at its best on the test set; here the last mean.
-- Several classes: D and D' are of each class.
+- Several classes: D and D' are of each class, or of all if they exclude one another (as coded).
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from ssl_methods.classes import INDEPENDENT, Classes
 from ssl_methods.config import TrainingConfig, setting
 from ssl_methods.methods.base import LossTerms, MakeNetwork, Term
 from ssl_methods.methods.bcp import BCP, BCPConfig
@@ -90,23 +90,24 @@ class SDCL(BCP):
     ) -> LossTerms:
         views = [self.seen_by(one, mixed).float() for one in (self.network, self.second)]
         known = mixes, labels, guesses, weight
-        terms = summed(*(copy_paste.both_ways_terms(self.config, z, *known) for z in views))
+        terms = summed(*(copy_paste.both_ways_terms(self, z, *known) for z in views))
         errors, doubts = [], []
         for mix, *pair in zip(mixes, *(z.chunk(2) for z in views), strict=True):
             target = copy_paste.paste(labels[mix.labeled], guesses[mix.unlabeled], mix.region)
             weights = mix.region + weight * (1 - mix.region)
-            differ = (pair[0] > 0) != (pair[1] > 0)
-            for z in pair:
-                wrong = differ & ((z > 0) != (target > 0.5))
-                errors.append(mean_over(weights * (z.sigmoid() - target).square(), differ))
-                doubts.append(mean_over(weights * uncertainty(z), wrong))
+            students = [self.classes.probability(z) for z in pair]
+            differ = self.classes.differ(*students)
+            for z, p in zip(pair, students, strict=True):
+                wrong = differ & self.classes.differ(p, target)
+                errors.append(mean_over(weights * self.classes.squares(p, target), differ))
+                doubts.append(mean_over(weights * uncertainty(z, self.classes), wrong))
         terms["review"] = Term(torch.stack(errors).sum(), self.config.review)
         return terms | {"rectify": Term(torch.stack(doubts).sum(), self.config.rectify)}
 
     def predict(self, image: Tensor) -> Tensor:
-        return joint_prediction(self.config, self.network, self.second, image)
+        return joint_prediction(self.config, self.classes, self.network, self.second, image)
 
 
-def uncertainty(z: Tensor) -> Tensor:
-    """-(log p + log(1 - p)) / 2 of p = sigmoid(z), elementwise: least, ln 2, at z = 0."""
-    return (functional.softplus(z) + functional.softplus(-z)) / 2
+def uncertainty(logits: Tensor, classes: Classes = INDEPENDENT) -> Tensor:
+    """Mean of -log p over the outcomes, (N, V, *spatial): least where all are equally likely."""
+    return -classes.log_outcomes(logits).mean(0)

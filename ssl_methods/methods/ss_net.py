@@ -39,7 +39,6 @@ from ssl_methods.methods.base import unlabeled_weight as weight_at
 from ssl_methods.methods.parts.adversarial import unit
 from ssl_methods.methods.parts.class_contrast import ClassContrast
 from ssl_methods.methods.parts.modes import statistics_kept
-from ssl_methods.methods.parts.two_networks import hard_labels
 
 
 class SSNetConfig(RampedConfig):
@@ -88,7 +87,7 @@ class SSNet(Method):
         logits, features = self.network(images)
         terms = self.segmentation_terms(logits[:labeled], y)
         if self.wants_unlabeled:
-            weight, found = weight_at(self.config, progress), hard_labels(logits)
+            weight, found = weight_at(self.config, progress), self.classes.likeliest_of(logits)
             self.contrast.remember(features[:labeled], y * found[:labeled])
             value = self.contrast(features[:labeled], y)
             if len(images) > labeled:
@@ -100,11 +99,11 @@ class SSNet(Method):
     def roughness(self, images: Tensor) -> Tensor:
         """How much the prediction changes under the small change of the images that it fears."""
         with torch.no_grad():
-            p = self.network(images)[0].float().sigmoid()
+            p = self.classes.outcomes(self.classes.probability(self.network(images)[0]))
 
         def difference(changed: Tensor) -> Tensor:
-            q = self.network(changed)[0].float().sigmoid()
-            return (p * (1 - q) + (1 - p) * q).mean()
+            q = self.classes.outcomes(self.classes.probability(self.network(changed)[0]))
+            return 1 - (p * q).sum(0).mean()
 
         with statistics_kept(self.network):
             length = self.config.radius

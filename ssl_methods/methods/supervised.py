@@ -3,7 +3,7 @@
 Loss: 0.5 cross-entropy + 0.5 Dice. Source: `train_LA.py` of UA-MT (Yu et al., MICCAI 2019).
 
 Deviations
-- Released: two softmax channels; here one sigmoid channel per class, the same loss (the softmax
+- Released: two softmax channels; here one sigmoid channel, the same loss (the softmax
   cross-entropy of two classes is the binary cross-entropy of the logits' difference).
 - Released: all four patches of a batch are labeled, twice the labeled samples per step that the
   semi-supervised methods see: `as_released`. The unified recipe gives it the same labeled batch as

@@ -11,7 +11,8 @@ Defaults: T 8 (paper and code), decay 0.99, weight 0.1, noise 0.1 clipped at 0.2
 
 Deviations
 - Code: squares of two softmax channels are summed and divided by 2 Σ m; the two are equal, so one
-  sigmoid channel over Σ m is the same number. With several classes each has u and m of its own.
+  sigmoid channel over Σ m is the same number. Several classes have u and m each, or share them if
+  they exclude one another; then the squares are averaged, where SSL4MIS divides their sum by 2.
 - The paper has the consistency on labeled images too; here, and in the code's script for unlabeled
   images that is followed, it is on these alone.
 - As in the code: the T passes are T/2 passes of the batch repeated twice (batch statistics of the
@@ -58,18 +59,19 @@ class UAMT(MeanTeacher):
         (logits,) = self.network(self.images(batch))
         terms = self.segmentation_terms(logits[:labeled], batch.labels)
         if len(logits) > labeled:
-            difference = logits[labeled:].float().sigmoid() - self.guess(batch)
+            student = self.classes.probability(logits[labeled:])
+            squares = self.classes.squares(student, self.guess(batch))
             largest = entropy_threshold(0.75, progress.t, progress.t_max)
             certain = self.uncertainty(batch) < largest
-            agreement = (certain * difference.square()).sum() / (certain.sum() + 1e-16)
+            agreement = (certain * squares).sum() / (certain.sum() + 1e-16)
             terms["consistency"] = Term(agreement, unlabeled_weight(self.config, progress))
         return terms
 
     @torch.no_grad()
     def uncertainty(self, batch: Batch) -> Tensor:
-        """Entropy of the teacher's mean probability: (U, K, *patch) in nats, 0 to ln 2."""
+        """Entropy of the teacher's mean probability, (U, V, *patch), in nats."""
         images = batch.unlabeled_images
         twice = replace(batch, unlabeled_images=torch.cat([images, images]))
         passes = [self.guess(twice) for _ in range(self.config.samples // 2)]
         mean = torch.cat(passes).unflatten(0, (self.config.samples, len(images))).mean(0)
-        return torch.special.entr(mean) + torch.special.entr(1 - mean)
+        return self.classes.entropy(mean)

@@ -19,7 +19,7 @@ Deviations
 - Code: a box's aspect and place are drawn until it lies within the image, so long ones are rarer.
 - Code: a strong view has brightness and contrast changed (probability 0.8) and is blurred (0.5);
   here the changes of `fixmatch` but its cuboid. Weak views there turn by up to 20 degrees too.
-- Code: softmax over classes; here K sigmoids, each sure or not by itself: equal for one class.
+- Code: classes exclude one another; so here with `network.classes: exclusive`.
 - Code: evaluates, and chooses the epoch, on the validation and test lists together.
 """
 
@@ -79,9 +79,9 @@ class UniMatch(Method):
             (logits,) = self.network(batch.labeled_images)
             return self.segmentation_terms(logits, batch.labels)
         with torch.no_grad(), evaluating(self.network):
-            others = self.network(images)[0].float().sigmoid().roll(1, 0)
+            others = self.classes.probability(self.network(images)[0]).roll(1, 0)
         plain, fewer = with_fewer_channels(self.network, self.images(batch), [config.dropout])
-        guess = plain[labeled:].detach().float().sigmoid()
+        guess = self.classes.probability(plain[labeled:].detach())
 
         views, *boxes = boxed_views(images, config.strength)
         s1, s2 = self.network(views)[0].chunk(2)
@@ -95,4 +95,6 @@ class UniMatch(Method):
 
     def taught(self, logits: Tensor, guess: Tensor) -> Tensor:
         """Dice of a view's prediction against a guess, where that is confident."""
-        return confident_dice(self.config, logits, guess, self.config.confidence)
+        return confident_dice(
+            self.config, logits, guess, self.config.confidence, classes=self.classes
+        )

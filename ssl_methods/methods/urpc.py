@@ -12,8 +12,8 @@ Defaults: 4 scales, weight 0.1 (SSL4MIS code).
 Deviations
 - Released: the weight rises in 400 steps, Dice of the background too, the rate starts at 0.1 and
   falls as (1 - t/t_max)^0.9: `as_released`.
-- Released: KL and squares over softmax channels; here per class over foreground and background,
-  the same for one class. D_s is computed from logits, finite where log(softmax) is not.
+- Released: classes exclude one another; so here with `network.classes: exclusive`.
+- D_s is computed from logits, finite where log(softmax) is not.
 - Released: dropout 0.5, 0.3, 0.2, 0.1 before the heads; here the network's own before each.
 - Four scales need a network of five levels; with fewer, making the method is an error.
 """
@@ -21,11 +21,12 @@ Deviations
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
+from ssl_methods.classes import INDEPENDENT, Classes
 from ssl_methods.config import TrainingConfig, largest_weight, setting
 from ssl_methods.methods.base import (
     Batch,
@@ -71,17 +72,17 @@ class URPC(Method):
         scales = self.network(self.images(batch))
         terms = average_terms([self.segmentation_terms(z[:labeled], batch.labels) for z in scales])
         if len(scales[0]) > labeled:
-            agreement = rectified_consistency(torch.stack([z[labeled:] for z in scales]).float())
+            agreement = rectified_consistency([z[labeled:] for z in scales], self.classes)
             terms["consistency"] = Term(agreement, unlabeled_weight(self.config, progress))
         return terms
 
 
-def rectified_consistency(logits: Tensor) -> Tensor:
-    """The bracket above from logits (S, N, K, *spatial), averaged over the scales S."""
-    inside, outside = logsigmoid(logits), logsigmoid(-logits)
-    log_mean, log_rest = ((x.logsumexp(0) - math.log(len(x))) for x in (inside, outside))
-    p, rest, axes = log_mean.exp(), log_rest.exp(), tuple(range(1, logits.ndim))
-    divergence = p * (log_mean - inside) + rest * (log_rest - outside)
-    trust, squares = (-divergence).exp(), (p - logits.sigmoid()).square()
+def rectified_consistency(scales: Sequence[Tensor], classes: Classes = INDEPENDENT) -> Tensor:
+    """The bracket above from logits (N, K, *spatial) of each scale, averaged over the scales."""
+    log_p = torch.stack([classes.log_outcomes(z) for z in scales])  # (S, O, N, V, *spatial)
+    log_mean = log_p.logsumexp(0) - math.log(len(scales))
+    divergence = (log_mean.exp() * (log_mean - log_p)).sum(1)
+    trust, squares = (-divergence).exp(), (log_mean.exp() - log_p.exp()).square().mean(1)
+    axes = tuple(range(1, divergence.ndim))
     rectified = (trust * squares).mean(axes) / (trust.mean(axes) + 1e-8)
     return (rectified + divergence.mean(axes)).mean()

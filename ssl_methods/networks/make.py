@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ssl_methods.classes import Classes
 from ssl_methods.config import NetworkConfig
 from ssl_methods.errors import UserError
 from ssl_methods.networks.encoder_decoder import EncoderDecoder
@@ -23,6 +24,11 @@ class MakeNetwork:
     in_channels: int = 1
     classes: int = 1
     dimensions: int = 3
+
+    @property
+    def meaning(self) -> Classes:
+        """What the K channels of its networks mean; a single class is a question of yes or no."""
+        return Classes(exclusive=self.config.classes == "exclusive" and self.classes > 1)
 
     def __call__(
         self,
@@ -56,7 +62,7 @@ class MakeNetwork:
                 self.in_channels,
                 self.classes,
                 heads,
-                **config.model_dump(exclude={"arguments"}),
+                **config.model_dump(exclude={"arguments", "classes"}),
                 dimensions=self.dimensions,
                 decoders=decoders,
                 scales=scales,

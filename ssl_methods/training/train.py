@@ -218,18 +218,11 @@ def validator(run: Run, store: Store, split: Split, device: torch.device) -> Val
     if not run.training.validate_every:
         return None
     from ssl_methods.evaluation.evaluate import mean_dice
-    from ssl_methods.evaluation.trained import window_size
+    from ssl_methods.evaluation.trained import predictor_of
 
     def validate(method: Method) -> float:
-        method.eval()
-        return mean_dice(
-            method.predict,
-            store,
-            split.validation,
-            window_size(method, run),
-            run.evaluation,
-            device,
-        )
+        predictor = predictor_of(method.eval(), run, store, run.evaluation, device)
+        return mean_dice(predictor, store, split.validation)
 
     return validate
 

@@ -14,10 +14,9 @@ from typing import Any
 from ssl_methods.config import Run
 from ssl_methods.data.inputs import open_inputs, open_store
 from ssl_methods.devices.claim import computing
-from ssl_methods.devices.placement import place
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import as_csv, evaluate_cases
-from ssl_methods.evaluation.trained import restore, window_size
+from ssl_methods.evaluation.trained import predictor_of, restore
 from ssl_methods.files import write_text
 from ssl_methods.run_record import read_record
 from ssl_methods.training.checkpoint import Row
@@ -115,7 +114,6 @@ def measure(run: Run, results: Path, folder: Path) -> None:
     inputs.verify(ids)
     method = restore(read_record(folder), store)
     with computing(run.training, f"evaluate {folder}") as device:
-        window = window_size(method, run)
-        predict = place(method, run.training.patch_size, device).predict
-        rows, _ = evaluate_cases(predict, store, ids, window, run.evaluation, device)
+        predictor = predictor_of(method, run, store, run.evaluation, device)
+        rows, _ = evaluate_cases(predictor, store, ids)
     write_text(folder / "cases.csv", as_csv(rows, run.evaluation))

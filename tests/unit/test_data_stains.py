@@ -26,7 +26,7 @@ from ssl_methods.data.stains import StainNormaliser
 from ssl_methods.data.stains import stain_vectors as found_vectors
 from ssl_methods.data.store import Store, store_folder
 from ssl_methods.errors import UserError
-from ssl_methods.evaluation.evaluate import predict_labels
+from ssl_methods.evaluation.inference import Predictor
 from ssl_methods.evaluation.predict import predict_files
 from ssl_methods.files import write_yaml
 
@@ -228,9 +228,8 @@ def test_a_new_picture_is_predicted_as_a_test_case_is(tmp_path, stain):
     with torch.inference_mode():
         last = list(method.parameters())[-1]  # shifted: half of the pixels are foreground
         last -= torch.logit(method.predict(torch.from_numpy(image)[None])).median()
-    expected = predict_labels(
-        method.predict, image, run.training.patch_size, 1, run.evaluation, torch.device("cpu")
-    )
+    window, device = run.training.patch_size, torch.device("cpu")
+    expected = Predictor(method.predict, window, 1, run.evaluation, device).labels(image)
     torch.save(method.state_dict(), folder / "model.pt")
     write_yaml(folder / "run.yaml", run.model_dump(mode="json"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ssl_methods.config import EvaluationConfig, Run, load_experiment
 from ssl_methods.data.store import Store, case_file, store_folder
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation.evaluate import as_csv, evaluate, evaluate_cases, mean_dice
+from ssl_methods.evaluation.inference import Predict, Predictor
 from ssl_methods.evaluation.metrics import case_metrics
 from ssl_methods.evaluation.slices import best_slice, stack
 from ssl_methods.files import file_sha256, write_json, write_yaml
@@ -124,25 +126,31 @@ def noisy(patches: Tensor) -> Tensor:
     return (oracle(patches) + 0.4 * patches[:, 1:] + level).sigmoid() - 0.1
 
 
+def on(
+    predict: Predict, patch_size: Sequence[int] = PATCH, evaluation: EvaluationConfig = EVALUATION
+) -> Predictor:
+    return Predictor(predict, patch_size, 2, evaluation, CPU)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return make_store(tmp_path / "store", a_run(tmp_path), two_test_cases())
 
 
 def test_a_perfect_network_scores_perfectly(store: Store) -> None:
-    rows, _ = evaluate_cases(oracle, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU)
+    rows, _ = evaluate_cases(on(oracle), store, ["b.1", "a-2"])
     named = [(row["case"], row["class"]) for row in rows]
     assert named == [("b.1", "core"), ("b.1", "rim"), ("a-2", "core"), ("a-2", "rim")]
     for row in rows:
         assert row["dice"] == row["jaccard"] == row["nsd_1.5mm"] == 1.0
         assert row["hd95_mm"] == row["asd_voxel"] == row["volume_error_ml"] == 0.0
     assert rows[3]["empty_prediction"] is True and rows[3]["empty_reference"] is True
-    assert mean_dice(oracle, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU) == 1.0
+    assert mean_dice(on(oracle), store, ["b.1", "a-2"]) == 1.0
 
 
 def test_rows_hold_the_metrics_of_what_was_predicted(store: Store) -> None:
     labels = two_test_cases()
-    rows, slices = evaluate_cases(shifted, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU)
+    rows, slices = evaluate_cases(on(shifted), store, ["b.1", "a-2"])
     core, rim = rows[0], rows[1]
     predicted, reference = labels["b.1"] > 0, labels["b.1"] == 1
     assert core["dice"] == pytest.approx(binary.dc(predicted, reference))
@@ -157,14 +165,12 @@ def test_rows_hold_the_metrics_of_what_was_predicted(store: Store) -> None:
     assert rim["hd95_mm"] == pytest.approx(np.hypot(np.hypot(12 * 1, 11 * 1.5), 10 * 2))
     # The second case has no rim: what is said of it there is no part of its mean.
     expected = np.mean([np.mean([core["dice"], 0.0]), 1.0])
-    assert mean_dice(shifted, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU) == pytest.approx(
-        expected
-    )
+    assert mean_dice(on(shifted), store, ["b.1", "a-2"]) == pytest.approx(expected)
     assert slices["b.1.prediction"].max() == 1
 
 
 def test_slices_show_the_most_foreground(store: Store) -> None:
-    _, slices = evaluate_cases(oracle, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU)
+    _, slices = evaluate_cases(on(oracle), store, ["b.1", "a-2"])
     kinds = ("image", "label", "prediction")
     assert set(slices) == {
         f"{case}.{kind}"
@@ -215,7 +221,7 @@ def test_a_stack_of_few_slices_of_no_foreground_and_of_a_2d_case() -> None:
 def test_only_the_first_cases_have_a_stack(tmp_path: Path) -> None:
     labels = {name: two_test_cases()["b.1"] for name in ("a", "b", "c", "d")}
     store = make_store(tmp_path / "four", a_run(tmp_path), labels)
-    _, slices = evaluate_cases(oracle, store, list(labels), PATCH, EVALUATION, CPU)
+    _, slices = evaluate_cases(on(oracle), store, list(labels))
     assert "c.slices_image" in slices and "d.image" in slices
     assert "d.slices_image" not in slices
 
@@ -226,7 +232,7 @@ def test_a_2d_store(tmp_path: Path) -> None:
     run = a_run(tmp_path)
     store = make_store(tmp_path / "flat", run, {"x": label})
     evaluation = EvaluationConfig(stride=(4, 4))
-    rows, slices = evaluate_cases(oracle, store, ["x"], (16, 8), evaluation, CPU)
+    rows, slices = evaluate_cases(on(oracle, (16, 8), evaluation), store, ["x"])
     assert rows[0]["dice"] == 1.0 and (slices["x.prediction"] == label).all()
 
 
@@ -237,14 +243,14 @@ def test_the_default_stride_is_half_a_patch(store: Store) -> None:
         calls.extend([patches.shape[2:]] * len(patches))
         return oracle(patches)
 
-    evaluate_cases(watching, store, ["a-2"], PATCH, EvaluationConfig(), CPU)
+    evaluate_cases(on(watching, evaluation=EvaluationConfig()), store, ["a-2"])
     assert calls == [torch.Size(PATCH)] * 1 * 3 * 2  # 6, 14 and 10 voxels: at 0; 0, 4, 6; 0, 2
 
 
 def test_an_unlabeled_test_case_is_an_error(tmp_path: Path) -> None:
     store = make_store(tmp_path / "bare", a_run(tmp_path), two_test_cases(), labeled=False)
     with pytest.raises(UserError, match=r"'b\.1' has no label"):
-        evaluate_cases(oracle, store, ["b.1"], PATCH, EVALUATION, CPU)
+        evaluate_cases(on(oracle), store, ["b.1"])
 
 
 def test_cases_are_read_in_order_and_few_are_held(store: Store) -> None:
@@ -264,7 +270,7 @@ def test_cases_are_read_in_order_and_few_are_held(store: Store) -> None:
         seen.append(case_id)
         assert len(read) <= len(seen) + 2
 
-    evaluate_cases(oracle, watched, ids, PATCH, EVALUATION, CPU, save)
+    evaluate_cases(on(oracle), watched, ids, save)
     assert seen == read == ids
 
 
@@ -278,14 +284,14 @@ def test_what_fails_on_another_thread_comes_out_as_it_is(store: Store, failing: 
             raise OutOfSpace(case_id)
 
     with pytest.raises(OutOfSpace, match=failing):
-        evaluate_cases(oracle, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU, save)
+        evaluate_cases(on(oracle), store, ["b.1", "a-2"], save)
 
 
 def test_rows_are_those_of_one_case_at_a_time(store: Store) -> None:
     """Whatever the threads do: predicted and measured alone, bit for bit."""
     ids = ["b.1", "a-2", "train0", "train1"]
-    rows, slices = evaluate_cases(noisy, store, ids, PATCH, EVALUATION, CPU)
-    alone = [evaluate_cases(noisy, store, [case], PATCH, EVALUATION, CPU) for case in ids]
+    rows, slices = evaluate_cases(on(noisy), store, ids)
+    alone = [evaluate_cases(on(noisy), store, [case]) for case in ids]
     assert rows == [row for some, _ in alone for row in some]
     theirs = {name: array for _, pictures in alone for name, array in pictures.items()}
     assert [name for name in theirs if name in slices] == list(slices)
@@ -293,7 +299,7 @@ def test_rows_are_those_of_one_case_at_a_time(store: Store) -> None:
 
 
 def test_csv_keeps_every_digit_and_reads_as_bool(store: Store) -> None:
-    rows, _ = evaluate_cases(shifted, store, ["b.1", "a-2"], PATCH, EVALUATION, CPU)
+    rows, _ = evaluate_cases(on(shifted), store, ["b.1", "a-2"])
     text = as_csv(rows, EVALUATION)
     parsed = list(csv.DictReader(text.splitlines()))
     for row, read in zip(rows, parsed, strict=True):
@@ -391,7 +397,7 @@ def test_a_metric_of_ones_own_is_the_last_column_of_every_class(store, tmp_path,
     evaluation = with_recall(tmp_path, monkeypatch, RECALL)
     kept = {}
     rows, _ = evaluate_cases(
-        shifted, store, ["b.1", "a-2"], PATCH, evaluation, CPU, kept.__setitem__
+        on(shifted, evaluation=evaluation), store, ["b.1", "a-2"], kept.__setitem__
     )
     found = list(csv.DictReader(as_csv(rows, evaluation).splitlines()))
     assert list(found[0])[-1] == "recall" and len(found) == 2 * len(store.classes)
@@ -408,4 +414,4 @@ def test_what_it_fails_on_is_named_by_case_and_class(store, tmp_path, monkeypatc
     text = RECALL.replace("return (", "return 2 * (")
     evaluation = with_recall(tmp_path, monkeypatch, text)
     with pytest.raises(UserError, match=r"recall\.py: case 'b.1', class 'core': .* within 0\.\.1"):
-        evaluate_cases(shifted, store, ["b.1"], PATCH, evaluation, CPU)
+        evaluate_cases(on(shifted, evaluation=evaluation), store, ["b.1"])

@@ -109,4 +109,10 @@ def test_label_map_takes_the_likeliest_class_above_one_half() -> None:
     found = label_map(probabilities)
     assert found.dtype == torch.uint8
     assert found.tolist() == [0, 2, 1, 0, 1]
-    assert label_map(probabilities, threshold=0.45).tolist() == [0, 2, 1, 1, 1]
+
+
+def test_of_exclusive_classes_background_is_one_of_them() -> None:
+    probabilities = torch.tensor([[0.4, 0.3, 0.4, 0.5, 0.2], [0.25, 0.2, 0.4, 0.0, 0.3]])
+    assert label_map(probabilities, exclusive=True).tolist() == [1, 0, 1, 0, 0]
+    whole = torch.cat([1 - probabilities.sum(0, keepdim=True), probabilities])
+    assert label_map(probabilities, exclusive=True).tolist() == whole.argmax(0).tolist()

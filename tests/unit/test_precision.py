@@ -10,7 +10,7 @@ from torch.backends import cuda, cudnn
 from ssl_methods.config import FASTEST_FIRST, rounds_more
 from ssl_methods.devices.precision import autocast, resolve, tf32
 from ssl_methods.errors import UserError
-from ssl_methods.evaluation.evaluate import predict_labels
+from ssl_methods.evaluation.inference import Predictor
 from ssl_methods.training.train import train
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -61,7 +61,7 @@ def test_windows_are_predicted_without_tf32(experiment):
 
     image = torch.rand(1, 20, 20, 16).numpy()
     with tf32(True):
-        predict_labels(predict, image, (16, 16, 16), 1, experiment().evaluation, CPU)
+        Predictor(predict, (16, 16, 16), 1, experiment().evaluation, CPU).labels(image)
         assert cudnn.allow_tf32
     assert seen and not any(seen)
 

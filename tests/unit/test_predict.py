@@ -28,7 +28,7 @@ from ssl_methods.data.volumes import read_label_volume, read_volume
 from ssl_methods.errors import UserError
 from ssl_methods.evaluation import predict
 from ssl_methods.evaluation.compare import compare_files
-from ssl_methods.evaluation.evaluate import predict_labels
+from ssl_methods.evaluation.inference import Predictor
 from ssl_methods.evaluation.predict import predict_files, runs_and_images
 from ssl_methods.evaluation.trained import Model, open_trained
 from ssl_methods.files import write_json, write_yaml
@@ -146,9 +146,8 @@ def test_files_in_and_files_out(tmp_path: Path) -> None:
     normalised = (image - image.mean()) / image.std()
     method = methods.create("supervised", network=run.network)
     method.load_state_dict(torch.load(folder / "model.pt", weights_only=True))
-    expected = predict_labels(
-        method.eval().predict, normalised[None], run.training.patch_size, 1, run.evaluation, CPU
-    )
+    predictor = Predictor(method.eval().predict, run.training.patch_size, 1, run.evaluation, CPU)
+    expected = predictor.labels(normalised[None])
     for path in written:
         label = read_label_volume(path)
         assert label.image.dtype == np.uint8

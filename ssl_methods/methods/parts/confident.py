@@ -5,16 +5,11 @@ Voxels and classes that are not kept are neither foreground nor background.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ssl_methods import losses
+from ssl_methods.classes import INDEPENDENT, Classes
 from ssl_methods.config import MethodConfig
-
-
-def confident(probability: Tensor, least: float) -> Tensor:
-    """Where p or 1 - p is at least so much: bool, the shape of the probability."""
-    return torch.maximum(probability, 1 - probability) >= least
 
 
 def mean_over(values: Tensor, kept: Tensor) -> Tensor:
@@ -29,17 +24,23 @@ def mean_over(values: Tensor, kept: Tensor) -> Tensor:
 
 
 def confident_dice(
-    config: MethodConfig, logits: Tensor, guess: Tensor, least: float, over: str = "both"
+    config: MethodConfig,
+    logits: Tensor,
+    guess: Tensor,
+    least: float,
+    over: str = "both",
+    classes: Classes = INDEPENDENT,
 ) -> Tensor:
     """Dice loss against a guess where it is confident; 0 where it nowhere is.
 
     Args:
         config: whose ``dice_form`` it has.
         logits: (N, K, *spatial) of the view that learns.
-        guess: probabilities of the same shape, without gradient; p > 0.5 is foreground.
-        least: probability of the likelier of foreground and background, for each class.
+        guess: probabilities of the same shape, without gradient; the likeliest outcome is taught.
+        least: probability of the likeliest outcome.
         over: as of ``losses.dice``; ``both``, since foreground alone teaches nothing of its
             absence.
     """
-    target, kept = (guess > 0.5).float(), confident(guess, least).float()
-    return losses.dice(logits.float().sigmoid(), target, config.dice_form, over, kept)
+    target, kept = classes.likeliest(guess), (classes.sureness(guess) >= least).float()
+    p = classes.probability(logits)
+    return losses.dice(p, target, config.dice_form, over, kept, classes)

@@ -9,11 +9,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ssl_methods import losses
-from ssl_methods.config import MethodConfig
-from ssl_methods.methods.base import LossTerms, Term
+from ssl_methods.methods.base import LossTerms, Method, Term
 from ssl_methods.methods.parts.confident import mean_over
 from ssl_methods.methods.parts.summing import summed
 
@@ -74,28 +72,25 @@ def seen_by(network: nn.Module, images: Tensor, passes: int) -> Tensor:
 
 
 def region_terms(
-    config: MethodConfig, logits: Tensor, target: Tensor, region: Tensor, weight: float = 1.0
+    method: Method, logits: Tensor, target: Tensor, region: Tensor, weight: float = 1.0
 ) -> LossTerms:
     """Cross-entropy and Dice where region (*spatial) is 1, with the weights of the settings.
 
     Logits and target: (N, K, *spatial). The cross-entropy is a mean over the region, 0 if it is
     empty.
     """
-    terms = {}
+    config, terms = method.config, {}
     if config.ce_weight:
-        values = functional.binary_cross_entropy_with_logits(
-            logits.float(), target, reduction="none"
-        )
+        values = losses.cross_entropies(logits, target, method.classes)
         terms["cross_entropy"] = Term(mean_over(values, region), weight * config.ce_weight)
     if config.dice_weight:
-        p = logits.float().sigmoid()
-        value = losses.dice(p, target, config.dice_form, config.dice_over, region)
+        value = method.dice(method.classes.probability(logits), target, region)
         terms["dice"] = Term(value, weight * config.dice_weight)
     return terms
 
 
 def both_ways_terms(
-    config: MethodConfig,
+    method: Method,
     logits: Tensor,
     mixes: tuple[Mix, Mix],
     labels: Tensor,
@@ -108,7 +103,7 @@ def both_ways_terms(
     """
     known, guessed = [], []
     for z, (labeled, unlabeled, region) in zip(logits.chunk(2), mixes, strict=True):
-        known.append(region_terms(config, z, labels[labeled], region))
-        guessed.append(region_terms(config, z, guesses[unlabeled], 1 - region, weight))
+        known.append(region_terms(method, z, labels[labeled], region))
+        guessed.append(region_terms(method, z, guesses[unlabeled], 1 - region, weight))
     pseudo = {f"pseudo_{name}": term for name, term in summed(*guessed).items()}
     return summed(*known) | pseudo

@@ -6,10 +6,11 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from ssl_methods.classes import INDEPENDENT, Classes
 
 
-def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
+def jensen_shannon(first: Tensor, second: Tensor, classes: Classes = INDEPENDENT) -> Tensor:
     """H((p + q) / 2) - (H(p) + H(q)) / 2, averaged, of Bernoulli p, q given as logits.
 
     Computed as the mean of KL(p || m) and KL(q || m), m = (p + q) / 2, in logarithms: finite, with
@@ -21,7 +22,6 @@ def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         Scalar in [0, ln 2], float32.
     """
-    logits = torch.stack([first, second]).float()
-    log_p = functional.logsigmoid(torch.stack([logits, -logits]))  # outcome, view, ...
+    log_p = torch.stack([classes.log_outcomes(z) for z in (first, second)], 1)  # outcome, view, ...
     log_mean = log_p.logsumexp(dim=1, keepdim=True) - math.log(2)
     return (log_p.exp() * (log_p - log_mean)).sum(dim=0).mean()

@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from ssl_methods.classes import INDEPENDENT, Classes
 from ssl_methods.config import MethodConfig, setting
 from ssl_methods.losses import cross_entropy
 
@@ -21,21 +22,17 @@ class JointConfig(MethodConfig):
 
 
 def joint_prediction(
-    config: JointConfig, first: nn.Module, second: nn.Module, image: Tensor
+    config: JointConfig, classes: Classes, first: nn.Module, second: nn.Module, image: Tensor
 ) -> Tensor:
     """Image (N, C, *spatial) to the probability that the settings ask for, (N, K, *spatial),
     float32."""
-    probability: Tensor = first(image)[0].float().sigmoid()
+    probability = classes.probability(first(image)[0])
     if config.predicts == "first":
         return probability
-    return (probability + second(image)[0].float().sigmoid()) / 2
+    return (probability + classes.probability(second(image)[0])) / 2
 
 
-def cross_supervision(first: Tensor, second: Tensor) -> Tensor:
+def cross_supervision(first: Tensor, second: Tensor, classes: Classes = INDEPENDENT) -> Tensor:
     """Cross-entropy of each network's logits to the other's hard labels, summed."""
-    return cross_entropy(first, hard_labels(second)) + cross_entropy(second, hard_labels(first))
-
-
-def hard_labels(logits: Tensor) -> Tensor:
-    """What one network teaches the other: 1 where p > 0.5, else 0; float32, without gradient."""
-    return (logits.detach() > 0).float()
+    y1, y2 = classes.likeliest_of(first), classes.likeliest_of(second)
+    return cross_entropy(first, y2, classes) + cross_entropy(second, y1, classes)

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from ssl_methods import losses
+from ssl_methods.classes import INDEPENDENT
 from ssl_methods.config import MethodConfig
-from ssl_methods.methods.parts.confident import confident, confident_dice, mean_over
+from ssl_methods.methods.parts.confident import confident_dice, mean_over
 from ssl_methods.methods.parts.modes import evaluating
 
 
@@ -39,7 +40,7 @@ def test_dice_against_loops_over_kept_voxels(form):
     logits = torch.randn(2, 3, 4, 5, dtype=torch.float64)
     guess = torch.rand(2, 3, 4, 5, dtype=torch.float64)
     p, q, kept = logits.sigmoid(), guess, (guess >= 0.8) | (guess <= 0.2)
-    assert torch.equal(confident(guess, 0.8), kept)
+    assert torch.equal(INDEPENDENT.sureness(guess) >= 0.8, kept)
     values = []
     for k in range(3):
         for flip in (False, True):
