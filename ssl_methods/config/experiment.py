@@ -210,6 +210,8 @@ class Experiment(Settings):
                 f"training.patch_size {list(self.training.patch_size)} must be multiples of"
                 f" {factor} (network.levels: {self.network.levels})"
             )
+        if self.training.slices == "resized" and dimensions != 2:
+            raise ValueError("training.slices: resized is for a training.patch_size of two numbers")
         if any(not 0 <= axis < dimensions for axis in self.training.flip_axes):
             raise ValueError(f"training.flip_axes must be within 0..{dimensions - 1}")
         if self.evaluation.stride is not None:

@@ -93,6 +93,12 @@ class TrainingConfig(Settings):
         " larger than the patch on some axis is padded by at least three voxels on both sides",
         source="anywhere: chosen here; released: UA-MT, DTC, SSL4MIS, MC-Net, BCP code",
     )
+    slices: Literal["cut", "resized"] = setting(
+        "cut",
+        "how a patch of two numbers is taken from a slice (x, y) of a scan in 3D; cut: as from a "
+        "scan in 2D; resized: the whole slice, each pixel the nearest, in training and prediction",
+        source="resized: SSL4MIS, MC-Net, BCP code on ACDC",
+    )
     level_set_from: Literal["patch", "volume"] = setting(
         "patch",
         "whether the signed distance is normalised on the augmented patch, or once on the volume",

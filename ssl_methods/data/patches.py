@@ -22,35 +22,66 @@ MAPPED = 128  # files kept open at a time, of each kind
 @dataclass(frozen=True)
 class Patch:
     """Where and how one patch is cut: quarter turns in the plane of the first two axes, then
-    flips. It may begin before the volume and end beyond it."""
+    flips. It may begin before the volume and end beyond it.
+
+    ``slice``: of a patch in 2D of a volume in 3D, its place on the last axis. ``resized``: the
+    patch is the whole volume or slice, at another size.
+    """
 
     case: int
     start: tuple[int, ...]
     size: tuple[int, ...]
     turns: int
     flips: tuple[int, ...]
+    slice: int | None = None
+    resized: bool = False
 
     def cut(self, volume: Tensor | NDArray[Any], fill: float = 0.0) -> Tensor:
         """Crop (channels, *spatial), with ``fill`` where there is no volume. Of an array, which may
         be a mapped file, only the crop is read."""
+        volume = volume if self.slice is None else volume[..., self.slice]
+        patch = nearest(as_tensor(volume), self.size) if self.resized else self._crop(volume, fill)
+        if self.turns:
+            patch = torch.rot90(patch, self.turns, (1, 2))
+        return patch.flip(self.flips) if self.flips else patch
+
+    def _crop(self, volume: Tensor | NDArray[Any], fill: float) -> Tensor:
         ends = [start + size for start, size in zip(self.start, self.size, strict=True)]
         index = tuple(
             slice(max(start, 0), max(end, 0)) for start, end in zip(self.start, ends, strict=True)
         )
-        crop = volume[(slice(None), *index)]
-        patch = crop if isinstance(crop, Tensor) else torch.from_numpy(np.array(crop))
+        patch = as_tensor(volume[(slice(None), *index)])
         before = [max(-start, 0) for start in self.start]
         after = [max(end - have, 0) for end, have in zip(ends, volume.shape[1:], strict=True)]
         if any(before + after):
             pairs = zip(reversed(before), reversed(after), strict=True)
             patch = functional.pad(patch, [side for pair in pairs for side in pair], value=fill)
-        if self.turns:
-            patch = torch.rot90(patch, self.turns, (1, 2))
-        return patch.flip(self.flips) if self.flips else patch
+        return patch
+
+
+def as_tensor(array: Tensor | NDArray[Any]) -> Tensor:
+    """A tensor as it is, or what an array holds, read."""
+    return array if isinstance(array, Tensor) else torch.from_numpy(np.array(array))
+
+
+def nearest(volume: Tensor, size: Sequence[int]) -> Tensor:
+    """(channels, *spatial) at another size, each voxel the nearest one, corner on corner.
+
+    What ``scipy.ndimage.zoom`` of order 0 gives, by which published code resizes slices.
+    """
+    for axis, (have, want) in enumerate(zip(volume.shape[1:], size, strict=True), start=1):
+        places = torch.linspace(0, have - 1, want, dtype=torch.float64).add(0.5).floor().long()
+        volume = volume.index_select(axis, places.to(volume.device))
+    return volume
 
 
 def draw_patch(rng: Generator, case: int, shape: Sequence[int], training: TrainingConfig) -> Patch:
-    """A patch of a volume of this spatial shape: any of the allowed places and orientations."""
+    """A patch of a volume of this spatial shape: any of the allowed places and orientations.
+
+    A patch with an axis less than the volume is one of its slices.
+    """
+    sliced = len(shape) > len(training.patch_size)
+    shape, slices = (shape[:-1], shape[-1]) if sliced else (shape, 0)
     released = training.crop == "released"
     turns = int(rng.integers(4)) if training.rotate else 0
     size = tuple(training.patch_size)
@@ -66,7 +97,8 @@ def draw_patch(rng: Generator, case: int, shape: Sequence[int], training: Traini
     if released:
         backwards = reversed_axes(turns, flips, len(size))
         start = tuple(s + back for s, back in zip(start, backwards, strict=True))
-    return Patch(case, start, size, turns, flips)
+    place = int(rng.integers(slices)) if sliced else None
+    return Patch(case, start, size, turns, flips, place, training.slices == "resized")
 
 
 def all_places(shape: Sequence[int], size: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssl_methods.config import EvaluationConfig
+from ssl_methods.data.patches import nearest
 from ssl_methods.devices.precision import tf32
 from ssl_methods.errors import UserError
 
@@ -32,7 +33,8 @@ class Predictor:
     """A trained method for whole prepared images.
 
     ``predict``: patches (N, C, *patch) on the device to probabilities (N, K, *patch).
-    ``patch_size``: of its windows; None if it is given the whole image at once.
+    ``patch_size``: of its windows; None if it is given the whole image at once. With an axis less
+    than the image, it is given slices of the last axis, ``resized`` to that size or in windows.
     ``classes``: K; ``exclusive``: whether they exclude one another.
     """
 
@@ -42,6 +44,7 @@ class Predictor:
     evaluation: EvaluationConfig
     device: torch.device
     exclusive: bool = False
+    resized: bool = False
 
     def probabilities(self, image: NDArray[np.float32]) -> Tensor:
         """Of a prepared image (C, *spatial), (K, *spatial), on the device.
@@ -49,19 +52,29 @@ class Predictor:
         In float32, whatever the precision of training. Raises UserError if those of exclusive
         classes sum to more than 1.
         """
-        patch_size: Sequence[int] = self.patch_size or image.shape[1:]
-        declared = self.evaluation.stride if self.patch_size else None
-        stride = declared or [max(size // 2, 1) for size in patch_size]
-        batch = self.evaluation.window_batch
         with torch.inference_mode(), tf32(False):
             volume = torch.from_numpy(image).to(self.device)
-            found = sliding_window(self.predict, volume, patch_size, stride, self.classes, batch)
+            if self.patch_size is not None and image.ndim - 1 > len(self.patch_size):
+                found = torch.stack([self._of_one(one) for one in volume.unbind(-1)], -1)
+            else:
+                found = self._of_one(volume)
             if self.exclusive and (largest := float(found.sum(0).max())) > 1 + ROUNDING:
                 raise UserError(
                     f"network.classes: is exclusive, but the probabilities of the method sum to "
                     f"{largest:.3f}; its predict() must give self.classes.probability(logits)"
                 )
             return found
+
+    def _of_one(self, volume: Tensor) -> Tensor:
+        """Of a volume, or a slice, that has as many axes as the patches."""
+        space = volume.shape[1:]
+        if self.resized and self.patch_size is not None:
+            return nearest(self.predict(nearest(volume, self.patch_size)[None])[0], space)
+        patch_size: Sequence[int] = self.patch_size or space
+        declared = self.evaluation.stride if self.patch_size else None
+        stride = declared or [max(size // 2, 1) for size in patch_size]
+        batch = self.evaluation.window_batch
+        return sliding_window(self.predict, volume, patch_size, stride, self.classes, batch)
 
     def labels(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Of a prepared image (C, *spatial) its label map (*spatial), values 0..K."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssl_methods import methods
-from ssl_methods.config import DatasetBase, EvaluationConfig, Run, differences
+from ssl_methods.config import DatasetBase, EvaluationConfig, MethodChoice, Run, differences
 from ssl_methods.data.geometry import Affine, affine_of, restore_label, restore_values
 from ssl_methods.data.preprocessing import prepare_image
 from ssl_methods.data.splits import labeled_count
@@ -53,7 +53,25 @@ def predictor_of(
     window = None if method.whole_image else patch_size
     predict = place(method, patch_size, device).predict
     classes, exclusive = len(store.classes), method.classes.exclusive
-    return Predictor(predict, window, classes, evaluation, device, exclusive)
+    resized = run.training.slices == "resized" and window is not None
+    return Predictor(predict, window, classes, evaluation, device, exclusive, resized)
+
+
+def untrained(run: Run, store: Store, labeled: int, choice: MethodChoice | None = None) -> Method:
+    """The method of a run, freshly initialised, shaped for its data and number of labeled cases.
+
+    Raises UserError if its patches have neither as many axes as the data, nor two for slices.
+    """
+    choice = choice or run.choice
+    whole, axes = methods.method_class(choice.method).whole_image, len(run.training.patch_size)
+    if axes not in {store.dimensions, 2}:
+        raise UserError(
+            f"training.patch_size: has {axes} numbers, but {run.dataset.name} is "
+            f"{store.dimensions}D"
+        )
+    dimensions = store.dimensions if whole else axes
+    shape = store.channels, len(store.classes), dimensions
+    return methods.build(choice, run.network, *shape, labeled)
 
 
 def restore(record: Record, store: Store) -> Method:
@@ -64,9 +82,8 @@ def restore(record: Record, store: Store) -> Method:
     """
     run, path = record.run, record.folder / "model.pt"
     choice = methods.named_by_the_user(run.choice, str(record.path))
-    shape = store.channels, len(store.classes), store.dimensions
     try:
-        method = methods.build(choice, run.network, *shape, _labeled(record, store))
+        method = untrained(run, store, _labeled(record, store), choice)
     except UserError as error:
         raise UserError(f"{record.path}: {error}") from None
     except (MemoryError, RuntimeError):  # PyTorch's, where memory is short

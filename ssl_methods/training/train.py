@@ -194,8 +194,9 @@ def _fit(
 
 def build_for(run: Run, store: Store) -> Method:
     """The method of a run, freshly initialised, shaped for its data and number of labeled cases."""
-    shape = store.channels, len(store.classes), store.dimensions
-    return methods.build(run.choice, run.network, *shape, labeled_count(run, store))
+    from ssl_methods.evaluation.trained import untrained
+
+    return untrained(run, store, labeled_count(run, store))
 
 
 def release_memory(device: torch.device) -> None:
