@@ -81,6 +81,7 @@ def metric_programs(evaluation: EvaluationConfig) -> tuple[str, ...]:
 
 def splitting(experiment: Experiment) -> str:
     drawn_by = f"{experiment.validation_cases} {experiment.labeled_cases} {experiment.test}"
+    drawn_by += " by patients" * (experiment.budgets_count == "patients")
     return f"{drawn_by} {sources('split')}"
 
 

@@ -75,7 +75,15 @@ def differing(first: Experiment, second: Experiment) -> Setting:
 
 def _settings(own: Experiment, other: Experiment) -> dict[str, Any]:
     """All that a run's result depends on, of the rows that both have."""
-    parts = {"dataset", "validation_cases", "labeled_cases", "test", "network", "training"}
+    parts = {
+        "dataset",
+        "validation_cases",
+        "labeled_cases",
+        "budgets_count",
+        "test",
+        "network",
+        "training",
+    }
     settings = own.model_dump(mode="json", include={*parts, "evaluation"})
     for name in WHERE_NOT_WHAT:
         settings["training"].pop(name)

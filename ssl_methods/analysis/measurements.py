@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ssl_methods.analysis.table_files import read_table
-from ssl_methods.analysis.tables import FLAGS
+from ssl_methods.analysis.tables import FLAGS, PATIENT
 from ssl_methods.config import Run
 from ssl_methods.errors import UserError
 
@@ -46,5 +46,7 @@ def cases_of(experiment: str | None, results: Path) -> pd.DataFrame | None:
 def metric_columns(cases: pd.DataFrame) -> list[str]:
     """The measurements among the columns of ``cases.csv``."""
     return [
-        name for name in cases if name not in {*RUN_COLUMNS, "case", "class", "failure", *FLAGS}
+        name
+        for name in cases
+        if name not in {*RUN_COLUMNS, "case", "class", PATIENT, "failure", *FLAGS}
     ]

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ssl_methods.analysis.tables import FLAGS
+from ssl_methods.analysis.tables import FLAGS, PATIENT
 from ssl_methods.config import read_yaml
 from ssl_methods.errors import UserError
 from ssl_methods.files import read_text
@@ -129,7 +129,7 @@ def read_cases_of_run(path: Path) -> tuple[list[str], list[list[str]]]:
     needed = ("case", "class", *OF_PAPERS, *FLAGS)
     heading, rows = _rows(path, needed, EVALUATE)
     for place, name in enumerate(heading):
-        if name in ("case", "class"):
+        if name in ("case", "class", PATIENT):
             right: Callable[[str], bool] = _is_name
             kind = "a name in one line"
         elif name in FLAGS:

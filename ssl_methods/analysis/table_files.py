@@ -23,8 +23,8 @@ FLAG: Kind = "flag"
 COMMON: dict[str, Kind] = {
     **dict.fromkeys(
         (
-            "dataset", "method", "role", "recipe", "budget", "case", "class", "device", "metric",
-            "status", "verdict", "reason", "run", "finished",
+            "dataset", "method", "role", "recipe", "budget", "case", "class", "patient", "device",
+            "metric", "status", "verdict", "reason", "run", "finished",
         ),
         TEXT,
     ),

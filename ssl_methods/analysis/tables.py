@@ -13,6 +13,9 @@ CELL = ("method", "budget", "subset", "seed")
 
 MEAN_CLASS = "mean"
 
+PATIENT = "patient"
+"""The column of ``cases.csv`` that says whose a case is, if a patient has several."""
+
 FLAGS = ("empty_prediction", "empty_reference")
 
 ROLES = ("bound", "method", "control")
@@ -20,8 +23,14 @@ ROLES = ("bound", "method", "control")
 
 
 def case_matrix(cases: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """(runs, cases) of one metric for one method, budget and class; a run is a (subset, seed)."""
-    return cases.pivot(index=["subset", "seed"], columns="case", values=metric)
+    """(runs, cases) of one metric for one method, budget and class; a run is a (subset, seed).
+
+    Where patients have several test cases each, a patient's mean is what stands for a case: the
+    scans of one patient are no independent ones.
+    """
+    if PATIENT not in cases:
+        return cases.pivot(index=["subset", "seed"], columns="case", values=metric)
+    return cases.groupby(["subset", "seed", PATIENT])[metric].mean().unstack()
 
 
 def units_of_runs(subsets: Iterable[int], budget: str) -> list[int]:

@@ -9,6 +9,7 @@ torch: this package is read each time the workflow is planned.
 """
 
 from ssl_methods.config.base import (
+    Counted,
     LabeledCases,
     Lengths,
     Name,
@@ -56,6 +57,7 @@ __all__ = [
     "IMPORTERS",
     "RELEASED_LOOP",
     "Budget",
+    "Counted",
     "Dataset",
     "DatasetBase",
     "EvaluationConfig",

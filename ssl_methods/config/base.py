@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Recipe = Literal["unified", "as_released"]
 LabeledCases = Literal["partition", "drawn", "first"]
+Counted = Literal["cases", "patients"]
 TestFold = Literal["listed", "rotated"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 

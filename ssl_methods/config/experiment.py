@@ -11,6 +11,7 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 
 from ssl_methods.config.base import (
     LARGEST_SEED,
+    Counted,
     LabeledCases,
     Name,
     Recipe,
@@ -90,6 +91,12 @@ class Experiment(Settings):
         "no case until all cases were used, and blocks of 4 are halves of blocks of 8; drawn: at "
         "random, anew for each subset; first: the first in the order of the source",
         source="first: DTC and UA-MT code, in the order of train.list",
+    )
+    budgets_count: Counted = setting(
+        "cases",
+        "what a budget counts, and what is drawn; patients: all cases of a patient are labeled, or "
+        "none",
+        source="patients: SSL4MIS on ACDC",
     )
     test: TestFold = setting(
         "listed",
@@ -259,6 +266,7 @@ class Experiment(Settings):
             seed=seed,
             validation_cases=self.validation_cases,
             labeled_cases=self.labeled_cases,
+            budgets_count=self.budgets_count,
             test=self.test,
             level_cases=self._level_cases(name, budget),
             network=self.network,

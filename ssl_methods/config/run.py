@@ -9,7 +9,16 @@ from typing import Any
 
 from pydantic import Field
 
-from ssl_methods.config.base import LabeledCases, Name, Recipe, Settings, TestFold, digest, setting
+from ssl_methods.config.base import (
+    Counted,
+    LabeledCases,
+    Name,
+    Recipe,
+    Settings,
+    TestFold,
+    digest,
+    setting,
+)
 from ssl_methods.config.budget import Budget, budget_name
 from ssl_methods.config.datasets import Dataset
 from ssl_methods.config.evaluation import EvaluationConfig
@@ -49,6 +58,7 @@ class Run(Settings):
     seed: int = Field(ge=0)
     validation_cases: int = Field(0, ge=0)
     labeled_cases: LabeledCases = "drawn"
+    budgets_count: Counted = "cases"
     test: TestFold = "listed"
     level_cases: int = Field(0, ge=0)  # of a baseline's first phase
     network: NetworkConfig

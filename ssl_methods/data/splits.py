@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ssl_methods.config import (
+    Counted,
     Experiment,
     LabeledCases,
     Run,
@@ -65,6 +66,7 @@ def make_split(
     validation_cases: int = 0,
     labeled_cases: LabeledCases = "drawn",
     test: TestFold = "listed",
+    budgets_count: Counted = "cases",
 ) -> Split:
     """Choose the labeled cases of one subset from the training cases that have a label.
 
@@ -77,6 +79,9 @@ def make_split(
     on (data set, split_seed) alone, so that they are the same in all runs. Test cases are those
     with a label. Groups, such as the tiles of a slide, go to validation whole: there may be a few
     more cases, and what has no label there is in no list.
+
+    ``budgets_count``: ``patients``: the budget counts groups, which are drawn in place of cases;
+    all labeled cases of a group are labeled then.
 
     ``test``: ``listed``: the test cases are the manifest's; ``rotated``: they are the subset's fold
     of all labeled cases but those for validation (``folds``), each as large as the manifest's list,
@@ -105,21 +110,26 @@ def make_split(
         candidates = [case for case in training if case in {*order}]
         tested = [case for case in store.cases if case in {*tested}]
         held_units |= {units[case] for case in tested}
-    count = share(budget, len(candidates))
-    if count > len(candidates):
+    owners = units if budgets_count == "patients" else {case: case for case in units}
+    pool = [*dict.fromkeys(owners[case] for case in candidates)]
+    count = share(budget, len(pool))
+    if count > len(pool):
         held_out = f" (after {len(validation)} for validation)" if validation else ""
         raise UserError(
             f"{name}: budget {budget_text(budget)} is larger than the training set: "
-            f"there are {len(candidates)} labeled training cases{held_out}"
+            f"there are {len(pool)} labeled training {budgets_count}{held_out}"
         )
     if labeled_cases == "drawn":
-        candidates = shuffled(candidates, "labeled", name, budget_text(budget), subset)
+        pool = shuffled(pool, "labeled", name, budget_text(budget), subset)
     elif labeled_cases == "partition":
-        round_, block = divmod(turn, len(candidates) // count)
+        round_, block = divmod(turn, len(pool) // count)
         if order is None or round_:
-            order = shuffled(candidates, "partition", name, round_)
-        candidates = order[block * count :]
-    labeled = {*candidates[:count]}
+            pool = shuffled(pool, "partition", name, round_)
+        else:
+            pool = [*dict.fromkeys(owners[case] for case in order)]
+        pool = pool[block * count :]
+    chosen = {*pool[:count]}
+    labeled = {case for case in candidates if owners[case] in chosen}
     split = Split(
         dataset=name,
         budget=budget,
@@ -138,7 +148,8 @@ def make_split(
 def split_of(declared: Experiment | Run, store: Store, budget: int | float, subset: int) -> Split:
     """``make_split`` by what an experiment or a run declares."""
     held_out, labeled_cases = declared.validation_cases, declared.labeled_cases
-    return make_split(store, budget, subset, held_out, labeled_cases, declared.test)
+    how = labeled_cases, declared.test, declared.budgets_count
+    return make_split(store, budget, subset, held_out, *how)
 
 
 def _validation(

@@ -171,7 +171,7 @@ def evaluate_cases(
     Raises UserError for a case without a label, or for a metric of one's own
     (``own_metrics.measured``).
     """
-    evaluation = predictor.evaluation
+    evaluation, patient = predictor.evaluation, patients(store, ids)
     metrics = named(evaluation.metrics, "evaluation.metrics")
 
     def labels() -> Iterator[tuple[Case, Label]]:
@@ -185,6 +185,7 @@ def evaluate_cases(
         for value, name in enumerate(store.classes, start=1):
             masks = prediction == value, label == value
             row: Row = {"case": case_id, "class": name}
+            row |= {"patient": patient[case_id]} if patient else {}
             row |= case_metrics(*masks, spacing, tolerance)
             row |= measured(metrics, *masks, spacing, f"case '{case_id}', class '{name}'")
             rows.append(row)
@@ -203,6 +204,12 @@ def evaluate_cases(
         if tell is not None:
             tell(done)
     return rows, slices
+
+
+def patients(store: Store, ids: Sequence[str]) -> dict[str, str]:
+    """Case -> whose it is; empty if every case is somebody else's."""
+    found = {case_id: store.cases[case_id].group or case_id for case_id in ids}
+    return found if len({*found.values()}) < len(ids) else {}
 
 
 def mean_dice(
@@ -260,7 +267,9 @@ def as_csv(rows: Sequence[Row], evaluation: EvaluationConfig) -> str:
     """The text of ``cases.csv``: numbers in full precision, flags as True and False."""
     text = io.StringIO()
     names = [*columns(evaluation.nsd_tolerance_mm), *map(name_of, evaluation.metrics)]
-    writer = csv.DictWriter(text, ["case", "class", *names], lineterminator="\n")
+    of_patients = ["patient"] if rows and "patient" in rows[0] else []
+    heading = ["case", "class", *of_patients, *names]
+    writer = csv.DictWriter(text, heading, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

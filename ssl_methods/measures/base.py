@@ -120,7 +120,7 @@ OF_PAPERS = tuple(name for name, row in OF_CASES.items() if row.compared)
 
 OTHER_COLUMNS = (
     "dataset", "method", "role", "recipe", "budget", "labeled", "unlabeled", "subset", "seed",
-    "crop_used_label", "case", "class", "empty_prediction", "empty_reference", "failure",
+    "crop_used_label", "case", "class", "patient", "empty_prediction", "empty_reference", "failure",
     "cases", "measurements", "failures", "absent", "false_positives", "runs_done",
     "runs_declared", "train_seconds", "wall_seconds", "seconds_per_iteration",
     "forward_passes_per_iteration", "parameters", "peak_memory_mb", "device", "precision",

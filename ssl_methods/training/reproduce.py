@@ -144,6 +144,7 @@ def measurements(path: Path) -> dict[tuple[str, str, str], float]:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file, strict=True):
                 case, klass = row.pop("case"), row.pop("class")
+                row.pop("patient", None)
                 for column, text in row.items():
                     found[case, klass, column] = words[text] if text in words else float(text)
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -246,3 +247,23 @@ def test_rotated_folds_part_no_group(size, subset, drawn_how):
 def test_rotated_folds_need_two():
     with pytest.raises(UserError, match="needs two folds of 20 labeled cases at least, and 24"):
         make_split(store(labeled=4, test=20), 2, 0, test="rotated")
+
+
+@pytest.mark.parametrize("how", ["drawn", "partition", "first"])
+def test_a_budget_of_patients_labels_all_cases_of_each_or_none(how):
+    data = store(labeled=20, unlabeled=2)
+    for number, case in enumerate(data.cases):
+        data.cases[case] = data.cases[case].model_copy(update={"group": f"patient{number // 2}"})
+    owner = {case: record.group for case, record in data.cases.items()}
+    seen = Counter()
+    for subset in range(5 if how == "partition" else 1):
+        split = make_split(data, 2, subset, 0, how, budgets_count="patients")
+        assert len(split.labeled) == 4
+        assert not {owner[case] for case in split.labeled} & {
+            owner[case] for case in split.unlabeled
+        }
+        seen.update(split.labeled)
+    if how == "partition":
+        assert [*seen.values()] == [1] * 20
+    with pytest.raises(UserError, match=r"budget 11 .* 10 labeled training patients"):
+        make_split(data, 11, 0, 0, how, budgets_count="patients")

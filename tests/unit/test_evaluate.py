@@ -18,6 +18,8 @@ from medpy.metric import binary
 from torch import Tensor
 
 from ssl_methods import methods
+from ssl_methods.analysis.measurements import metric_columns
+from ssl_methods.analysis.tables import case_matrix
 from ssl_methods.config import EvaluationConfig, Run, load_experiment
 from ssl_methods.data.store import Store, case_file, store_folder
 from ssl_methods.errors import UserError
@@ -415,3 +417,20 @@ def test_what_it_fails_on_is_named_by_case_and_class(store, tmp_path, monkeypatc
     evaluation = with_recall(tmp_path, monkeypatch, text)
     with pytest.raises(UserError, match=r"recall\.py: case 'b.1', class 'core': .* within 0\.\.1"):
         evaluate_cases(on(shifted, evaluation=evaluation), store, ["b.1"])
+
+
+def test_patients_with_several_cases_are_named_and_stand_for_one_case_each(store):
+    rows, _ = evaluate_cases(on(shifted), store, ["b.1", "a-2"])
+    assert "patient" not in as_csv(rows, EVALUATION)
+    for case in ("b.1", "a-2"):
+        store.cases[case] = store.cases[case].model_copy(update={"group": "anna"})
+    rows, _ = evaluate_cases(on(shifted), store, ["b.1", "a-2", "train0"])
+    found = list(csv.DictReader(as_csv(rows, EVALUATION).splitlines()))
+    assert [row["patient"] for row in found] == ["anna"] * 4 + ["train0"] * 2
+    frame = pd.DataFrame(rows).assign(subset=0, seed=0)
+    frame = frame[frame["class"] == "core"]
+    matrix = case_matrix(frame, "dice")
+    assert list(matrix.columns) == ["anna", "train0"]
+    two = frame[frame["patient"] == "anna"]["dice"]
+    assert matrix.loc[(0, 0), "anna"] == pytest.approx(two.mean())
+    assert "patient" not in metric_columns(frame)
