@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +32,7 @@ class PreparedCase(NamedTuple):
     record: CaseRecord
     channels: int
     source_shape: tuple[int, ...]
-    source_spacing: tuple[float, ...]  # mm
+    source_spacing: tuple[float, ...] | None  # mm; None if unknown
     orientation: str | None  # of the source's axes, e.g. "LPS"
     intensities: list[tuple[float, float, float]]  # per channel: 1st, 50th, 99th percentile
     label_values: list[int]
@@ -99,16 +99,24 @@ def _values_or_none(case: RawCase) -> list[int] | None:
         return None
 
 
-def _odd_ones(dataset: Dataset, results: Iterable[PreparedCase]) -> list[str]:
-    """One line for each case with other dimensions or channels than most have."""
+def _odd_ones(dataset: Dataset, results: Collection[PreparedCase]) -> list[str]:
+    """One line for each case with other dimensions or channels than most have, or of a voxel size
+    that is not known where others' are."""
     kinds = {it.record.id: (len(it.record.shape), it.channels) for it in results}
     usual = Counter(kinds.values()).most_common(1)[0][0]
-    return [
+    odd = [
         f"{dataset.name}: case '{case_id}' is {kind[0]}D with {kind[1]} channel(s); "
         f"most are {usual[0]}D with {usual[1]}"
         for case_id, kind in kinds.items()
         if kind != usual
     ]
+    unknown = [it.record.id for it in results if it.record.spacing is None]
+    if len(unknown) < len(kinds):
+        odd += [
+            f"{dataset.name}: the voxel size of case '{case_id}' is not known, and of others it is"
+            for case_id in unknown
+        ]
+    return odd
 
 
 def _prepare_or_fault(
@@ -166,7 +174,7 @@ def _prepare_case(
         record=record,
         channels=len(image),
         source_shape=shape,
-        source_spacing=tuple(map(float, scan.spacing)),
+        source_spacing=None if scan.spacing is None else tuple(map(float, scan.spacing)),
         orientation=None if scan.affine is None else axis_codes(scan.affine, len(shape)),
         intensities=[_percentiles(channel) for channel in values],
         label_values=[] if scan.label is None else label_values(scan.label),

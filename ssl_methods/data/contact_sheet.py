@@ -69,13 +69,13 @@ def _lines_of_names(
 
 
 def _drawn(store: Store, case: CaseRecord) -> NDArray[np.uint8]:
-    """(rows, columns, 3): the slice at its true proportions."""
+    """(rows, columns, 3): the slice at its true proportions, if the voxel size is known."""
     image = store.image(case.id)
     label = store.label(case.id) if case.labeled else None
     if image.ndim == 4:
         at = _place(label) if label is not None else image.shape[-1] // 2
         image, label = image[..., at], None if label is None else label[..., at]
-    lengths = np.multiply(image.shape[1:], case.spacing[:2])
+    lengths = np.multiply(image.shape[1:], (case.spacing or (1.0, 1.0))[:2])
     size = np.maximum(1, (SIDE * lengths / lengths.max()).astype(int))
     x, y = (np.arange(n) * side // n for n, side in zip(size, image.shape[1:], strict=True))
     picture = _visible(image[:, x][:, :, y])

@@ -25,14 +25,16 @@ def outliers(cases: Sequence[PreparedCase], classes: Sequence[str]) -> list[str]
         for case_id in far(values, factor):
             lines[case_id].append(f"{what} {values[case_id]:.3g}{unit}, usually {usual:.3g}{unit}")
 
+    known = cases[0].record.spacing is not None  # of all or none
     for place, what in ((0, "smallest"), (-1, "largest")):
-        spacings = {it.record.id: sorted(it.source_spacing)[place] for it in cases}
+        spacings = {it.record.id: sorted(it.source_spacing or ())[place] for it in cases if known}
         compare(spacings, FAR_SIZE, f"{what} voxel side", " mm", lines)
         extents = {
-            it.record.id: sorted(np.multiply(it.source_shape, it.source_spacing))[place]
+            it.record.id: sorted(np.multiply(it.source_shape, it.source_spacing or 1))[place]
             for it in cases
         }
-        compare(extents, FAR_SIZE, f"{what} side of the volume", " mm", lines)
+        unit = " mm" if known else " voxels"
+        compare(extents, FAR_SIZE, f"{what} side of the volume", unit, lines)
     for channel in range(cases[0].channels):
         name = f" of channel {channel}" if cases[0].channels > 1 else ""
         ranges = {
@@ -46,11 +48,12 @@ def outliers(cases: Sequence[PreparedCase], classes: Sequence[str]) -> list[str]
                 lines[case_id].append(f"median intensity{name} {middle:.4g}, usually {centre:.4g}")
     for number, name in enumerate(classes):
         volumes = {
-            it.record.id: it.record.foreground_voxels[number] * float(np.prod(it.record.spacing))
+            it.record.id: it.record.foreground_voxels[number]
+            * float(np.prod(it.record.spacing or 1))
             for it in cases
             if it.record.foreground_voxels and it.record.foreground_voxels[number]
         }
-        power = f" mm{len(cases[0].record.shape)}"
+        power = f" mm{len(cases[0].record.shape)}" if known else " voxels"
         compare(volumes, FAR_VOLUME, f"'{name}' has", power, lines)
     return [f"case '{case_id}': {'; '.join(found)}" for case_id, found in lines.items()]
 

@@ -35,17 +35,23 @@ def prepare_image(
     prepared, _, new_spacing, new_affine = preprocessed(
         Scan(image, None, tuple(spacing), affine), dataset, stain, orientation
     )
+    assert new_spacing is not None  # one was given
     return prepared, new_spacing, new_affine
 
 
 def preprocessed(
     scan: Scan, dataset: DatasetBase, stain: StainNormaliser | None, orientation: str | None
-) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None, tuple[float, ...], NDArray[np.float64]]:
-    """Image, label, spacing and affine of the prepared case."""
+) -> tuple[
+    NDArray[np.float32], NDArray[np.uint8] | None, tuple[float, ...] | None, NDArray[np.float64]
+]:
+    """Image, label, spacing (None: unknown, as the scan's) and affine of the prepared case."""
     check_image(scan.image)
     if orientation is not None:
         scan = turned(scan, orientation)
-    image, label, spacing = scan.image, scan.label, scan.spacing
+    if scan.spacing is None:
+        _check_without_size(dataset)
+    image, label = scan.image, scan.label
+    spacing = scan.spacing or (1.0,) * (image.ndim - 1)
     if stain is not None:
         image = stain(image)
     if dataset.clip_values is not None:
@@ -63,7 +69,21 @@ def preprocessed(
         image = np.stack([grid.image(channel) for channel in image])
         label = None if label is None else grid.label(label, int(label.max()))
         affine, spacing = geometry.shifted(affine, grid.start.tolist(), grid.step.tolist()), target
-    return normalised(image, dataset), _contiguous(label), tuple(map(float, spacing)), affine
+    size = None if scan.spacing is None else tuple(map(float, spacing))
+    return normalised(image, dataset), _contiguous(label), size, affine
+
+
+def _check_without_size(dataset: DatasetBase) -> None:
+    """Raises UserError if what is asked for needs a voxel size, and the scan has none."""
+    if dataset.spacing is not None:
+        raise UserError(
+            "its voxel size is not known, so it cannot be resampled; take dataset.spacing away"
+        )
+    if dataset.crop != "none" and dataset.crop_margin_mm:
+        raise UserError(
+            f"its voxel size is not known, so a margin of {dataset.crop_margin_mm:g} mm cannot be "
+            "kept around the crop; set dataset.crop: none, or dataset.crop_margin_mm: 0"
+        )
 
 
 def turned(scan: Scan, orientation: str) -> Scan:

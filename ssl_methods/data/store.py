@@ -49,7 +49,7 @@ class CaseRecord(BaseModel):
     split: SplitName
     labeled: bool
     shape: tuple[int, ...]  # spatial
-    spacing: tuple[float, ...]  # mm
+    spacing: tuple[float, ...] | None  # mm; None if unknown
     affine: list[list[float]] | None  # 4x4, voxel of the prepared grid -> RAS mm; None if unknown
     image_sha256: str
     voxels_sha256: str | None = (

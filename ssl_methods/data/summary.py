@@ -126,10 +126,12 @@ def _volumes(
     labels = [case.record for case in cases if case.record.foreground_voxels is not None]
     flat = len(cases[0].record.shape) == 2
     unit, scale = ("mm2", 1.0) if flat else ("ml", 1000.0)
+    if cases[0].record.spacing is None:
+        unit, scale = "voxels", 1.0
     rows = []
     for number, name in enumerate(table):
         sizes = [
-            it.foreground_voxels[number] * float(np.prod(it.spacing)) / scale
+            it.foreground_voxels[number] * float(np.prod(it.spacing or 1)) / scale
             for it in labels
             if it.foreground_voxels and it.foreground_voxels[number]
         ]
@@ -141,7 +143,12 @@ def _volumes(
 
 
 def _spacings(dataset: DatasetBase, cases: Sequence[PreparedCase], orientation: str | None) -> str:
-    found = _kinds(_by(_turned(case.source_spacing, case, orientation)) for case in cases)
+    sizes = [it.source_spacing for it in cases if it.source_spacing is not None]
+    if not sizes:
+        return "the source does not say; distances are measured in voxels alone"
+    found = _kinds(
+        _by(_turned(size, case, orientation)) for size, case in zip(sizes, cases, strict=True)
+    )
     return f"{found} mm" + (
         f"; resampled to {_by(dataset.spacing)} mm" if dataset.spacing is not None else ""
     )

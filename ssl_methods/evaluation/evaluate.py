@@ -29,7 +29,7 @@ from ssl_methods.data.volumes import Volume, write_label
 from ssl_methods.devices.claim import computing, described
 from ssl_methods.evaluation import kept_weights
 from ssl_methods.evaluation.inference import Predictor
-from ssl_methods.evaluation.metrics import case_metrics, columns, overlap
+from ssl_methods.evaluation.metrics import case_metrics, columns, in_voxels, overlap
 from ssl_methods.evaluation.own_metrics import measured
 from ssl_methods.evaluation.slices import STACKS, best_slice, stack
 from ssl_methods.evaluation.trained import (
@@ -110,9 +110,10 @@ def _evaluate(
     def save(case_id: str, prediction: Label) -> None:
         case = store.cases[case_id]
         path = out / "predictions" / f"{case_id}.nii.gz"
-        affine = affine_of(case.spacing) if case.affine is None else np.array(case.affine)
+        size = case.spacing or (1.0,) * len(case.shape)  # a header holds one, known or not
+        affine = affine_of(size) if case.affine is None else np.array(case.affine)
         label = in_source_values(prediction, label_values(store))
-        write_label(path, label, Volume(prediction[np.newaxis], case.spacing, affine))
+        write_label(path, label, Volume(prediction[np.newaxis], size, affine))
 
     with computing(run.training, f"evaluate {run_folder}") as device:
         report.computes(described(device, run.training), len(ids))
@@ -186,7 +187,8 @@ def evaluate_cases(
             masks = prediction == value, label == value
             row: Row = {"case": case_id, "class": name}
             row |= {"patient": patient[case_id]} if patient else {}
-            row |= case_metrics(*masks, spacing, tolerance)
+            found = case_metrics(*masks, spacing, tolerance)
+            row |= found if spacing is not None else in_voxels(found)
             row |= measured(metrics, *masks, spacing, f"case '{case_id}', class '{name}'")
             rows.append(row)
         if save is not None:

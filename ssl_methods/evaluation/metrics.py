@@ -82,6 +82,13 @@ def case_metrics(
     return {name: metrics[name] for name in columns(nsd_tolerance_mm)}
 
 
+def in_voxels(metrics: Metrics) -> Metrics:
+    """The same columns, what is of mm or ml being NaN: the voxel size is not known."""
+    return {
+        name: math.nan if name.endswith(("mm", "_ml")) else value for name, value in metrics.items()
+    }
+
+
 def overlap(prediction: Mask, reference: Mask) -> Metrics:
     """Dice and Jaccard of two masks of one shape; both are 1 if neither has foreground."""
     common = int(np.count_nonzero(prediction & reference))

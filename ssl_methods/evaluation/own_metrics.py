@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +17,7 @@ def measured(
     metrics: Mapping[str, Metric],
     prediction: ArrayLike,
     reference: ArrayLike,
-    spacing: Sequence[float],
+    spacing: Sequence[float] | None,
     where: str,
 ) -> dict[str, float]:
     """The value of each metric by its name, for one case and class.
@@ -27,12 +28,14 @@ def measured(
     Args:
         metrics: by name, as ``measures.named`` gives them.
         prediction, reference: masks of one shape; non-zero is foreground.
-        spacing: voxel size in mm per axis.
+        spacing: voxel size in mm per axis; None: not known, and so is every value (NaN).
         where: the case and class, for errors.
 
     Raises:
         UserError: a metric raised an error, or gave what is no number within its range.
     """
+    if spacing is None:
+        return dict.fromkeys(metrics, math.nan)
     masks = [np.array(mask, bool) for mask in (prediction, reference)] if metrics else []
     for mask in masks:
         mask.flags.writeable = False

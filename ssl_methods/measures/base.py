@@ -89,7 +89,7 @@ class Metric:
         """Value of one case and class, in the unit of ``measure`` before its scale.
 
         Both masks have a voxel (else ``Measure.of_empty`` counts) and one shape, 2D or 3D;
-        ``spacing`` is in mm per axis.
+        ``spacing`` is in mm per axis. Where the data do not say it, the metric has no value.
         """
         raise NotImplementedError(f"{type(self).__name__} must define value()")
 

@@ -197,3 +197,13 @@ def test_the_verb_metrics_takes_it(own, tmp_path, capsys, classes):
     found = json.loads(capsys.readouterr().out)
     found = found["classes"]["1"] if classes == 2 else found
     assert list(found)[-1] == "recall" and found["recall"] == pytest.approx(75 / 125)
+
+
+def test_a_metric_has_no_value_where_the_voxel_size_is_not_known():
+    class InMm:
+        def value(self, *_):
+            raise AssertionError("nothing to measure with")
+
+    masks = np.ones((2, 4, 4), bool)
+    found = measured({"mine": InMm()}, *masks, None, "case 'a'")
+    assert list(found) == ["mine"] and np.isnan(found["mine"])
