@@ -147,6 +147,16 @@ class StainSettings(Settings):
     )
 
 
+class ListSettings(Settings):
+    """Settings of data sets that come with lists of cases, some of them for validation."""
+
+    overlap: Literal["refuse", "training", "validation"] = setting(
+        "refuse",
+        "which list counts where a case is listed for training and for validation, or refuse; a "
+        "case for training and for testing is refused in any case",
+    )
+
+
 # ---- which importer ------------------------------------------------------------------------------
 
 IMPORTERS = Plugins("ssl_methods.data.importers", "importer", "ssl_methods.importers")

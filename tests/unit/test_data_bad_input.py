@@ -345,8 +345,8 @@ def left_atrium_fault(folder: Path, names: str = "A\n") -> str:
 def test_faults_of_the_left_atrium_set(tmp_path):
     path = tmp_path / "A" / "mri_norm2.h5"
     assert "train.list: case 'C' has no file" in left_atrium_fault(tmp_path, "A\nC\n")
-    assert "case id 'A' occurs more than once" in left_atrium_fault(tmp_path, "A\nA\n")
-    assert "case id 'B' occurs more than once" in left_atrium_fault(tmp_path, "A\nB\n")
+    assert "train.list: names 'A' more than once" in left_atrium_fault(tmp_path, "A\nA\n")
+    assert "test.list both name 'B'" in left_atrium_fault(tmp_path, "A\nB\n")
     assert "case id 'A/../A' cannot be a folder's name" in left_atrium_fault(tmp_path, "A/../A\n")
     assert "names no case" in left_atrium_fault(tmp_path, "\n")
     content = path.read_bytes()

@@ -42,6 +42,7 @@ OTHER_PAGES = {
     "docs/how-to/plan-a-comparison.md": "test_plan.py and test_detection.py",
     "docs/how-to/tune.md": "test_tune.py",
     "docs/how-to/use-your-own-scans.md": "followed in test_own_scans.py",
+    "docs/how-to/use-published-files.md": "test_data_published_layouts.py has each layout",
     "docs/how-to/segment-histology.md": "three sweeps; test_stains_report.py compares such",
     "docs/how-to/run-on-a-cluster.md": "test_slurm.py; Kubernetes is not tested",
     "docs/how-to/watch-a-run.md": "recorded by benchmarks/sessions.py; test_stopping.py",

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from ssl_methods.config import DatasetBase, read_yaml
 from ssl_methods.data.store import is_folder_name
 from ssl_methods.errors import UserError
-from ssl_methods.files import read_text
 
 if TYPE_CHECKING:
     from ssl_methods.data.volumes import Choice
@@ -33,7 +32,7 @@ class Scan(NamedTuple):
 
     image: NDArray[np.float32]  # (C, *spatial)
     label: NDArray[Any] | None  # (*spatial), the source's own values
-    spacing: tuple[float, ...]  # mm
+    spacing: tuple[float, ...] | None  # mm; None if the source does not say
     affine: NDArray[np.float64] | None  # 4x4 voxel -> RAS mm; None if the source does not say
 
 
@@ -156,6 +155,34 @@ def load_files(
     return Scan(image, volume.image, first.spacing, first.affine)
 
 
-def read_id_list(path: Path) -> list[str]:
-    """One id per line; blank lines are skipped. Raises UserError if the file cannot be read."""
-    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+def load_hdf5(path: Path, spacing: tuple[float, ...] | None, backwards: bool = False) -> Scan:
+    """A case of an HDF5 file that holds ``image`` and ``label``, 3D.
+
+    ``backwards``: stored as (z, y, x), as ITK's arrays are; given back as (x, y, z).
+    Raises UserError naming the file if it is broken, a key is missing or the two differ in shape.
+    """
+    from ssl_methods.data.arrays import read_hdf5
+
+    image, label = read_hdf5(path, ("image", "label"))
+    return paired(path, image, label, spacing, backwards)
+
+
+def paired(
+    path: Path,
+    image: NDArray[Any],
+    label: NDArray[Any],
+    spacing: tuple[float, ...] | None,
+    backwards: bool = False,
+) -> Scan:
+    """Two arrays as a case of one channel. Raises UserError, naming ``path``, as ``load_hdf5``."""
+    from ssl_methods.data.volumes import whole_numbers
+
+    if np.ndim(image) != 3 or np.shape(image) != np.shape(label):
+        raise UserError(
+            f"{path}: image {np.shape(image)} and label {np.shape(label)} differ in shape, or are "
+            "not 3D"
+        )
+    image, label = np.asarray(image, dtype=np.float32), whole_numbers(label, path)
+    if backwards:
+        image, label = (np.ascontiguousarray(array.T) for array in (image, label))
+    return Scan(image[np.newaxis], label, spacing, None)

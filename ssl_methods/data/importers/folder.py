@@ -27,10 +27,10 @@ from ssl_methods.data.importers.base import (
     check_all_used,
     load_files,
     raise_faults,
-    read_id_list,
     source_folder,
 )
 from ssl_methods.data.listing import Listing
+from ssl_methods.data.lists import read_id_list
 from ssl_methods.data.volumes import SUFFIXES, Choice, read_label_volume, volume_id
 from ssl_methods.errors import UserError
 
