@@ -1,4 +1,4 @@
-"""What is installed, what can be computed on, and which data are there."""
+"""What is installed, what can be computed on, which data are there and whether splits leak."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ssl_methods import project
 from ssl_methods.errors import UserError
+
+if TYPE_CHECKING:
+    from ssl_methods.config import Experiment
 
 LEAST_FREE_GB = 2.0
 SIGNS = {True: "ok  ", False: "FAIL", None: "    "}  # None: nobody asked
@@ -19,8 +23,8 @@ def doctor(files: list[Path], results: Path) -> int:
     """Print the state of this machine for the project.
 
     Args:
-        files: experiments whose data must be there; without any, one line says which examples'
-            data are.
+        files: experiments whose data must be there, with nothing on two sides of a split; without
+            any, one line says which examples' data are.
         results: where their prepared data are, if there are any.
 
     Returns:
@@ -84,21 +88,56 @@ def _disk() -> Iterator[tuple[bool, str]]:
     yield free >= LEAST_FREE_GB, f"{free:.0f} GB free in {Path.cwd()}"
 
 
-def _asked_for(files: list[Path], results: Path) -> Iterator[tuple[bool, str]]:
-    """Whether each experiment's data are there and can give its budgets, with a line."""
+def _asked_for(files: list[Path], results: Path) -> Iterator[tuple[bool | None, str]]:
+    """Whether each experiment's data are there and can give its budgets, and whether the sides of
+    its splits are apart."""
     from ssl_methods.config import load_experiment
-    from ssl_methods.data.prepare import source_fingerprint
+    from ssl_methods.data.importers.registry import read_source
     from ssl_methods.data.splits import check_prepared
 
     for path in files:
         try:
             experiment = load_experiment(path)
-            source_fingerprint(experiment.dataset)
+            read_source(experiment.dataset)
             check_prepared(experiment, results)
+            apart = list(_sides_apart(experiment, results))
         except UserError as error:
             yield from ((False, f"{path}: {line}") for line in str(error).splitlines())
         else:
             yield True, f"{path}: data are there"
+            yield from ((fine, f"{path}: {line}") for fine, line in apart)
+
+
+def _sides_apart(experiment: Experiment, results: Path) -> Iterator[tuple[bool | None, str]]:
+    """A line for each leak of the splits: of every budget and subset, each with its test cases, as
+    the data give them and as they lie in the experiment's folder. Nothing if it is not prepared."""
+    from ssl_methods.config import budget_name
+    from ssl_methods.data.leaks import half_labeled, leaks
+    from ssl_methods.data.splits import Split, split_name, split_of
+    from ssl_methods.data.store import Store, store_folder
+
+    folder = store_folder(experiment.dataset, results)
+    if not (folder / "manifest.json").is_file():
+        return
+    store, written = Store.open(folder), results / experiment.name / "splits"
+    splits = {}
+    for budget in experiment.budgets:
+        for subset in experiment.subsets:
+            split = split_of(experiment, store, budget, subset)
+            splits[f"{budget_name(budget)}, subset {subset}"] = split
+            file = written / split_name(budget, subset)
+            if file.exists() and (found := Split.read(file)) != split:
+                splits[str(file)] = found
+                yield False, f"{file}: is of other data or settings than this; run 'split' again"
+    faults = [f"{name}: {line}" for name, split in splits.items() for line in leaks(split, store)]
+    yield from ((False, line) for line in faults)
+    if not faults:
+        yield True, f"no case, group or scan is on two sides of a split ({len(splits)} splits)"
+    halves = {group for split in splits.values() for group in half_labeled(split, store)}
+    if halves:
+        named = ", ".join(f"'{group}'" for group in sorted(halves)[:5])
+        more = f" and {len(halves) - 5} more" if len(halves) > 5 else ""
+        yield None, f"groups with labeled and unlabeled cases in one split: {named}{more}"
 
 
 def _examples() -> Iterator[tuple[None, str]]:

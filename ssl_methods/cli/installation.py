@@ -71,7 +71,8 @@ def add_doctor(verbs: Verbs) -> None:
         type=Path,
         nargs="*",
         metavar="EXPERIMENT.yaml",
-        help="experiments whose data must be there (default: they are listed, and none must be)",
+        help="experiments whose data must be there, with no case, patient or scan on two sides "
+        "of a split (default: they are listed, and none must be)",
     )
     verb.results(it)
 
