@@ -47,14 +47,16 @@ LOOP = (
 HALF_UNIT = 0.005
 """Half a unit of the last printed digit: all these sources print two decimals."""
 
+CHOSEN_ON = {"best_on_test": "the test set", "best_on_validation": "validation cases"}
 NOT_PRINTED = "not printed"
 DAGGER = "\N{DAGGER}"
 NOTE = (
     "Published: as printed in the source, of one labeled subset. Ours: mean over runs and test "
     "cases with its 95 % interval. Verdict on Dice: ours beside the published value, which "
     "is taken as printed; equivalent: reproduced within the margin. Not comparable: the two differ "
-    "in what is named. Not stated: what the source does not say of itself. Jensen check: can the "
-    "printed Jaccard belong to the printed Dice?"
+    "in what is named. Checkpoint: which weights were measured, the last or the best on cases. "
+    "Not stated: what the source does not say of itself. Jensen check: can the printed Jaccard "
+    "belong to the printed Dice?"
 )
 QUOTED_NOTE = f" {DAGGER}: quoted from memory, not verified; or inferred in part."
 CHECKED = {True: "passes", False: "fails"}
@@ -68,7 +70,9 @@ class Protocol(Settings):
     """How the published values came about, as far as the source or its code tells."""
 
     iterations: int | None = Field(ge=1, description="optimiser steps; null: not told")
-    checkpoint: Literal["last", "best_on_test", "unknown"]
+    checkpoint: Literal["last", "best_on_validation", "best_on_test", "unknown"] = Field(
+        description="which weights of a training were measured"
+    )
     post_processing: Literal["none", "largest_component", "unknown"]
     split: str = Field(description="which cases are for training, and which of them labeled")
 
@@ -304,8 +308,8 @@ def _why_not(
     protocol = row.source.protocol
     if protocol.iterations not in (None, training.iterations):
         reasons.append(f"{training.iterations} iterations, published {protocol.iterations}")
-    if protocol.checkpoint == "best_on_test":
-        reasons.append("published checkpoint is the best on the test set")
+    if protocol.checkpoint in CHOSEN_ON:
+        reasons.append(f"published checkpoint is the best on {CHOSEN_ON[protocol.checkpoint]}")
     if _column(row, "dice") not in summary:
         reasons.append("published after post-processing")
     if run["recipe"] != "as_released":
@@ -371,6 +375,7 @@ def shown_published(table: pd.DataFrame) -> pd.DataFrame:
                 for metric in OF_PAPERS
             },
             "Jensen check": CHECKED.get(dice["jensen_ok"], UNKNOWN),
+            "Checkpoint": or_dash(dice["checkpoint"].replace("unknown", "").replace("_", " ")),
             "Not stated": or_dash(dice["unknown"]),
             "Our row": or_dash(dice["run"]),
             f"Our {of('dice').heading}": with_interval(

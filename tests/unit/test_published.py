@@ -242,6 +242,12 @@ def test_verdict_says_where_the_published_value_lies(tmp_path):
             "as_released",
             "published checkpoint is the best on the test set",
         ),
+        (
+            {"checkpoint": "best_on_validation"},
+            {},
+            "as_released",
+            "published checkpoint is the best on validation cases",
+        ),
         ({}, {}, "unified", "recipe unified"),
         ({}, {"network": {"width": 8}}, "as_released", "network"),
         (
@@ -366,3 +372,31 @@ def test_what_is_within_the_margin_is_reproduced(tmp_path, margin, word):
     declared = experiment().model_copy(update={"margin": margin})
     table = published_table(declared, DTC_16, tmp_path).set_index("metric")
     assert table.loc["dice", "verdict"] == word
+
+
+@pytest.mark.parametrize(
+    ("rule", "shown"),
+    [
+        ("last", "last"),
+        ("best_on_test", "best on test"),
+        ("best_on_validation", "best on validation"),
+        ("unknown", UNKNOWN),
+    ],
+)
+def test_every_row_shows_by_what_its_checkpoint_was_chosen(tmp_path, rule, shown):
+    write(tmp_path, [printed()], checkpoint=rule)
+    table = shown_published(published_table(experiment(), DTC_16, tmp_path))
+    assert list(table["Checkpoint"]) == [shown]
+
+
+def test_what_the_code_of_a_source_says_of_its_checkpoint(rows):
+    """UniMatch chose on the validation and test lists together; SS-Net on ACDC by its val.list."""
+    rules = {
+        (row.title, row.source.protocol.checkpoint)
+        for row in rows
+        if "acdc" in row.benchmark.datasets
+        and ("SS-Net" in row.source.citation or "UniMatch" in row.source.citation)
+    }
+    assert rules == {
+        ("SS-Net", "best_on_validation"), ("UniMatch", "best_on_test"), ("UniMatch", "last"),
+    }  # fmt: skip
