@@ -137,7 +137,11 @@ def _sides_apart(experiment: Experiment, results: Path) -> Iterator[tuple[bool |
     if halves:
         named = ", ".join(f"'{group}'" for group in sorted(halves)[:5])
         more = f" and {len(halves) - 5} more" if len(halves) > 5 else ""
-        yield None, f"groups with labeled and unlabeled cases in one split: {named}{more}"
+        yield (
+            None,
+            f"groups with labeled and unlabeled cases in one split: {named}{more}; budgets_count: "
+            "patients labels whole groups",
+        )
 
 
 def _examples() -> Iterator[tuple[None, str]]:

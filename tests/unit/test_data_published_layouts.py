@@ -339,17 +339,24 @@ def test_damaged_npy_and_mhd(folder):
 
 
 def test_acdc_from_its_files_to_measurements(folder):
-    """Three classes, two patients labeled as the list begins, distances in voxels alone."""
+    """As the field does it: slices, exclusive classes, the first two patients of the list labeled;
+    distances in voxels alone."""
     found = layouts.acdc(folder)
     declared = {
         "name": "acdc",
         "dataset": {"name": "acdc", "importer": "acdc_h5", "path": str(folder)},
         "methods": ["mean_teacher"],
-        "budgets": [4],
+        "budgets": [2],
+        "budgets_count": "patients",
         "subsets": 1,
         "labeled_cases": "first",
-        "network": {"width": 2, "levels": 2},
-        "training": {"iterations": 2, "patch_size": [16, 16, 4], "device": "cpu"},
+        "network": {"name": "unet", "width": 2, "levels": 2, "classes": "exclusive"},
+        "training": {
+            "iterations": 2,
+            "patch_size": [16, 16],
+            "slices": "resized",
+            "device": "cpu",
+        },
     }
     experiment, results = load_experiment(declared), folder.parent / "results"
     store = Store.open(prepare(experiment.dataset, results))

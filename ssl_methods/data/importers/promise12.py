@@ -27,6 +27,7 @@ from ssl_methods.data.lists import published_sides, sides_of
 from ssl_methods.errors import UserError
 
 SCAN, SEGMENTATION = re.compile(r"(Case\d+)\.mhd"), re.compile(r"(Case\d+)_segmentation\.mhd")
+BYCATCH = ("val.list", "test.list", "npy_image")  # ABD's lists, and what its code writes
 LAYOUT = "a case is Case<number>.mhd and Case<number>_segmentation.mhd, each with its .raw"
 
 
@@ -59,8 +60,8 @@ def read(dataset: Promise12Dataset) -> Source:
         faults += sides.absent(labels, lambda case: folder / f"{case}_segmentation.mhd")
     named = {*sides.split, *sides.left_out}
     taken = {str(it): it for of in (scans, labels) for case, it in of.items() if case in named}
-    lists = {it for it in files.files if it.name in ("val.list", "test.list")}  # as ABD's folder
-    check_all_used(faults, files.unused({*files_of(taken), *lists}), LAYOUT)
+    of_abd = {it for it in files.files if it.name in BYCATCH or it.parent.name in BYCATCH}
+    check_all_used(faults, files.unused({*files_of(taken), *of_abd}), LAYOUT)
     cases = [
         RawCase(
             case,
