@@ -20,57 +20,22 @@ Deviations
 
 from __future__ import annotations
 
-from itertools import permutations
-
-import torch
-
-from ssl_methods.config import RampedConfig, TrainingConfig, setting
+from ssl_methods.config import setting
 from ssl_methods.methods.base import Batch, LossTerms, MakeNetwork, Method, Progress, Term
 from ssl_methods.methods.base import unlabeled_weight as weight_at
 from ssl_methods.methods.parts.averaging import average_terms
-from ssl_methods.methods.parts.sharpening import sharpen
+from ssl_methods.methods.parts.mutual_consistency import MutualConfig, mutual_consistency
 from ssl_methods.networks import Upsampling
 
 
-class MCNetConfig(RampedConfig):
+class MCNetConfig(MutualConfig):
     """Settings of mutual consistency."""
 
-    as_released = {
-        "ce_weight": 0.0,
-        "dice_weight": 1.0,
-        "dice_form": "pooled",
-        "ramp": "stepwise",
-        "ramp_fraction": 0.4,
-        "ramp_start": 1,
-        "align_corners": True,
-        "stopped": False,
-    }
+    as_released = {**MutualConfig.as_released, "dice_weight": 1.0}
 
     decoders: int = setting(
         2, "number of decoders; 2: MC-Net; 3: MC-Net+", source="MC-Net paper", ge=2, le=3
     )
-    temperature: float = setting(
-        0.1,
-        "temperature of the sharpening",
-        source="MC-Net code",
-        gt=0,
-        le=1,
-        search=("log", 0.05, 1.0),
-    )
-    align_corners: bool = setting(
-        False,
-        "whether the linear decoder enlarges with aligned corners",
-        source="MC-Net code: true",
-    )
-    stopped: bool = setting(
-        True, "whether the sharpened target has no gradient", source="MC-Net code: false"
-    )
-
-    @classmethod
-    def released_training(cls, training: TrainingConfig) -> TrainingConfig:
-        """The learning rate stays as it is."""
-        loop = {"learning_rate_schedule": "constant"}
-        return super().released_training(training).model_copy(update=loop)
 
 
 class MCNet(Method):
@@ -83,19 +48,13 @@ class MCNet(Method):
 
     def __init__(self, config: MCNetConfig, make_network: MakeNetwork) -> None:
         super().__init__(config, make_network)
-        linear: Upsampling = "aligned" if config.align_corners else "linear"
-        kinds: tuple[Upsampling, ...] = ("transposed", linear, "nearest")
+        kinds: tuple[Upsampling, ...] = ("transposed", config.linear, "nearest")
         self.network = make_network(decoders=kinds[: config.decoders])
 
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:
         labeled, outputs = len(batch.labels), self.network(self.images(batch))
         terms = average_terms([self.segmentation_terms(z[:labeled], batch.labels) for z in outputs])
         if self.wants_unlabeled:
-            guesses = [self.classes.probability(logits) for logits in outputs]
-            sources = [p.detach() if self.config.stopped else p for p in guesses]
-            targets = [sharpen(p, self.config.temperature, self.classes) for p in sources]
-            pairs = permutations(range(len(guesses)), 2)
-            values = [self.difference(guesses[i], targets[j]) for i, j in pairs]
-            weight = weight_at(self.config, progress)
-            terms["consistency"] = Term(torch.stack(values).sum(), weight)
+            value = mutual_consistency(self.config, outputs, self.classes)
+            terms["consistency"] = Term(value, weight_at(self.config, progress))
         return terms

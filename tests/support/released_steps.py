@@ -16,14 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from benchmarks.precision import in_float64
 from ssl_methods import methods
 from ssl_methods.checks.materials import levels
 from ssl_methods.config import NetworkConfig
 from ssl_methods.level_set import signed_distance
 from ssl_methods.methods import ad_mt, bcp, fixmatch, ict
 from ssl_methods.methods.base import Batch, Method, Progress
-from ssl_methods.methods.parts import boxed_views
+from ssl_methods.methods.parts import boxed_views, correlation
 from ssl_methods.methods.parts.feature_noise import channel_dropout, perturbed
 from ssl_methods.methods.parts.largest_component import largest_component
 from ssl_methods.training.loop import weighted_sum
@@ -43,9 +45,10 @@ SSL4MIS = (
 )
 STEPS["sdcl"] = (9_000, 14_200)
 STEPS |= dict.fromkeys(SSL4MIS, (28_456, 30_000)) | {"cross_match": (8_000, 14_000)}
-STEPS["ss_net"] = (4_499, 15_000)
+STEPS |= {"ss_net": (4_499, 15_000), "caml": (1_499, 15_000)}  # likewise
 STEPS["ad_mt"] = (4_325, 15_000)  # one of the second teacher's turns with the seed below
 SLICES = ("cct", "unimatch")  # methods whose released code is of 2D images
+DOUBLE = ("caml",)  # attention of so few features magnifies the rounding of float32
 
 
 def progress(name: str) -> Progress:
@@ -67,7 +70,9 @@ def make(name: str) -> Method:
                 parameter += 1 if phase % 4 == 2 else 0  # scales of batch normalisation
         if name == "ad_mt":
             draw_near(method)
-    return method.train()
+        if name == "caml":
+            remember_and_agree(method)
+    return (method.double() if name in DOUBLE else method).train()
 
 
 def draw_near(method: Method) -> None:
@@ -76,6 +81,21 @@ def draw_near(method: Method) -> None:
         pairs = zip(teacher.parameters(), method.network.parameters(), strict=True)
         for phase, (own, student) in enumerate(pairs, n):
             own.copy_(student + 0.1 * wave(tuple(own.shape), 1.7, phase) * spread(own))
+
+
+def remember_and_agree(method: Method) -> None:
+    """A memory that is not full, normalisations that keep the size of what they are given, and
+    heads such that the networks agree at some voxels."""
+    for phase, module in enumerate(method.modules()):
+        if isinstance(module, torch.nn.LayerNorm | _BatchNorm):
+            module.weight.copy_(1 + 0.1 * wave(tuple(module.weight.shape), 1.3, phase))
+    for network, factor, bias in ((method.network, 0.3, -0.06), (method.second, 0.1, 0.11)):
+        head = network.decoders[0].heads[0]
+        head.weight.mul_(factor)
+        head.bias.fill_(bias)
+    memory = method.shared.memory
+    memory.copy_(0.1 * wave(tuple(memory.shape), 1.9, 3))
+    method.shared.held.copy_(torch.tensor([256, 100]))
 
 
 def spread(parameter: Tensor) -> float:
@@ -101,7 +121,8 @@ def make_batch(name: str) -> Batch:
     labels = torch.from_numpy(np.stack(masks)[:, None].astype(np.float32))
     images = labels + wave(tuple(labels.shape), 0.7, 0) + wave(tuple(labels.shape), 0.11, 1)
     sets = np.stack([signed_distance(mask) for mask in masks[:labeled]])[:, None]
-    return Batch(images[:labeled], labels[:labeled], images[labeled:], torch.from_numpy(sets))
+    tensors = images[:labeled], labels[:labeled], images[labeled:], torch.from_numpy(sets)
+    return Batch(*(its.double() if name in DOUBLE else its for its in tensors))
 
 
 def strong_view(images: Tensor, *_: object) -> Tensor:
@@ -127,9 +148,15 @@ def boxes() -> Callable[[Tensor], Tensor]:
     return box
 
 
-def draws() -> ExitStack:
-    """The random draws that have to be the same for both."""
+def last(number: int, count: int, device: torch.device) -> Tensor:
+    return torch.arange(number).flip(0)[:count]
+
+
+def draws(name: str) -> ExitStack:
+    """The random draws that have to be the same for both, and the precision."""
     stack = ExitStack()
+    if name in DOUBLE:
+        stack.enter_context(in_float64())
     share = torch.full((1, 1, 1, 1, 1), SHARE)
     stack.enter_context(patch.object(ict, "random_shares", lambda *_: share))
     stack.enter_context(patch.object(fixmatch, "strong", strong_view))
@@ -137,6 +164,7 @@ def draws() -> ExitStack:
     stack.enter_context(patch.object(ad_mt, "beta_boxes", boxes()))
     stack.enter_context(patch.object(boxed_views, "other_intensities", strong_view))
     stack.enter_context(patch.object(boxed_views, "area_boxes", boxes()))
+    stack.enter_context(patch.object(correlation, "chosen", last))
     torch.manual_seed(SEED)
     return stack
 
@@ -153,14 +181,14 @@ def trained(method: Method) -> list[Tensor]:
 def step(name: str) -> tuple[Tensor, Tensor]:
     """The loss of the method, and its gradient as one vector."""
     method = make(name)
-    with draws():
+    with draws(name):
         loss = weighted_sum(method.loss(make_batch(name), progress(name)))
     return loss.detach(), gradient(loss, method)
 
 
 def restated(name: str) -> tuple[Tensor, Tensor]:
     method = make(name)
-    with draws():
+    with draws(name):
         loss = FORMULAS[name](method, make_batch(name), progress(name).t)
     return loss.detach(), gradient(loss, method)
 
@@ -501,6 +529,30 @@ def ad_mt_formula(method, batch, t):
     return known(z, batch, dice_both) + 2 * ramp(40, t) * entropy(z[4:][sure], label[sure])
 
 
+def caml(method, batch, t):
+    (z1, f1), (z2, f2) = (f(everything(batch)) for f in (method.network, method.second))
+    p, y, part, weight = (z1.sigmoid(), z2.sigmoid()), batch.labels, method.shared, ramp(20, t + 1)
+    s1, s2 = (q**10 / (q**10 + (1 - q) ** 10) for q in p)
+    total = sum(pooled_dice(q[:2], y) for q in p) / 2
+    total = total + weight * ((p[0] - s2).square().mean() + (p[1] - s1).square().mean())
+
+    f1, f2 = (f.permute(0, 2, 3, 4, 1).flatten(1, 3) for f in (f1, f2))
+    l1, l2, truth = ((v > 0).flatten(1) for v in (z1, z2, y))
+    right, alike = (l1[:2] == truth) & (l2[:2] == truth), l1[2:] == l2[2:]
+    part.projections.eval()
+    seen = [f(v[:2][right]).detach() for f, v in zip(part.projections, (f1, f2), strict=True)]
+    part.projections.train()
+    known = []
+    for c, held in enumerate(part.held.tolist()):
+        of_class = ((seen[0] + seen[1]) / 2)[truth[right] == c]
+        known.append(torch.cat([of_class.flip(0)[:64], part.memory[c, :held]])[:256])
+    c1, c2 = (
+        (predict(project(v[2:][alike])) @ torch.cat(known).T / 0.1).softmax(1)
+        for project, predict, v in zip(part.projections, part.predictions, (f1, f2), strict=True)
+    )
+    return total + 0.05 * weight * -(c2 * (c1 + 1e-8).log()).sum(1).mean()
+
+
 def ss_net(method, batch, t):
     x, y, part = everything(batch), batch.labels, method.contrast
     z, features = method.network(x)
@@ -545,6 +597,7 @@ def r_drop(method, batch, t):
 FORMULAS = {
     "ad_mt": ad_mt_formula,
     "bcp": bcp_formula,
+    "caml": caml,
     "caussl": caussl,
     "cct": cct,
     "cps": cps,

@@ -21,7 +21,7 @@ MANY = [
     "dtc_supervised", "entropy_minimization", "dan", "ua_mt", "cct", "sassnet", "cps", "ict",
     "urpc", "mc_net", "bcp", "fixmatch", "r_drop", "deep_co_training",
     "dmd", "mcf", "caussl", "cross_teaching", "mixmatch", "multi_task_consistency",
-    "sdcl", "unimatch", "cross_match", "ad_mt", "ss_net", "mean_shape", "empty",
+    "sdcl", "unimatch", "cross_match", "ad_mt", "ss_net", "caml", "mean_shape", "empty",
 ]  # fmt: skip
 ROLES = {"supervised_all": "bound", "mean_shape": "control", "empty": "control"}
 TRUE_DICE = {"supervised": 0.70, "mean_teacher": 0.72, "sdf_multitask": 0.74, "dtc": 0.80}

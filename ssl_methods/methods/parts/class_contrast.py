@@ -68,5 +68,5 @@ class ClassContrast(nn.Module):
             if len(own) > 1:
                 weights = scorer(own.detach()).float().sigmoid()
                 direction = (weights * functional.normalize(own)).sum(0) / weights.sum()
-                value = value + 1 - direction @ kept
+                value = value + 1 - (direction * kept).sum()
         return value / (1 + len(known))
