@@ -21,11 +21,12 @@ Deviations
   does not fall; a's linear decoder aligns corners: `as_released`.
 - Code: a bank of every voxel of the last patch of each labeled case, of which 256 of a class are
   drawn anew in each step. A batch does not say which case is which: here a patch puts `share`
-  random ones into a ring, which holds those of the last 256 / share patches. SIZE
+  random ones into a ring, which holds those of the last 256 / share patches. On phantoms (8
+  labels, steps 25 to 150) the cosine of that term's gradient to its gradient with such a bank is
+  0.3 to 0.8; of two draws from one bank, 0.4 to 0.9.
 - Code: reads a's labeled features without moving channels, so that what is remembered of a are 16
   neighbours of one channel; here a voxel's channels.
-- Several classes: the background is where there is none; a voxel is as sure as the least sure of
-  them. Code: of two classes that exclude one another; with one it is the same.
+- Several independent classes: none is the background, and a voxel is as sure as its least sure.
 """
 
 from __future__ import annotations
@@ -70,8 +71,7 @@ class CAMLConfig(MutualConfig):
 
     @classmethod
     def released(cls, labeled: int | None) -> Mapping[str, Any]:
-        """How the weight rises depends on the number of labels, by the names of the released runs;
-        the memory is as long as the code's bank. With other numbers the arguments' defaults."""
+        """By the names of the released runs; with other numbers of labels the code's defaults."""
         if labeled not in RAMPS:
             return cls.as_released
         steps, fraction = RAMPS[labeled]
@@ -103,15 +103,12 @@ class CAML(Method):
             value = mutual_consistency(self.config, [z_v, z_a], self.classes)
             terms["consistency"] = Term(value, weight)
         if len(images) > labeled:
-            found = (with_none(self.classes.likeliest_of(z)) for z in (z_v, z_a))
-            agreed = torch.stack([*found]).all(0)
-            known = f_v[:labeled], f_a[:labeled]
-            self.shared.remember(
-                known, agreed[:labeled] & with_none(y), labeled * self.config.share
-            )
-            p = self.classes.probability(z_v[labeled:].detach())
-            sure = self.classes.sureness(p).amin(1, keepdim=True)
-            unknown = f_v[labeled:], f_a[labeled:]
+            found = [with_none(self.classes.likeliest_of(z)) for z in (z_v, z_a)]
+            agreed = found[0] & found[1]
+            right, known = agreed[:labeled] & with_none(y), (f_v[:labeled], f_a[:labeled])
+            self.shared.remember(known, right, labeled * self.config.share)
+            p, unknown = self.classes.probability(z_v.detach()), (f_v[labeled:], f_a[labeled:])
+            sure = self.classes.sureness(p[labeled:]).amin(1, keepdim=True)
             value = self.shared(unknown, agreed[labeled:], sure, self.config.voxels)
             terms["correlation"] = Term(value, weight * self.config.correlation)
         return terms
