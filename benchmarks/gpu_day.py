@@ -77,7 +77,7 @@ def queue(tiny: bool) -> list[Item]:
     paper = ("--scales", "paper", "--rounds", "2")
     dtc = (*paper, "--methods", "dtc", "--precision", *PRECISIONS, "--compile")
     trained = [name for name in methods.names() if methods.method_class(name).role == "method"]
-    small = ("configs/experiments/left_atrium_small.yaml", "--runs-per-gpu", "10")
+    small = ("configs/experiments/left_atrium_small.yaml", "--runs-per-gpu", "14")
     four = ("--target", "results/left_atrium_small/looks/labeled-4.json")
     full = ("configs/experiments/left_atrium.yaml", "--budget", "8", "--subset")
     return [

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +50,45 @@ def declared(options: argparse.Namespace) -> Experiment:
     return experiment.model_copy(update=changes)
 
 
+@contextmanager
+def kernels_side_by_side() -> Iterator[dict[str, str]]:
+    """Variables with which kernels of several processes run at once: NVIDIA's MPS, if it is there.
+
+    Without it the processes take turns at the GPU, which small networks leave mostly idle. It
+    changes no setting of the device and ends with the sweep.
+    """
+    control = shutil.which("nvidia-cuda-mps-control")
+    if control is None:
+        print("no MPS: the processes take turns at the GPU")
+        yield {}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        names = ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY")
+        own = dict.fromkeys(names, folder)
+        started = subprocess.run([control, "-d"], env=os.environ | own).returncode == 0
+        print("MPS is started" if started else "MPS does not start: the processes take turns")
+        try:
+            yield own if started else {}
+        finally:
+            if started:
+                subprocess.run([control], input="quit\n", text=True, env=os.environ | own)
+
+
 def sweep(experiment: Experiment, target: str, minutes: float, cores: int) -> None:
     """Run what is left of it, for so long at most."""
     file = PROJECT / "results" / experiment.name / "gpu_day.yaml"
     write_yaml(file, experiment.model_dump(mode="json"))
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--keep-going"]
-    process = subprocess.Popen(
-        [*command, target, "--configfile", str(file)], cwd=PROJECT, start_new_session=True
-    )
-    try:
-        process.wait(60 * minutes)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
+    command += [target, "--configfile", str(file)]
+    with kernels_side_by_side() as variables:
+        process = subprocess.Popen(
+            command, cwd=PROJECT, env=os.environ | variables, start_new_session=True
+        )
+        try:
+            process.wait(60 * minutes)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
 
 
 def rows(experiment: Experiment) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The day at a GPU: what it asks, in what order, what it does when the time is over."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from benchmarks import gpu_day, page
 from benchmarks.bars import BARS
-from benchmarks.gpu import parts
+from benchmarks.gpu import parts, sweep
 from benchmarks.gpu.tests import rows
 from benchmarks.gpu_day import Item, day, publish, queue
 from ssl_methods.errors import UserError
@@ -68,6 +69,24 @@ def test_a_sweep_is_asked_again_until_it_is_complete(monkeypatch, tmp_path):
     items = scripted(monkeypatch, {"sweep": half.replace("False", "True")})
     assert states(items, tmp_path, 5) == {"sweep": "done"}
     assert states(items, tmp_path, 5) == {"sweep": "done before"}
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_mps_is_started_for_a_sweep_and_ended_after_it(monkeypatch, tmp_path, status, capfd):
+    said = tmp_path / "said"
+    program = tmp_path / "nvidia-cuda-mps-control"
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = -d ] && echo "start $CUDA_MPS_PIPE_DIRECTORY" >> {said} && '
+        f"exit {status}\ncat >> {said}\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(ZeroDivisionError), sweep.kernels_side_by_side() as variables:
+        folder = said.read_text().split()[1]
+        assert variables.get("CUDA_MPS_PIPE_DIRECTORY") == (None if status else folder)
+        raise ZeroDivisionError
+    assert said.read_text() == f"start {folder}\n" + ("" if status else "quit\n")
+    assert not Path(folder).exists()
 
 
 def test_every_item_names_a_module_with_a_main():
