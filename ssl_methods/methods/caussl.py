@@ -35,15 +35,12 @@ from ssl_methods.methods.base import (
     Loss,
     LossTerms,
     MakeNetwork,
-    Method,
     Progress,
     Term,
     make_optimizer,
-    unlabeled_weight,
 )
+from ssl_methods.methods.cps import CPS
 from ssl_methods.methods.parts.dependence import detached, filters, mutual_dependence, new_mixes
-from ssl_methods.methods.parts.summing import summed
-from ssl_methods.methods.parts.two_networks import cross_supervision
 from ssl_methods.optimiser import UncompiledAdam
 
 
@@ -78,26 +75,19 @@ class CauSSLConfig(RampedConfig):
         return super().released_training(training).model_copy(update=loop)
 
 
-class CauSSL(Method):
+class CauSSL(CPS):
     """Two networks of one kind, and the linear mixes of filters that predict each other best."""
 
     title, family, marker = "CauSSL", "several networks", "X"
     Config = CauSSLConfig
-    uses_unlabeled = True
     config: CauSSLConfig
 
     def __init__(self, config: CauSSLConfig, make_network: MakeNetwork) -> None:
         super().__init__(config, make_network)
-        self.network, self.second = make_network(1), make_network(1)
         self.to_first, self.to_second = new_mixes(self.network), new_mixes(self.network)
 
     def loss(self, batch: Batch, progress: Progress) -> LossTerms:
-        labeled, images = len(batch.labeled_images), self.images(batch)
-        views = [self.network(images)[0], self.second(images)[0]]
-        terms = summed(*(self.segmentation_terms(z[:labeled], batch.labels) for z in views))
-        if len(images) > labeled:
-            value = cross_supervision(views[0][labeled:], views[1][labeled:], self.classes)
-            terms["cross_supervision"] = Term(value, unlabeled_weight(self.config, progress))
+        terms = super().loss(batch, progress)
         if self.started(progress):
             mixes = detached(self.to_first), detached(self.to_second)
             value = mutual_dependence(filters(self.network), filters(self.second), mixes)

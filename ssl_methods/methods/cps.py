@@ -22,7 +22,9 @@ Deviations
 
 from __future__ import annotations
 
-from ssl_methods.config import largest_weight
+from typing import ClassVar
+
+from ssl_methods.config import RampedConfig, largest_weight
 from ssl_methods.methods.base import (
     Batch,
     LossTerms,
@@ -47,11 +49,11 @@ class CPS(Method):
     """Two networks that differ in their initial weights and their dropout."""
 
     title, family, marker = "CPS", "several networks", "o"
-    Config = CPSConfig
+    Config: ClassVar[type[RampedConfig]] = CPSConfig
     uses_unlabeled = True
-    config: CPSConfig
+    config: RampedConfig
 
-    def __init__(self, config: CPSConfig, make_network: MakeNetwork) -> None:
+    def __init__(self, config: RampedConfig, make_network: MakeNetwork) -> None:
         super().__init__(config, make_network)
         self.network = make_network(1)
         self.second = make_network(1)

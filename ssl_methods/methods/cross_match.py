@@ -1,10 +1,9 @@
 """CrossMatch: features with few and with many channels dropped teach and are taught, on two views.
 
 Zhao, Wang, Ding, "CrossMatch: Enhance Semi-Supervised Medical Image Segmentation with Perturbation
-Strategies and Knowledge Distillation", IEEE JBHI 2024. s1, s2 and p are as in `unimatch`; w, m are
-decoded from the plain image's features without 1/4 and without 3/4 of their channels, w2, m2 from
-those of the second strong view. D(q, p) is the Dice loss of q against [p > 0.5] where
-max(p, 1 - p) >= confidence, 0 where it nowhere is; p, w, m without gradient where they teach:
+Strategies and Knowledge Distillation", IEEE JBHI 2024. s1, s2, p and D are as in `unimatch`; w, m
+are decoded from the plain image's features without 1/4 and without 3/4 of their channels, w2, m2
+from those of the second strong view; p, w, m without gradient where they teach:
 
     L = L_supervised + lambda(t) * (D(s1, p1) / 4 + D(s2, p2) / 4 + K)
     K = 0.7 * (D(w, p) + D(m, p) + D(w2, p2) + D(m2, p2)) / 4 + 0.3 * (D(w2, w) + D(m2, m)) / 2
