@@ -15,9 +15,9 @@ from ssl_methods.methods.parts.correlation import Correlation
 from ssl_methods.methods.parts.sample_attention import SampleAttention
 
 
-def make(classes=1, dimensions=2, width=4, **settings):
+def make(classes=1, dimensions=2, width=4, meaning="independent", **settings):
     torch.manual_seed(0)
-    network = NetworkConfig(width=width, levels=2, dropout=0.0)
+    network = NetworkConfig(width=width, levels=2, dropout=0.0, classes=meaning)
     return methods.create(
         "caml", network=network, classes=classes, dimensions=dimensions, **settings
     )
@@ -135,6 +135,24 @@ def test_terms_against_their_formulas(classes):
     assert torch.equal(agreed, torch.stack(none + agreement, 1))
     torch.testing.assert_close(sure[:, 0], 0.5 + (pv[2:] - 0.5).abs().min(1).values)
     assert most == 12800 and not sure.requires_grad
+
+
+def test_of_exclusive_classes_the_networks_agree_on_one_or_the_background():
+    method, batch = make(2, meaning="exclusive").train(), make_batch(classes=2)
+    batch.labels[:, 1] *= 1 - batch.labels[:, 0]
+    seen = []
+    method.shared.register_forward_hook(lambda module, given, value: seen.append(given))
+    torch.manual_seed(3)
+    method.loss(batch, Progress(9, 10))
+    torch.manual_seed(3)
+    images = torch.cat([batch.labeled_images, batch.unlabeled_images])
+    zs = [network(images)[0][2:] for network in (method.network, method.second)]
+    p, q = (torch.cat([torch.zeros_like(z[:, :1]), z], 1).softmax(1) for z in zs)
+    ((_, agreed, sure, _),) = seen
+    for k in range(3):
+        both = (p.argmax(1) == k) & (q.argmax(1) == k)
+        assert torch.equal(agreed[:, k], both)
+    torch.testing.assert_close(sure[:, 0], p.max(1).values.detach())
 
 
 def test_the_network_without_attention_predicts():
