@@ -75,6 +75,7 @@ class SSNet(Method):
     title, family, marker = "SS-Net", "output distribution", "s"
     Config = SSNetConfig
     uses_unlabeled = True
+    least_precision = "tf32"  # the change of the images follows a gradient
     config: SSNetConfig
 
     def __init__(self, config: SSNetConfig, make_network: MakeNetwork) -> None:
