@@ -48,13 +48,19 @@ HALF_UNIT = 0.005
 """Half a unit of the last printed digit: all these sources print two decimals."""
 
 CHOSEN_ON = {"best_on_test": "the test set", "best_on_validation": "validation cases"}
+CHECKPOINTS = {
+    "last": "last checkpoint",
+    "best_on_test": "checkpoint best on test",
+    "best_on_validation": "checkpoint best on validation",
+    "unknown": "checkpoint unknown",
+}
 NOT_PRINTED = "not printed"
 DAGGER = "\N{DAGGER}"
 NOTE = (
     "Published: as printed in the source, of one labeled subset. Ours: mean over runs and test "
     "cases with its 95 % interval. Verdict on Dice: ours beside the published value, which "
     "is taken as printed; equivalent: reproduced within the margin. Not comparable: the two differ "
-    "in what is named. Checkpoint: which weights were measured, the last or the best on cases. "
+    "in what is named. Source: with the checkpoint that was measured. "
     "Not stated: what the source does not say of itself. Jensen check: can the printed Jaccard "
     "belong to the printed Dice?"
 )
@@ -369,13 +375,12 @@ def shown_published(table: pd.DataFrame) -> pd.DataFrame:
         rows.append({
             "Method": f"{dice['title']}{DAGGER if dice['mark'] == 'quoted' else ''}",
             "Labeled": f"{dice['labeled']} + {dice['unlabeled']}",
-            "Source": f"{dice['citation']}, {dice['place']}",
+            "Source": f"{dice['citation']}, {dice['place']}; {CHECKPOINTS[dice['checkpoint']]}",
             **{
                 of(metric).heading: number(group.loc[metric, "published"], 2, of(metric).scale)
                 for metric in OF_PAPERS
             },
             "Jensen check": CHECKED.get(dice["jensen_ok"], UNKNOWN),
-            "Checkpoint": or_dash(dice["checkpoint"].replace("unknown", "").replace("_", " ")),
             "Not stated": or_dash(dice["unknown"]),
             "Our row": or_dash(dice["run"]),
             f"Our {of('dice').heading}": with_interval(

@@ -377,16 +377,16 @@ def test_what_is_within_the_margin_is_reproduced(tmp_path, margin, word):
 @pytest.mark.parametrize(
     ("rule", "shown"),
     [
-        ("last", "last"),
-        ("best_on_test", "best on test"),
-        ("best_on_validation", "best on validation"),
-        ("unknown", UNKNOWN),
+        ("last", "last checkpoint"),
+        ("best_on_test", "checkpoint best on test"),
+        ("best_on_validation", "checkpoint best on validation"),
+        ("unknown", "checkpoint unknown"),
     ],
 )
 def test_every_row_shows_by_what_its_checkpoint_was_chosen(tmp_path, rule, shown):
     write(tmp_path, [printed()], checkpoint=rule)
     table = shown_published(published_table(experiment(), DTC_16, tmp_path))
-    assert list(table["Checkpoint"]) == [shown]
+    assert list(table["Source"]) == [f"A, table 1; {shown}"]
 
 
 def test_what_the_code_of_a_source_says_of_its_checkpoint(rows):
