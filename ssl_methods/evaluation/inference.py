@@ -47,7 +47,7 @@ class Predictor:
     resized: bool = False
 
     def probabilities(self, image: NDArray[np.float32]) -> Tensor:
-        """Of a prepared image (C, *spatial), (K, *spatial), on the device.
+        """Probabilities (K, *spatial), on the device, of a prepared image (C, *spatial).
 
         In float32, whatever the precision of training. Raises UserError if those of exclusive
         classes sum to more than 1.
@@ -66,7 +66,7 @@ class Predictor:
             return found
 
     def _of_one(self, volume: Tensor) -> Tensor:
-        """Of a volume, or a slice, that has as many axes as the patches."""
+        """Probabilities of a volume, or a slice, that has as many axes as the patches."""
         space = volume.shape[1:]
         if self.resized and self.patch_size is not None:
             return nearest(self.predict(nearest(volume, self.patch_size)[None])[0], space)
@@ -77,7 +77,7 @@ class Predictor:
         return sliding_window(self.predict, volume, patch_size, stride, self.classes, batch)
 
     def labels(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Of a prepared image (C, *spatial) its label map (*spatial), values 0..K."""
+        """The label map (*spatial), values 0..K, of a prepared image (C, *spatial)."""
         found = label_map(self.probabilities(image), self.exclusive)
         labels: NDArray[np.uint8] = found.cpu().numpy()
         return labels

@@ -71,7 +71,7 @@ class CAMLConfig(MutualConfig):
 
     @classmethod
     def released(cls, labeled: int | None) -> Mapping[str, Any]:
-        """By the names of the released runs; with other numbers of labels the code's defaults."""
+        """The settings in the released runs' names; for other numbers of labels the defaults."""
         if labeled not in RAMPS:
             return cls.as_released
         steps, fraction = RAMPS[labeled]

@@ -45,6 +45,7 @@ BY_PART = {
     "dataset": ALL,
     "validation_cases": SPLIT,
     "labeled_cases": SPLIT,
+    "budgets_count": SPLIT,
     "test": SPLIT,
     "network": TRAIN,
     "training": TRAIN,
@@ -63,7 +64,8 @@ def of(experiment: Experiment) -> Grid:
 def test_a_changed_setting_runs_again_what_it_concerns(key: tuple[str, ...]):
     other = changed(EXPERIMENT, key, "dtc", "jaccard", [0], [2])
     if other is None:
-        assert key in {("dataset", "importer"), ("network", "name"), ("network", "arguments")}
+        of_kinds = {("dataset", "importer"), ("network", "name"), ("network", "arguments")}
+        assert key in of_kinds | {("training", "slices")}
         return
     expected = BY_PART.get(key[0], TABLES)
     if key[0] == "training" and key[1] in WHERE_NOT_WHAT:

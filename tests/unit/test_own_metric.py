@@ -123,7 +123,8 @@ def test_a_name_that_is_no_column_of_its_own_is_refused(own, name):
 
 
 def test_the_names_that_are_taken_are_the_columns_of_the_tables():
-    of_cases = {*RUN_COLUMNS, "case", "class", "empty_prediction", "empty_reference", "failure"}
+    of_cases = {*RUN_COLUMNS, "case", "class", "patient", "failure"}
+    of_cases |= {"empty_prediction", "empty_reference"}
     of_runs = {*RUN_COLUMNS, *COUNTS, *COST_COLUMNS, "jensen_ok", "status"}
     of_summary = {name for name in Summary.columns if not name.startswith("<")}
     named = {name for name in of_cases | of_runs | of_summary if not name.endswith(base.ENDINGS)}

@@ -95,7 +95,7 @@ def both_frames(patient: int) -> list[str]:
 
 
 def _headers(files: Listing) -> dict[str, list[Path]]:
-    """By patient the original frames, in their order in time."""
+    """The original frames of each patient, in their order in time."""
     found: dict[str, list[Path]] = {}
     for file in sorted(files.files, key=lambda it: it.name):
         if frame := FRAME.fullmatch(file.name):

@@ -136,7 +136,7 @@ def _entry(line: str) -> str:
 
 
 def case_id(number: str) -> str:
-    """As ``pancreas_ct`` calls the same case."""
+    """The id that ``pancreas_ct`` gives the same case."""
     return f"PANCREAS_{number}"
 
 
